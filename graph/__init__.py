@@ -1,0 +1,1 @@
+"""The autograd graph and its engine: knows no array and no kernel."""

@@ -1,0 +1,1 @@
+"""CPU kernels: one module for each family of operators."""

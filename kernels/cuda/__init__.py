@@ -1,0 +1,1 @@
+"""The same definitions compiled for CUDA."""
