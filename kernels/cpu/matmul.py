@@ -70,7 +70,7 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
     """op(a) op(b) + bias as a flat array of n * m elements; op(a) is (n, k), op(b) is (k, m), bias (m,).
 
     `a` and `b` are flat and dense; with `transpose_a` the buffer of a holds a (k, n) matrix, with
-    `transpose_b` that of b an (m, k) one. `out` is flat, of n * m elements, and must not overlap the operands.
+    `transpose_b` that of b an (m, k) one. `out` has n * m elements and must not overlap the operands.
     """
     dtype = a.dtype
     if out is None:
@@ -132,7 +132,7 @@ def matmul(a, a_offset: int, a_shape, a_strides, b, b_offset: int, b_shape, b_st
 
 
 def _view(buffer, offset, shape, strides):
-    """The matrices as an array that BLAS takes as it stands: a view if rows or columns are dense, else a copy."""
+    """The matrices as an array that BLAS takes as is: a view if rows or columns are dense, else a copy."""
     rows, columns = shape[-2:]
     row_stride, column_stride = strides[-2:]
     itemsize = buffer.dtype.itemsize
