@@ -1,8 +1,8 @@
 """How tensors print: torch's text, made from whole numpy arrays.
 
-The elements that will be seen are cut out first (at most `2 * edgeitems` a dimension when a tensor is summarised), so
-that printing touches and converts only those, however large the tensor is; the texts of all of them are made in one
-go, and the nested brackets are put round slices of that flat list.
+The elements that will be seen are cut out first (at most `2 * edgeitems` a dimension when a tensor is
+summarised), so that printing touches and converts only those, however large the tensor is; the texts of all
+of them are made in one go, and the nested brackets are put round slices of that flat list.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import math
 from typing import Any
 
 import numpy as np
+
+from . import _dtype
+from ._tensor import Tensor
 
 
 @dataclasses.dataclass
@@ -43,10 +46,10 @@ def set_printoptions(
 ) -> None:
     """Set how tensors print.
 
-    `precision` digits after the point (4); more than `threshold` elements (1000) are summarised by `edgeitems` (3) at
-    each end of a dimension; lines break at `linewidth` (80); `profile` is "default", "short" or "full" and comes
-    first; `sci_mode` forces scientific notation on or off, None (which every call without it sets) lets the values
-    decide.
+    `precision` digits after the point (4); more than `threshold` elements (1000) are summarised by
+    `edgeitems` (3) at each end of a dimension; lines break at `linewidth` (80); `profile` is "default",
+    "short" or "full" and comes first; `sci_mode` forces scientific notation on or off, None (which every call
+    without it sets) lets the values decide.
     """
     chosen = dict(_PROFILES.get(profile, {})) if profile is not None else {}
     given = {
@@ -92,7 +95,9 @@ def _shown(values: np.ndarray, summarize: bool) -> np.ndarray:
 
 
 class _Formatter:
-    """The common format of a flat list of Python numbers: integers, floats as integers ("1."), fixed or scientific."""
+    """The common format of a flat list of Python numbers: integers, floats as integers ("1."), fixed or
+    scientific.
+    """
 
     def __init__(self, values: np.ndarray):
         self.is_float = values.dtype.kind == "f"
@@ -200,53 +205,50 @@ def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
     return "".join(parts) + ")"
 
 
-def _values(tensor) -> tuple[np.ndarray, Any]:
+def _values(tensor: Tensor) -> tuple[np.ndarray, Any]:
     """A strided numpy view of the tensor's elements, and what decodes them where numpy lacks the dtype."""
-    import numtorch
-
-    if tensor.device.type != "cpu":
+    if tensor._device.type != "cpu":
         tensor = tensor.detach().cpu()
-    if tensor.dtype is numtorch.bfloat16:
-        bits = tensor.detach().view(numtorch.int16).numpy()
-        return bits, lambda flat: (flat.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return tensor.detach().numpy(), None
+    decode = _from_bfloat16 if tensor._dtype is _dtype.bfloat16 else None
+    return tensor._nd(), decode
 
 
-def _dtype_is_default(dtype, default) -> bool:
-    import numtorch
-
-    complex_default = numtorch.complex128 if default is numtorch.float64 else numtorch.complex64
-    return dtype in (default, complex_default, numtorch.int64, numtorch.bool)
+def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _str(self, *, tensor_contents: str | None = None) -> str:
     """The text of a tensor as repr() gives it; `tensor_contents` takes the place of its elements."""
-    import numtorch
+    plain = type(self) is Tensor
+    parameter = False
+    if not plain:
+        from .nn import Parameter
 
-    plain = type(self) is numtorch.Tensor or type(self) is numtorch.nn.Parameter
+        plain, parameter = type(self) is Parameter, isinstance(self, Parameter)
     prefix = "tensor(" if plain else type(self).__name__ + "("
     indent = len(prefix)
     suffixes = []
     device = self.device
     if device.type != "cpu":
         suffixes.append(f"device='{device}'")
-    default = numtorch.get_default_dtype()
+    default = _dtype.get_default_dtype()
+    implied = (default, default.to_complex(), _dtype.int64, _dtype.bool_)  # told by the elements themselves
     text = tensor_contents
     if device.type == "meta":
         suffixes.append(f"size={tuple(self.shape)}")
-        if self.dtype != default:
+        if self.dtype is not default:
             suffixes.append(f"dtype={self.dtype}")
         text = "..." if text is None else text
-    elif self.numel() == 0:
-        if self.dim() != 1:
+    elif self._size.numel() == 0:
+        if len(self._size) != 1:
             suffixes.append(f"size={tuple(self.shape)}")
-        if self.dtype != default:  # there is no element that would tell int64 or bool
+        if self.dtype is not default:  # there is no element that would tell int64 or bool
             suffixes.append(f"dtype={self.dtype}")
         text = "[]" if text is None else text
     else:
         if not PRINT_OPTS.edgeitems:
             suffixes.append(f"size={tuple(self.shape)}")
-        if not _dtype_is_default(self.dtype, default):
+        if self.dtype not in implied:
             suffixes.append(f"dtype={self.dtype}")
         if text is None:
             values, decode = _values(self)
@@ -261,4 +263,4 @@ def _str(self, *, tensor_contents: str | None = None) -> str:
         elif self.requires_grad:
             suffixes.append("requires_grad=True")
     text = _with_suffixes(prefix + text, suffixes, indent)
-    return text if plain or not isinstance(self, numtorch.nn.Parameter) else f"Parameter({text})"
+    return f"Parameter({text})" if parameter and not plain else text
