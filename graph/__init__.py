@@ -10,9 +10,9 @@ It drives any values that can be added, and knows nothing of arrays.  Read in th
     saved.py        what nodes keep, version checks, pack and unpack hooks
     engine.py       run_backward
 
-What a value must offer: ``+`` between values; ``_version`` and ``_describe()`` if it is saved; ``_accumulate_grad(grad,
-create_graph)`` and weak references if it is a leaf; ``_has_nan()`` in anomaly mode; ``detach()`` and the graph attributes
-listed in saved.py under pack hooks.
+What a value must offer: ``+`` between values; ``_version`` and ``_describe()`` if it is saved;
+``_accumulate_grad(grad, create_graph)`` and weak references if it is a leaf; ``_has_nan()`` in anomaly mode;
+``detach()`` and the graph attributes listed in saved.py under pack hooks.
 """
 
 from .accumulate import AccumulateGrad

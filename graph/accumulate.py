@@ -19,8 +19,8 @@ _accumulating = threading.RLock()
 class AccumulateGrad(Node):
     """Owned by its leaf, which it holds only weakly: the two form no cycle.
 
-    The leaf implements ``_accumulate_grad(grad, create_graph)``.  The engine runs these nodes after all others, each once
-    with its total, whence the sequence number below every other.
+    The leaf implements ``_accumulate_grad(grad, create_graph)``.  The engine runs these nodes after all
+    others, each once with its total, whence the sequence number below every other.
     """
 
     sequence_nr = -1

@@ -17,7 +17,8 @@ from .node import Node, describe_origin
 class _Rare:
     """How many rare features (anomaly mode, saved-tensor hooks) are on, in any thread.
 
-    ``if rare.active`` is the one check that a node maker needs before it takes the fast way; ``saved.save`` is the slow one.
+    ``if rare.active`` is the one check that a node maker needs before it takes the fast way; ``saved.save``
+    is the slow one.
     """
 
     __slots__ = ("active", "_lock")
@@ -60,7 +61,7 @@ def is_anomaly_check_nan_enabled() -> bool:
 
 
 def record(node: Node) -> None:
-    """Keep the traceback of the forward call, and the node whose backward is running now (for double backward)."""
+    """Keep the traceback of the forward call, and the node whose backward is making this node, if any."""
     node.metadata["traceback_"] = traceback.format_list(traceback.extract_stack()[:-1])
     if mode.running is not None:
         node.metadata["parent_"] = mode.running
@@ -92,10 +93,11 @@ def _chain_of_forward_calls(node: Any) -> str:
     lines = node.metadata.get("traceback_")
     if lines is None:
         return (
-            f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly during "
-            "forward pass for more information."
+            f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly "
+            "during forward pass for more information."
         )
-    text = f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n" + "".join(lines)
+    text = f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n"
+    text += "".join(lines)
     parent = node.metadata.get("parent_")
     while parent is not None:
         lines = parent.metadata.get("traceback_")

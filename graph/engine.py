@@ -1,11 +1,11 @@
 """The engine: sends gradients backward through the graph.
 
-    gradient of an input = sum over the paths to it of (gradient of the node's outputs) x (the node's derivative)
+    gradient of a value = sum over the nodes that used it of (gradient of their output) x (their derivative)
 
-A node is made after the nodes that it points to, so taking the ready node with the *highest* sequence number guarantees that
-everything that feeds it has already run: no counting of dependencies, no first pass over the graph.  A chain never touches
-the heap.  Nothing recurses, so depth is limited by memory only, and all state is local, so that backward may run in several
-threads and inside hooks and other backwards.
+A node is made after the nodes that it points to, so taking the ready node with the *highest* sequence number
+guarantees that everything that feeds it has already run: no counting of dependencies, no first pass over the
+graph.  A chain never touches the heap.  Nothing recurses, so depth is limited by memory only, and all state
+is local, so that backward may run in several threads and inside hooks and other backwards.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def run_backward(
     roots: (node, output number) edges; grads: one gradient for each.
     keep_graph: keep what the nodes saved, for another backward.
     create_graph: record the backward itself, so that it can be differentiated.
-    captures: if given, only nodes on the way to these (node, output number) edges run, and the gradients that arrive there are
-        returned (None where none arrived), after the tensor hooks.
+    captures: if given, only nodes on the way to these (node, output number) edges run, and the gradients
+        that arrive there, after the tensor hooks, are returned (None where none arrived).
     accumulate: whether leaves get their gradient added (with captures: only the leaves among them).
     """
     plan = None if captures is None else _Plan(roots, captures, accumulate)
-    pending: dict[Node, Any] = {}  # what has arrived so far: a gradient, or a list for a node of several outputs
+    pending: dict[Node, Any] = {}  # what has arrived so far: a gradient; for several outputs a list
     leaves: dict[Node, Any] = {}  # the same for AccumulateGrad nodes, which come last
     heap: list = []  # (-sequence_nr, node) of the pending nodes, except the one held in ``node``
     watched = anomaly.state.enabled
@@ -77,7 +77,7 @@ def run_backward(
                 node.release()
             held = None  # the first newly ready node needs no heap if it is the only one
             if node.next_nrs is None:
-                for target, grad in zip(node.next_nodes, grad_inputs, strict=True):
+                for target, grad in zip(node.next_nodes, grad_inputs):  # noqa: B905 (strict costs 0.1 us)
                     if target is None or grad is None or (plan is not None and target not in plan.visit):
                         continue
                     if target.num_outputs != 1 or type(target) is AccumulateGrad:
@@ -110,7 +110,7 @@ def run_backward(
 
 
 def _deliver(node: Node, nr: int, grad: Any, pending: dict, leaves: dict, heap: list) -> None:
-    """Add ``grad`` to what has arrived at output ``nr`` of the node.  Sums are new values: the parts may be shared."""
+    """Add ``grad`` to what arrived at the node's output ``nr``.  Sums are new: the parts may be shared."""
     if type(node) is AccumulateGrad:
         leaves[node] = leaves[node] + grad if node in leaves else grad
         return
@@ -154,7 +154,7 @@ class _Plan:
             self.run.update(node for node in self.outputs if type(node) is AccumulateGrad)
 
     def _leading_to_captures(self, stack: list) -> set:
-        """The nodes from which a captured node can be reached: collect downwards, decide upwards in order of making."""
+        """The nodes from which a captured node can be reached: collected downwards, decided upwards."""
         lowest = min((node.sequence_nr for node in self.outputs), default=0)
         reachable = set()
         while stack:

@@ -1,7 +1,7 @@
 """Grad modes: whether operations record nodes, thread by thread.
 
-``mode.enabled`` is read by every differentiable operation, so it is a plain attribute of a thread-local object whose
-defaults live on its class.
+``mode.enabled`` is read by every differentiable operation, so it is a plain attribute of a thread-local
+object whose defaults live on its class.
 """
 
 from __future__ import annotations
@@ -35,17 +35,19 @@ def is_inference_mode_enabled() -> bool:
 
 
 class ContextDecorator:
-    """A context manager that also decorates functions, and generator functions, which it enters anew at every resumption.
+    """A context manager that also decorates functions, and generator functions, which it enters anew at every
+    resumption.
 
-    ``clone`` gives the fresh instance that each call of a decorated function enters, so that recursion and threads are safe.
+    ``clone`` gives the fresh instance that each call of a decorated function enters, so that recursion and
+    threads are safe.
     """
 
     def __call__(self, fn: Callable) -> Callable:
         if inspect.isclass(fn):
             warnings.warn(
-                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
-                "functions or methods. To preserve the current behavior of class decoration, you can directly decorate "
-                "the `__init__` method and nothing else.",
+                "Decorating classes is deprecated and will be disabled in future versions. You should only "
+                "decorate functions or methods. To preserve the current behavior of class decoration, you "
+                "can directly decorate the `__init__` method and nothing else.",
                 FutureWarning,
                 stacklevel=2,
             )
@@ -119,7 +121,7 @@ class enable_grad(_BareDecorator):
 
 
 class set_grad_enabled(ContextDecorator):
-    """Sets the mode at once; as a context manager, also puts the former mode back; as a decorator, only inside the function."""
+    """Sets the mode now; a ``with`` block puts the former mode back; a decorated function sets its own."""
 
     def __init__(self, mode: bool) -> None:
         if not isinstance(mode, bool):
@@ -149,7 +151,7 @@ class set_grad_enabled(ContextDecorator):
 
 
 class inference_mode(ContextDecorator):
-    """no_grad, and the results can never be part of a graph later.  ``inference_mode(False)`` switches it off inside."""
+    """no_grad, and results can never join a graph later; ``inference_mode(False)`` is the way out inside."""
 
     def __new__(cls, mode: Any = True) -> Any:
         return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)

@@ -1,8 +1,8 @@
 """Hooks: functions that users hang on the gradients of a tensor or on a node.
 
-A node keeps its hooks in one ``NodeHooks`` object, absent as long as there are none, so that a node without hooks costs the
-engine a single check.  The order round a node, as in torch: tensor hooks (in the order of registration), retain_grad,
-the node's pre-hooks, the node itself, its post-hooks.
+A node keeps its hooks in one ``NodeHooks`` object, absent as long as there are none, so that a node without
+hooks costs the engine a single check.  The order round a node, as in torch: tensor hooks (in the order of
+registration), retain_grad, the node's pre-hooks, the node itself, its post-hooks.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class RemovableHandle:
         return (self.hooks_dict_ref(), self.id, tuple(reference() for reference in self.extra_dict_ref))
 
     def __setstate__(self, state: tuple) -> None:
-        # A copy of a handle whose dictionary is gone points to a dictionary of its own, so that remove() stays harmless.
+        # A copy of a handle whose dictionary is gone points to a dictionary of its own, so that remove()
+        # stays harmless.
         self.hooks_dict_ref = weakref.ref(OrderedDict() if state[0] is None else state[0])
         self.id = state[1]
         RemovableHandle.next_id = max(RemovableHandle.next_id, self.id + 1)
@@ -110,7 +111,8 @@ def _replaced(fn: Callable, grads: tuple, result: Any) -> tuple:
         raise TypeError(f"expected tuple, but hook returned '{type(result).__name__}'")
     if len(result) != len(grads):
         raise RuntimeError(
-            f"hook '{_name(fn)}' has returned an incorrect number of values (got {len(result)}, but expected {len(grads)})"
+            f"hook '{_name(fn)}' has returned an incorrect number of values "
+            f"(got {len(result)}, but expected {len(grads)})"
         )
     for old, new in zip(grads, result, strict=True):
         if old is not None and new is not None:
@@ -119,7 +121,7 @@ def _replaced(fn: Callable, grads: tuple, result: Any) -> tuple:
 
 
 def check_replacement(fn: Callable, old: Any, new: Any) -> None:
-    """A hook's gradient must be of the same kind; values may refuse more (shape, dtype) in ``_check_replacement(new, name)``."""
+    """A gradient may replace one of its kind only; ``old._check_replacement(new, name)`` may ask for more."""
     if not isinstance(new, type(old)) and not isinstance(old, type(new)):
         raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
     check = getattr(old, "_check_replacement", None)
@@ -128,16 +130,16 @@ def check_replacement(fn: Callable, old: Any, new: Any) -> None:
 
 
 def add_tensor_hook(node: Any, nr: int, fn: Callable) -> RemovableHandle:
-    """Call ``fn(grad)`` on the gradient of the node's output ``nr`` when it is complete; what it returns replaces it."""
+    """Call ``fn(grad)`` on the complete gradient of the node's output ``nr``; what it returns replaces it."""
     return RemovableHandle.adding((nr, fn), node.own_hooks().tensor)
 
 
 def set_retain_grad(node: Any, nr: int, fn: Callable) -> None:
-    """Call ``fn(grad)`` with the final gradient of output ``nr``, after every tensor hook.  One per output."""
+    """Call ``fn(grad)`` with the final gradient of output ``nr``, after every tensor hook; one an output."""
     node.own_hooks().retain[nr] = fn
 
 
 def move_retain_grad(old: Any, old_nr: int, new: Any, new_nr: int) -> None:
-    """After an in-place change the tensor's retain_grad belongs to the node that now makes it (its hooks stay behind)."""
+    """After an in-place change retain_grad follows the tensor to its new node; hooks stay behind."""
     if old is not None and old.hooks is not None and old_nr in old.hooks.retain:
         set_retain_grad(new, new_nr, old.hooks.retain.pop(old_nr))

@@ -1,10 +1,11 @@
 """Node: one step of a computation that can be differentiated, and the edges to the steps before it.
 
-A forward call makes one node.  The node knows the nodes that made its inputs (``next_nodes``), what its derivative needs
-(``saved``) and how to turn the gradients of its outputs into the gradients of its inputs (``apply``).
+A forward call makes one node.  The node knows the nodes that made its inputs (``next_nodes``), what its
+derivative needs (``saved``) and how to turn the gradients of its outputs into the gradients of its inputs
+(``apply``).
 
-Making nodes is the hottest path of an eager library, so there is no ``__init__``: everything rare is a class attribute,
-and the maker writes only what differs::
+Making nodes is the hottest path of an eager library, so there is no ``__init__``: everything rare is a class
+attribute, and the maker writes only what differs::
 
     node = MulBackward0.__new__(MulBackward0)
     node.next_nodes = (a._grad_fn, b._grad_fn)
@@ -12,7 +13,8 @@ and the maker writes only what differs::
     node.saved = (a, b)
     node.versions = (a._version, b._version)
 
-Without ``__slots__`` the attributes live inline in the object (CPython 3.11 and later), which is the fastest layout.
+Without ``__slots__`` the attributes live inline in the object (CPython 3.11 and later), which is the fastest
+layout.
 """
 
 from __future__ import annotations
@@ -26,14 +28,15 @@ from typing import Any, NamedTuple
 
 from .hooks import NodeHooks, RemovableHandle
 
-#: A node's place in time.  A node is always made after the nodes that it points to, so descending numbers are a topological order.
+#: A node's place in time.  A node is always made after the nodes that it points to, so descending numbers are
+#: a topological order.
 next_sequence = itertools.count().__next__
 
 RELEASED_MESSAGE = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
-    "after calling backward."
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+    "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+    "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
+    "if you need to access saved tensors after calling backward."
 )
 
 
@@ -53,11 +56,11 @@ class Node:
     origin: tuple | None = None  # (code object, instruction) of the forward call, see ``stamp``
 
     def apply(self, grads: tuple) -> tuple:
-        """The gradients of the inputs (one per next node, None for none) from those of the outputs (None if undefined)."""
+        """Gradients of the outputs (None if undefined) -> gradients of the inputs, one per next node."""
         raise NotImplementedError(f"{self.name()} has no derivative")
 
     def __call__(self, *grads: Any) -> Any:
-        """Run this step alone, as ``y.grad_fn(grad)``: one result comes bare, several as a tuple.  No hooks run."""
+        """Run this step alone, without hooks: ``y.grad_fn(grad)``.  A single result comes bare."""
         if len(grads) != self.num_outputs:
             raise TypeError(f"expected {self.num_outputs} arguments, got {len(grads)} instead")
         if self.released:
@@ -86,7 +89,7 @@ class Node:
         return self.sequence_nr
 
     def release(self) -> None:
-        """Drop the saved values.  A node that saved something cannot run again; one that saved nothing can."""
+        """Drop the saved values: a node that had any cannot run again."""
         if self.saved:
             self.saved = ()
             self.released = True
@@ -98,11 +101,11 @@ class Node:
         return self.hooks
 
     def register_hook(self, fn: Callable) -> RemovableHandle:
-        """Call ``fn(grad_inputs, grad_outputs)`` after this node ran; a tuple that it returns replaces the grad_inputs."""
+        """Call ``fn(grad_inputs, grad_outputs)`` after this node; a tuple returned replaces grad_inputs."""
         return RemovableHandle.adding(fn, self.own_hooks().after)
 
     def register_prehook(self, fn: Callable) -> RemovableHandle:
-        """Call ``fn(grad_outputs)`` before this node runs; a tuple that it returns replaces the grad_outputs."""
+        """Call ``fn(grad_outputs)`` before this node; a tuple returned replaces grad_outputs."""
         return RemovableHandle.adding(fn, self.own_hooks().before)
 
 
@@ -154,4 +157,5 @@ def describe_origin(node: Node) -> str | None:
         if start <= instruction < end and number is not None:
             line = number
     text = linecache.getline(code.co_filename, line).strip()
-    return f'  File "{code.co_filename}", line {line}, in {code.co_name}\n' + (f"    {text}\n" if text else "")
+    where = f'  File "{code.co_filename}", line {line}, in {code.co_name}\n'
+    return where + f"    {text}\n" if text else where

@@ -1,8 +1,10 @@
-"""Saved values: what a node keeps of the forward call, checked for changes, and handed to users' pack and unpack hooks.
+"""Saved values: what a node keeps of the forward call, checked for changes, and handed to users' pack and
+unpack hooks.
 
-A value of the graph offers ``_version`` (a counter that grows with every in-place change) and ``_describe()`` (its type, sizes
-and origin, for the error message).  For pack hooks it also offers ``detach()`` and the graph attributes ``_requires_grad``,
-``_grad_fn``, ``_output_nr`` and ``_acc``, with which an unpacked value takes its place in the graph again.
+A value of the graph offers ``_version`` (a counter that grows with every in-place change) and ``_describe()``
+(its type, sizes and origin, for the error message).  For pack hooks it also offers ``detach()`` and the graph
+attributes ``_requires_grad``, ``_grad_fn``, ``_output_nr`` and ``_acc``, with which an unpacked value takes
+its place in the graph again.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def active_hooks() -> tuple[Callable, Callable] | None:
 
 
 class saved_tensors_hooks:
-    """In this block, a node keeps ``pack_hook(value)`` of what it saves, and gets it back by ``unpack_hook``."""
+    """In this block a node keeps ``pack_hook(value)`` of what it saves; ``unpack_hook`` gives it back."""
 
     def __init__(self, pack_hook: Callable, unpack_hook: Callable) -> None:
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
@@ -59,7 +61,7 @@ class disable_saved_tensors_hooks:
 
 
 def save(node: Node, values: tuple) -> None:
-    """Keep the values (None among them stays None) in the node: the complete way, which serves the rare features too."""
+    """Keep the values (Nones stay) in the node: the complete way, which serves the rare features too."""
     hooks = active_hooks()
     if hooks is None or not values:
         node.saved = values
@@ -94,8 +96,8 @@ def changed_since_saved(value: Any, version: int) -> RuntimeError:
         what += ","
     if anomaly.state.enabled:
         hint = (
-            "the backtrace further above shows the operation that failed to compute its gradient. The variable in question "
-            "was changed in there or anywhere later. Good luck!"
+            "the backtrace further above shows the operation that failed to compute its gradient. The "
+            "variable in question was changed in there or anywhere later. Good luck!"
         )
     else:
         hint = (
