@@ -1,0 +1,160 @@
+"""kernels/cpu/rnn.py against cells written out in numpy, and its gradients against central differences."""
+
+import numpy as np
+import pytest
+
+from numtorch.kernels.cpu import rnn
+from numtorch.kernels.cpu.rnn import GATES, GRU, LSTM, RNN_RELU, RNN_TANH
+
+MODES = [LSTM, GRU, RNN_TANH, RNN_RELU]
+NAMES = ["lstm", "gru", "rnn_tanh", "rnn_relu"]
+TOLERANCE = {"f4": 2e-6, "f8": 1e-14}
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def cell(mode, x, y, h, c):
+    if mode == LSTM:
+        i, f, g, o = np.split(x + y, 4, -1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(c), c
+    if mode == GRU:
+        (xr, xz, xn), (yr, yz, yn) = np.split(x, 3, -1), np.split(y, 3, -1)
+        z = sigmoid(xz + yz)
+        return (1 - z) * np.tanh(xn + sigmoid(xr + yr) * yn) + z * h, c
+    return (np.tanh(x + y) if mode == RNN_TANH else np.maximum(x + y, 0)), c
+
+
+def reference(mode, sizes, reverse, gates, weight, bias, h, c):
+    """(output (N, H), h, c), written one step at a time."""
+    h, c = h.copy(), c.copy()
+    output = np.zeros((sum(sizes), h.shape[1]))
+    starts = np.cumsum([0, *sizes])
+    for t in reversed(range(len(sizes))) if reverse else range(len(sizes)):
+        n, rows = sizes[t], slice(starts[t], starts[t + 1])
+        state_c = c[:n] if mode == LSTM else None
+        h[:n], new_c = cell(mode, gates[rows], h[:n] @ weight.T + bias, h[:n], state_c)
+        if mode == LSTM:
+            c[:n] = new_c
+        output[rows] = h[:n]
+    return output, h, c
+
+
+def arguments(mode, sizes, size, dtype="f8", seed=0):
+    rng = np.random.default_rng(seed)
+    total, batch = GATES[mode] * size, max(sizes)
+    state_c = (batch if mode == LSTM else 0, size)
+    shapes = [(sum(sizes), total), (total, size), (total,), (batch, size), state_c]
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def forward(mode, sizes, reverse, gates, weight, bias, h, c, width=None, column=0, save=True):
+    """Run the kernel on copies: (output, h, c, buffers for the backward pass)."""
+    size, dtype = h.shape[1], gates.dtype
+    width = width or size
+    rows = len(gates)
+    empty = np.empty(0, dtype)
+    gates, h, c = gates.flatten(), h.flatten(), c.flatten()
+    output = np.full(rows * width, 7, dtype)
+    saved = [np.full(rows * size, np.nan, dtype) if save else empty for _ in range(3)]
+    rnn.rnn_forward(
+        mode, np.array(sizes), reverse, gates, weight.reshape(-1), bias.reshape(-1), h, c, output, width,
+        column, *saved, size,
+    )
+    return output.reshape(rows, width), h.reshape(-1, size), c.reshape(-1, size), (gates, *saved)
+
+
+@pytest.fixture(params=["one kernel", "BLAS per step"])
+def path(request, monkeypatch):
+    monkeypatch.setattr(rnn, "_SMALL", 10**9 if request.param == "one kernel" else -1)
+
+
+SEQUENCES = [[2, 2, 2], [1], [3, 3, 2, 1, 1], [1] * 9]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+@pytest.mark.parametrize("sizes", SEQUENCES, ids=str)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("size", [1, 5, 19])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_values(path, mode, sizes, reverse, size, dtype):
+    given = arguments(mode, sizes, size, dtype)
+    *got, _ = forward(mode, sizes, reverse, *given)
+    want = reference(mode, sizes, reverse, *(x.astype("f8") for x in given))
+    for g, w in zip(got, want, strict=True):
+        assert g.dtype == np.dtype(dtype)
+        scale = max(1.0, np.abs(w).max(initial=0))
+        assert np.abs(g - w).max(initial=0) <= TOLERANCE[dtype] * size * len(sizes) * scale
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+def test_output_goes_to_its_columns_only(path, mode):
+    given = arguments(mode, [2, 1], 3)
+    output = forward(mode, [2, 1], False, *given, width=6, column=3)[0]
+    np.testing.assert_allclose(output[:, 3:], reference(mode, [2, 1], False, *given)[0], rtol=1e-13)
+    assert (output[:, :3] == 7).all()
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+def test_without_bias_and_saved_buffers_the_values_are_the_same(path, mode):
+    gates, weight, bias, h, c = arguments(mode, [2, 2], 4)
+    got = forward(mode, [2, 2], False, gates, weight, np.empty(0), h, c, save=False)
+    want = reference(mode, [2, 2], False, gates, weight, 0 * bias, h, c)
+    for g, w in zip(got, want, strict=False):
+        np.testing.assert_allclose(g, w, rtol=1e-13)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+@pytest.mark.parametrize("sizes", SEQUENCES, ids=str)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("with_output", [True, False], ids=["output", "last state only"])
+def test_gradients(path, mode, sizes, reverse, with_output):
+    size, width, column = 3, 5, 1
+    given = arguments(mode, sizes, size)
+    weight, h, c = given[1], given[3], given[4]
+    rng = np.random.default_rng(1)
+    d_output = rng.standard_normal((sum(sizes), width)) * with_output
+    d_h, d_c = rng.standard_normal(h.shape), rng.standard_normal(c.shape)
+
+    def loss(*changed):
+        output, last_h, last_c = reference(mode, sizes, reverse, *changed)
+        columns = d_output[:, column : column + size]
+        return (output * columns).sum() + (last_h * d_h).sum() + (last_c * d_c).sum()
+
+    gates, saved_h, saved_c, saved_tanh = forward(mode, sizes, reverse, *given)[3]
+    grad_h, grad_c = d_h.flatten(), d_c.flatten()
+    grad_gates = np.full(gates.size, np.nan)
+    grad_recurrent = np.full(gates.size, np.nan) if mode == GRU else grad_gates
+    rnn.rnn_backward(
+        mode, np.array(sizes), reverse, d_output.reshape(-1) if with_output else np.empty(0), width, column,
+        gates, weight.reshape(-1), saved_h, saved_c, saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent,
+        size,
+    )
+    d_recurrent = grad_recurrent.reshape(sum(sizes), -1)
+    got = [grad_gates, d_recurrent.T @ saved_h.reshape(-1, size), d_recurrent.sum(0), grad_h, grad_c]
+    for position, gradient in enumerate(got):
+        want = central_differences(loss, given, position)
+        np.testing.assert_allclose(gradient.reshape(-1), want, rtol=1e-6, atol=1e-8)
+
+
+def central_differences(loss, arguments, position, step=1e-5):
+    x = arguments[position]
+    gradient = np.zeros(x.size)
+    for i in range(x.size):
+        ends = []
+        for sign in (1, -1):
+            moved = x.flatten()
+            moved[i] += sign * step
+            changed = [*arguments[:position], moved.reshape(x.shape), *arguments[position + 1 :]]
+            ends.append(loss(*changed))
+        gradient[i] = (ends[0] - ends[1]) / (2 * step)
+    return gradient
+
+
+def test_relu_keeps_nan(path):
+    gates, weight, bias, h, c = arguments(RNN_RELU, [1], 2)
+    gates[0, 0] = np.nan
+    output = forward(RNN_RELU, [1], False, gates, weight, bias, h, c)[0]
+    assert np.isnan(output[0, 0]) and not np.isnan(output[0, 1])
