@@ -167,21 +167,24 @@ def _describe_class(cls: type, out: list[bytes], refs: list | None, names: tuple
 
 
 def _overloads_of(value) -> list:
-    """Our own `numba.extending.overload` implementations of `value`."""
+    """What stands for `value` in compiled code: our own `numba.extending.overload`s, formulas of `math`."""
     global _overloads_read
     registered = builtin_registry.globals
     for function, typ in registered[_overloads_read:]:
         for template in getattr(typ, "templates", ()):
             implementation = getattr(template, "_overload_func", None)
-            if implementation is not None and not _is_external(implementation.__module__):
-                _overloads.setdefault(id(function), []).append((function, implementation))
+            reaches = getattr(template, "reaches", () if implementation is None else (implementation,))
+            for reached in reaches:
+                if isinstance(reached, Dispatcher) or not _is_external(reached.__module__):
+                    _overloads.setdefault(id(function), []).append((function, reached))
     _overloads_read = len(registered)
-    return [implementation for _, implementation in _overloads.get(id(value), ())]
+    return [reached for _, reached in _overloads.get(id(value), ())]
 
 
 def _function_content(fn: python_types.FunctionType, out: list[bytes], refs: list) -> None:
-    refs.extend(_overloads_of(fn))
-    if _is_external(fn.__module__):
+    overloads = _overloads_of(fn)
+    refs.extend(overloads)
+    if overloads or _is_external(fn.__module__):  # then the body of `fn` itself is never compiled
         out.append(f"external:{fn.__module__}.{fn.__qualname__}".encode())
         return
     digest, names = _code_content(fn.__code__)

@@ -165,18 +165,8 @@ def _typed_copy(fn: python_types.FunctionType, dtype: np.dtype) -> python_types.
             else cell
             for cell in fn.__closure__
         )
-    copy = python_types.FunctionType(
-        _typed_literals(fn.__code__, real, dtype.type),
-        {**scope, **helpers} if helpers else scope,
-        fn.__name__,
-        fn.__defaults__,
-        closure,
-    )
-    copy.__qualname__ = fn.__qualname__
-    copy.__module__ = fn.__module__
-    copy.__kwdefaults__ = fn.__kwdefaults__
-    copy.__doc__ = fn.__doc__
-    return copy
+    scope = {**scope, **helpers} if helpers else scope
+    return typed_literals(fn, {int: real, float: real, complex: dtype.type}, scope, closure)
 
 
 def _is_scalar_helper(value) -> bool:
@@ -187,9 +177,28 @@ def _is_scalar_helper(value) -> bool:
     )
 
 
-def _typed_literals(code: python_types.CodeType, real: type, wide: type) -> python_types.CodeType:
-    """`code` with its int and float literals of type `real` and its complex ones of type `wide`."""
+def typed_literals(fn, kinds: dict, scope: dict | None = None, closure: tuple | None = None):
+    """A copy of the Python function `fn` whose literals of type int, float, complex have the type `kinds` gives.
+
+    `scope` and `closure`, where given, take the place of its globals and closure.
+    """
+    copy = python_types.FunctionType(
+        _code_with_literals(fn.__code__, kinds),
+        fn.__globals__ if scope is None else scope,
+        fn.__name__,
+        fn.__defaults__,
+        fn.__closure__ if closure is None else closure,
+    )
+    copy.__qualname__ = fn.__qualname__
+    copy.__module__ = fn.__module__
+    copy.__kwdefaults__ = fn.__kwdefaults__
+    copy.__doc__ = fn.__doc__
+    return copy
+
+
+def _code_with_literals(code: python_types.CodeType, kinds: dict) -> python_types.CodeType:
     constants = list(code.co_consts)
+    place: dict = {}  # literal -> where its typed form stands
     body = bytearray(code.co_code)
     steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
     for step, following in zip(steps, [*steps[1:], None], strict=True):
@@ -197,16 +206,19 @@ def _typed_literals(code: python_types.CodeType, real: type, wide: type) -> pyth
         if not small and step.opcode not in dis.hasconst:
             continue
         value = step.argval
-        if type(value) not in (int, float, complex):
+        if type(value) not in kinds:
             continue
         if type(value) is int and following is not None and _is_power(following):
             continue
-        constants.append(wide(value) if type(value) is complex else real(value))
-        if len(constants) > 256:
-            raise ValueError(f"{code.co_qualname if hasattr(code, 'co_qualname') else code.co_name}: too many literals")
+        key = (type(value), repr(value))
+        if key not in place:
+            place[key] = len(constants)
+            constants.append(kinds[type(value)](value))
+        if place[key] > 255:
+            raise ValueError(f"{code.co_name} has more literals than one bytecode argument can number")
         if small:
             body[step.offset] = dis.opmap["LOAD_CONST"]
-        body[step.offset + 1] = len(constants) - 1
+        body[step.offset + 1] = place[key]
     return code.replace(co_code=bytes(body), co_consts=tuple(constants))
 
 

@@ -1,0 +1,295 @@
+"""exp, log and their kin as polynomials.
+
+Coefficients are least-maximum fits in 50 digits of the function named beside them, rounded to the dtype.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import complex_numbers as cplx
+from .bits import copysign, fabs, float_as_int, int_as_float32, int_as_float64, select
+from .naming import double, formulas, single
+
+# 1.5 * 2**23 and 1.5 * 2**52: a float of moderate size plus this has its rounded integer in its low bits
+_SHIFT32 = np.float32(12582912.0)
+_SHIFT64 = 6755399441055744.0
+_INF32 = np.float32(np.inf)
+_NAN32 = np.float32(np.nan)
+
+
+# exp(x) = 2**n * exp(r),  n = round(x / ln 2),  |r| <= ln(2) / 2;  ln 2 in two parts, so that n * high is exact
+
+
+@single
+def exp_tail32(r):
+    """exp(r) - 1 for |r| <= 0.347."""
+    q = 0.001394660328514874
+    q = q * r + 0.008366714231669903
+    q = q * r + 0.04166628047823906
+    q = q * r + 0.16666541993618011
+    q = q * r + 0.5
+    return q * (r * r) + r
+
+
+@double
+def exp_tail64(r):
+    q = 2.092458246097324e-09
+    q = q * r + 2.5109264697016628e-08
+    q = q * r + 2.7557242313951027e-07
+    q = q * r + 2.7557243600127055e-06
+    q = q * r + 2.480158736107276e-05
+    q = q * r + 0.00019841269886683295
+    q = q * r + 0.0013888888888866579
+    q = q * r + 0.008333333333321431
+    q = q * r + 0.0416666666666667
+    q = q * r + 0.16666666666666677
+    q = q * r + 0.5
+    return q * (r * r) + r
+
+
+@single
+def times_power_of_two32(y, shifted):
+    """y * 2**n, n given as n + 1.5 * 2**23; by two factors, so that overflow and subnormals come out right.
+
+    Numba widens integer arithmetic to 64 bits; each int32() says that 32 do, which keeps the vector lanes narrow.
+    """
+    n = np.int32(float_as_int(shifted) - 0x4B400000)
+    half = np.int32(n >> 1)
+    rest = np.int32(n - half)
+    return y * int_as_float32((half + 127) << 23) * int_as_float32((rest + 127) << 23)
+
+
+@double
+def times_power_of_two64(y, shifted):
+    """y * 2**n, n given as n + 1.5 * 2**52."""
+    n = float_as_int(shifted) - 0x4338000000000000
+    half = n >> 1
+    rest = n - half
+    return y * int_as_float64((half + 1023) << 52) * int_as_float64((rest + 1023) << 52)
+
+
+@single
+def exp32(x):
+    x = select(x > 89.0, 89.0, x)
+    x = select(x < -104.0, -104.0, x)
+    n = x * 1.4426950408889634 + _SHIFT32
+    whole = n - _SHIFT32
+    r = x - whole * 0.693145751953125
+    r = r - whole * 1.4286068203094173e-06
+    return times_power_of_two32(exp_tail32(r) + 1.0, n)
+
+
+@double
+def exp64(x):
+    x = select(x > 710.0, 710.0, x)
+    x = select(x < -746.0, -746.0, x)
+    n = x * 1.4426950408889634 + _SHIFT64
+    whole = n - _SHIFT64
+    r = x - whole * 0.6931471803691238
+    r = r - whole * 1.9082149292705877e-10
+    return times_power_of_two64(exp_tail64(r) + 1.0, n)
+
+
+@formulas(exp32, exp64, complex=cplx.exp, python=np.exp)
+def exp(x):
+    """e to the power x."""
+
+
+# expm1(x) = 2 * (2**(n-1) * (exp(r) - 1) + (2**(n-1) - 1/2)); for n = 0 that is exp(r) - 1 itself
+
+
+@single
+def expm1_32(x):
+    y = select(x > 89.0, 89.0, x)
+    y = select(y < -20.0, -20.0, y)
+    n = y * 1.4426950408889634 + _SHIFT32
+    whole = n - _SHIFT32
+    r = y - whole * 0.693145751953125
+    r = r - whole * 1.4286068203094173e-06
+    scale = int_as_float32(float_as_int(n) + (126 - 0x4B400000) << 23)
+    result = scale * exp_tail32(r) + (scale - 0.5)
+    return copysign(result + result, x)
+
+
+@double
+def expm1_64(x):
+    y = select(x > 710.0, 710.0, x)
+    y = select(y < -40.0, -40.0, y)
+    n = y * 1.4426950408889634 + _SHIFT64
+    whole = n - _SHIFT64
+    r = y - whole * 0.6931471803691238
+    r = r - whole * 1.9082149292705877e-10
+    scale = int_as_float64(float_as_int(n) + (1022 - 0x4338000000000000) << 52)
+    result = scale * exp_tail64(r) + (scale - 0.5)
+    return copysign(result + result, x)
+
+
+@formulas(expm1_32, expm1_64, complex=cplx.expm1, python=np.expm1)
+def expm1(x):
+    """e**x - 1, exact to the last bits near 0."""
+
+
+# log(x) = e * ln 2 + log(1 + f),  1 + f in [sqrt(1/2), sqrt(2))
+
+
+@single
+def log1p_tail32(f):
+    """log(1 + f) - f for -0.293 <= f <= 0.415."""
+    q = -0.07632862776517868
+    q = q * f + 0.12760914862155914
+    q = q * f + -0.1316048949956894
+    q = q * f + 0.14201869070529938
+    q = q * f + -0.1662333607673645
+    q = q * f + 0.2000122219324112
+    q = q * f + -0.250008225440979
+    q = q * f + 0.3333333134651184
+    return (q * f - 0.5) * (f * f)
+
+
+@double
+def log1p_tail64(f, low):
+    """log(1 + f) - f + low, for a small `low`; with s = f / (2 + f), log(1 + f) = log((1 + s) / (1 - s))."""
+    s = f / (f + 2.0)
+    z = s * s
+    q = 0.1479739529307228
+    q = q * z + 0.1531391498913571
+    q = q * z + 0.18183569257548549
+    q = q * z + 0.22222198485804562
+    q = q * z + 0.28571428743160476
+    q = q * z + 0.3999999999941159
+    q = q * z + 0.6666666666666735
+    half = f * f * 0.5
+    return (s * (half + q * z) + low) - half
+
+
+@single
+def log32(x):
+    # subnormals are scaled into the normal range
+    tiny = x < 1.1754943508222875e-38
+    bits = float_as_int(select(tiny, x * 8388608.0, x))
+    shifted = np.int32(bits - 0x3F3504F3)  # bits of sqrt(1/2)
+    e = np.float32(np.int32(shifted >> 23)) - select(tiny, 23.0, 0.0)
+    f = int_as_float32((shifted & 0x7FFFFF) + 0x3F3504F3) - 1.0
+    y = (log1p_tail32(f) + e * 1.4286068203094173e-06) + f
+    y = e * 0.693145751953125 + y
+    return _log_limits32(x, y)
+
+
+@single
+def _log_limits32(x, y):
+    """`y`, or what log gives at 0, below 0, at inf and nan."""
+    y = select(x < _INF32, y, x)
+    y = select(x > 0.0, y, select(x == 0.0, -_INF32, _NAN32))
+    return select(x == x, y, x)
+
+
+@double
+def log64(x):
+    tiny = x < 2.2250738585072014e-308
+    bits = float_as_int(select(tiny, x * 4503599627370496.0, x))
+    shifted = bits - 0x3FE6A09E667F3BCD
+    # an int64 becomes a float64 by way of a shifted float: no such conversion before AVX-512
+    e = int_as_float64((shifted >> 52) + 0x4338000000000000) - (_SHIFT64 + select(tiny, 52.0, 0.0))
+    f = int_as_float64((shifted & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
+    y = log1p_tail64(f, e * 1.9082149292705877e-10) + f
+    y = e * 0.6931471803691238 + y
+    return _log_limits64(x, y)
+
+
+@double
+def _log_limits64(x, y):
+    y = select(x < np.inf, y, x)
+    y = select(x > 0.0, y, select(x == 0.0, -np.inf, np.nan))
+    return select(x == x, y, x)
+
+
+@formulas(log32, log64, complex=cplx.log, python=np.log)
+def log(x):
+    """Natural logarithm."""
+
+
+# log1p(x) = log(u) + c / u,  u the rounded 1 + x and c what the rounding lost
+
+
+@single
+def log1p_32(x):
+    u = x + 1.0
+    shifted = np.int32(float_as_int(u) - 0x3F3504F3)
+    e = np.float32(np.int32(shifted >> 23))
+    f = int_as_float32((shifted & 0x7FFFFF) + 0x3F3504F3) - 1.0
+    lost = select(x > 1.0, 1.0 - (u - x), x - (u - 1.0))
+    near = e == 0.0
+    f = select(near, x, f)
+    lost = select(near, 0.0, lost / u)
+    y = (log1p_tail32(f) + (e * 1.4286068203094173e-06 + lost)) + f
+    y = e * 0.693145751953125 + y
+    y = select(x < _INF32, y, x)
+    y = select(x > -1.0, y, select(x == -1.0, -_INF32, _NAN32))
+    y = select(x == x, y, x)
+    return select(x == 0.0, x, y)
+
+
+@double
+def log1p_64(x):
+    u = x + 1.0
+    shifted = float_as_int(u) - 0x3FE6A09E667F3BCD
+    e = int_as_float64((shifted >> 52) + 0x4338000000000000) - _SHIFT64
+    f = int_as_float64((shifted & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
+    lost = select(x > 1.0, 1.0 - (u - x), x - (u - 1.0))
+    near = e == 0.0
+    f = select(near, x, f)
+    lost = select(near, 0.0, lost / u)
+    y = log1p_tail64(f, e * 1.9082149292705877e-10 + lost) + f
+    y = e * 0.6931471803691238 + y
+    y = select(x < np.inf, y, x)
+    y = select(x > -1.0, y, select(x == -1.0, -np.inf, np.nan))
+    y = select(x == x, y, x)
+    return select(x == 0.0, x, y)
+
+
+@formulas(log1p_32, log1p_64, complex=cplx.log1p, python=np.log1p)
+def log1p(x):
+    """log(1 + x), exact to the last bits near 0."""
+
+
+def _sigmoid_of_number(x):
+    z = np.exp(-np.abs(x))
+    return np.where(x >= 0, x.dtype.type(1), z)[()] / (1 + z)
+
+
+@single
+def sigmoid32(x):
+    z = exp32(-fabs(x))
+    return select(x >= 0.0, 1.0, z) / (z + 1.0)
+
+
+@double
+def sigmoid64(x):
+    z = exp64(-fabs(x))
+    return select(x >= 0.0, 1.0, z) / (z + 1.0)
+
+
+@formulas(sigmoid32, sigmoid64, complex=cplx.sigmoid, python=_sigmoid_of_number)
+def sigmoid(x):
+    """1 / (1 + exp(-x)), without overflow and without losing the small values at large negative x."""
+
+
+# tanh(x) = -t / (t + 2),  t = expm1(-2 |x|)
+
+
+@single
+def tanh32(x):
+    t = expm1_32(-2.0 * fabs(x))
+    return copysign(t / (t + 2.0), x)
+
+
+@double
+def tanh64(x):
+    t = expm1_64(-2.0 * fabs(x))
+    return copysign(t / (t + 2.0), x)
+
+
+@formulas(tanh32, tanh64, complex=cplx.tanh, python=np.tanh)
+def tanh(x):
+    """Hyperbolic tangent."""
