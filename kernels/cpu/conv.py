@@ -131,46 +131,64 @@ def _runs(first, last, images, phase, place, counts, head, run):
     ed, eh, ew = phase[EXTENT], phase[EXTENT + 1], phase[EXTENT + 2]
     n = 0
     row = first // ew
-    while row * ew < last and row < images * ed * eh:
-        y, z, b = row % eh, row // eh % ed, row // (eh * ed)
-        low, high = max(first, row * ew), min(last, row * ew + counts[2])
+    y, z, b = row % eh, row // eh % ed, row // (eh * ed)
+    for begin in range(row * ew, min(last, images * ed * eh * ew), ew):
+        low, high = max(first, begin), min(last, begin + counts[2])
         if y < counts[1] and z < counts[0] and low < high:
             oz = phase[OSTART] + (place[0] + z) * phase[OSTEP]
             oy = phase[OSTART + 1] + (place[1] + y) * phase[OSTEP + 1]
-            ox = phase[OSTART + 2] + (place[2] + low - row * ew) * phase[OSTEP + 2]
+            ox = phase[OSTART + 2] + (place[2] + low - begin) * phase[OSTEP + 2]
             run[4 * n] = low - first
             run[4 * n + 1] = high - low
             run[4 * n + 2] = (oz * head[OUT + 1] + oy) * head[OUT + 2] + ox
             run[4 * n + 3] = b
             n += 1
-        row += 1
+        y += 1
+        if y == eh:
+            y = 0
+            z += 1
+            if z == ed:
+                z = 0
+                b += 1
     return n
 
 
 @jit
-def _multiply_block(sums, ldc, panels, group, region, start, offset, depth, pixels, head, row_vectors):
-    """sums[row, p] = sum_k weight[row, k] * region[start + offset[k] + p] for p < pixels (rounded up to whole tiles)."""
+def _multiply_block(sums, ldc, panels, group, region, start, offset, depth, pixels, head):
+    """sums[row, p] = sum_k weight[row, k] * region[start + offset[k] + p] for p < pixels (rounded up to whole vectors)."""
     tiles, rows_all, width = head[ROW_TILES], head[PACKED_OUTPUTS], head[WIDTH]
+    vl = VECTOR_BYTES // region.itemsize
     if depth == 0:
         sums[: rows_all * ldc] = 0
     for k in range(0, depth, DEPTH_BLOCK):
         some, more = min(DEPTH_BLOCK, depth - k), k > 0
         for p in range(0, pixels, width):
-            at = start + p
+            left = pixels - p
             for tile in range(tiles):
                 row0, rows = _tile_rows(tile, tiles, rows_all)
                 a0 = group * rows_all * depth + row0 * depth + k * rows
-                c0 = row0 * ldc + p
-                if rows == 8:
-                    gemm_tile(8, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
-                elif rows == 6:
-                    gemm_tile(6, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
-                elif rows == 4:
-                    gemm_tile(4, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
-                elif rows == 2:
-                    gemm_tile(2, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
-                else:
+                at, c0 = start + p, row0 * ldc + p
+                if rows == 1:
                     gemm_tile(1, ROW_VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
+                elif left > (VECTORS - 1) * vl:
+                    if rows == 8:
+                        gemm_tile(8, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
+                    elif rows == 6:
+                        gemm_tile(6, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
+                    elif rows == 4:
+                        gemm_tile(4, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
+                    else:
+                        gemm_tile(2, VECTORS, panels, a0, offset, k, some, region, at, sums, c0, ldc, more)
+                else:  # the last pixels, a vector at a time
+                    for v in range(0, left, vl):
+                        if rows == 8:
+                            gemm_tile(8, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
+                        elif rows == 6:
+                            gemm_tile(6, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
+                        elif rows == 4:
+                            gemm_tile(4, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
+                        else:
+                            gemm_tile(2, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
 
 
 @jit
@@ -224,9 +242,9 @@ def _conv_tasks(first, last, src, packed, bias, out, head, phases, table):
         for p in range(0, pixels, ldc):
             some = min(ldc, pixels - p)
             if direct:
-                _multiply_block(sums, ldc, panels, group, src, start + place[2] + p, offset, depth, some, head, 0)
+                _multiply_block(sums, ldc, panels, group, src, start + place[2] + p, offset, depth, some, head)
             else:
-                _multiply_block(sums, ldc, panels, group, region, p, offset, depth, some, head, 0)
+                _multiply_block(sums, ldc, panels, group, region, p, offset, depth, some, head)
             runs = _runs(p, p + some, images, phase, place, counts, head, run)
             step = phase[OSTEP + 2]
             for m in range(outputs):
@@ -372,7 +390,7 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     if result.size == 0:
         return result
     return _run_plan(
-        plan(False, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
+        plan("forward", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
         x, weight, bias, result,
     )  # fmt: skip
 
@@ -388,7 +406,7 @@ def conv_transpose_forward(x, weight, bias, images, groups, channels, outputs, s
     if result.size == 0:
         return result
     return _run_plan(
-        plan(True, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
+        plan("transposed", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
         x, weight, bias, result,
     )  # fmt: skip
 
@@ -402,7 +420,7 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     result = np.zeros(groups * outputs * depth, x.dtype)
     if result.size == 0 or grad.size == 0:
         return result
-    p = plan(False, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize)
+    p = plan("weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize)
     parts = min(PARTIALS, p.tasks // groups)
     ldc = -(-depth // DOT_COLUMNS) * DOT_COLUMNS
     items = parts * groups

@@ -30,9 +30,11 @@ from .microkernel import ROW_VECTORS, ROWS, VECTORS, lanes
 REGION_BYTES = 512 * 1024
 # Enough tasks to balance a few cores; from the shape only, so that the blocks (and the results) do not depend on the thread count.
 WANTED_TASKS = 16
-# Sums thrown away per useful one above which copying a row once per tap is cheaper (measured: a copied vector costs about 3-4 cycles).
-EXPAND_WIDTH = 1.35
-EXPAND_OUTER = 2.0
+# The weight gradient adds up the lanes of its sums at the end of a block, so it wants longer ones: several images in a region.
+WEIGHT_REGION_BYTES = 1024 * 1024
+WEIGHT_TASKS = 8
+# Cycles to copy a row into the region: for the row, and for each vector of it.
+ROW_COST, VECTOR_COST = 12, 4
 
 # Fields of `head`
 GROUPS, CHANNELS, OUTPUTS, IMAGES, SRC_PLANE, OUT_PLANE, TAPS, ROW_TILES = range(8)
@@ -73,7 +75,7 @@ def _layout(places, step, base, count, ostart, ostep, limit) -> _Axis:
     """places: (kernel index, source offset) of each tap."""
     residues = sorted({place % step for _, place in places}) or [0]
     widest = max((place // step for _, place in places), default=0)
-    if len(places) > 1 and (count + widest) > limit * count:
+    if len(places) > 1 and widest > limit * count:
         taps = [(k, v, 0) for v, (k, _) in enumerate(places)]
         return _Axis(taps, [place for _, place in places], step, base, count, ostart, ostep, 0)
     taps = [(k, residues.index(place % step), place // step) for k, place in places]
@@ -108,7 +110,13 @@ def row_tiles(outputs: int) -> tuple[int, int]:
     return packed, -(-packed // ROWS)
 
 
-def _blocks(axes, channels, images, groups, phases, budget, width):
+def _pixels(block, extent, merged):
+    """One more than the last output pixel of a block of `merged` images."""
+    image = extent[0] * extent[1] * extent[2]
+    return ((block[0] - 1) * extent[1] + block[1] - 1) * extent[2] + block[2] + (merged - 1) * image
+
+
+def _blocks(axes, channels, images, groups, phases, budget, width, vl, weight):
     """Largest block of outputs whose region fits `budget` elements: cut the outermost dimension first, then merge images if all fits."""
     variants = np.prod([len(a.starts) for a in axes]) * channels
     block = [a.count for a in axes]
@@ -122,7 +130,7 @@ def _blocks(axes, channels, images, groups, phases, budget, width):
             block[i] = max(least, -(-block[i] // 2))
     whole = all(b == a.count for b, a in zip(block, axes))
     tasks = images * groups * phases
-    if whole and tasks < WANTED_TASKS:  # one or a few large images: cut rows to make tasks
+    if whole and tasks < WANTED_TASKS and not weight:  # one or a few large images: cut rows to make tasks
         cut = 1 if axes[1].count > 1 else 2
         pieces = min(-(-WANTED_TASKS // tasks), axes[cut].count // (4 if cut == 1 else 4 * width))
         if pieces > 1 and size() > 16384:
@@ -132,17 +140,22 @@ def _blocks(axes, channels, images, groups, phases, budget, width):
         block[2] = min(axes[2].count, -(-block[2] // width) * width)
     merged = 1
     if whole:
-        merged = max(1, min(images, budget // max(size(), 1), tasks // WANTED_TASKS))
+        extent = [b + a.widest for b, a in zip(block, axes)]
+        most = max(1, min(images, budget // max(size(), 1), tasks // (WEIGHT_TASKS if weight else WANTED_TASKS)))
+        # several images fill the vectors better, but the rows between them are thrown away
+        one, many = (-(-_pixels(block, extent, n) // vl) * vl / n for n in (1, most))
+        merged = most if many < one or weight and one < 40 * vl else 1
     return block, merged
 
 
 @lru_cache(maxsize=1024)
 def plan(
-    transposed: bool, images: int, groups: int, channels: int, outputs: int, src: tuple, kernel: tuple, stride: tuple,
+    kind: str, images: int, groups: int, channels: int, outputs: int, src: tuple, kernel: tuple, stride: tuple,
     padding: tuple, dilation: tuple, out: tuple, itemsize: int,
 ) -> Plan:  # fmt: skip
     """Tables for images x (groups * channels) x src -> images x (groups * outputs) x out; triples are (depth, height, width).
 
+    kind is "forward", "transposed" or "weight" (the forward's geometry in the blocks that its weight gradient likes).
     `padding` is what lies before the first element; what lies behind the last follows from `out`.
     """
     vl = lanes(itemsize)
@@ -150,18 +163,20 @@ def plan(
     pointwise = kernel == (1, 1, 1) == stride and padding == (0, 0, 0) and src == out
     if pointwise:
         src = out = (1, 1, src[0] * src[1] * src[2])
+    transposed, weight = kind == "transposed", kind == "weight"
     make = _transposed_axes if transposed else _forward_axes
-    limits = (EXPAND_OUTER, EXPAND_OUTER, EXPAND_WIDTH)
-    axes = [
-        make(k, s, p, d, o, limit) for k, s, p, d, o, limit in zip(kernel, stride, padding, dilation, out, limits)
-    ]
+    # A vector of pixels costs half a cycle per output channel; thrown away, it must not cost more than copying one.
+    row = max(1, -(-out[2] // stride[2]) if transposed else out[2])
+    limit = (ROW_COST + VECTOR_COST * -(-row // vl)) / row * vl / (outputs / 2)
+    axes = [make(k, s, p, d, o, limit) for k, s, p, d, o in zip(kernel, stride, padding, dilation, out)]
     phases = list(product(*axes))
     packed_outputs, tiles = row_tiles(outputs)
     src_plane, taps = src[0] * src[1] * src[2], kernel[0] * kernel[1] * kernel[2]
 
     rows, table, packed, tasks, region, work, pixels_most = [], [], 0, 0, 0, 0, 0
     for phase in phases:
-        block, merged = _blocks(phase, channels, images, groups, len(phases), REGION_BYTES // itemsize, width)
+        budget = (WEIGHT_REGION_BYTES if weight else REGION_BYTES) // itemsize
+        block, merged = _blocks(phase, channels, images, groups, len(phases), budget, width, vl, weight)
         extent = [b + a.widest for b, a in zip(block, phase)]
         volume = extent[0] * extent[1] * extent[2]
         pitch = -(-volume * merged // 16)
@@ -181,7 +196,7 @@ def plan(
             table += [variant, shift, (kd * kernel[1] + kh) * kernel[2] + kw]
         n_taps = (len(table) - tap_table) // 3
 
-        pixels = ((block[0] - 1) * extent[1] + block[1] - 1) * extent[2] + block[2] + (merged - 1) * volume
+        pixels = _pixels(block, extent, merged)
         row = [tasks, n_taps, tap_table, packed, merged, image_blocks, pitch, pixels, *counts, *starts]
         for field in ("step", "base", "count", "ostart", "ostep"):
             row += [getattr(a, field) for a in phase]
