@@ -261,13 +261,19 @@ def _sigmoid_of_number(x):
 @single
 def sigmoid32(x):
     z = exp32(-fabs(x))
-    return select(x >= 0.0, 1.0, z) / (z + 1.0)
+    d = z + 1.0
+    y = select(x >= 0.0, 1.0, z) / d
+    inverse = select(x >= 0.0, y, 1.0 - y)
+    return y - y * inverse * (z - (d - 1.0))  # the last bracket is what rounding took from d
 
 
 @double
 def sigmoid64(x):
     z = exp64(-fabs(x))
-    return select(x >= 0.0, 1.0, z) / (z + 1.0)
+    d = z + 1.0
+    y = select(x >= 0.0, 1.0, z) / d
+    inverse = select(x >= 0.0, y, 1.0 - y)
+    return y - y * inverse * (z - (d - 1.0))  # the last bracket is what rounding took from d
 
 
 @formulas(sigmoid32, sigmoid64, complex=cplx.sigmoid, python=_sigmoid_of_number)
@@ -275,19 +281,43 @@ def sigmoid(x):
     """1 / (1 + exp(-x)), without overflow and without losing the small values at large negative x."""
 
 
-# tanh(x) = -t / (t + 2),  t = expm1(-2 |x|)
+# tanh(x) = 1 - 2 z / (1 + z),  z = exp(-2 |x|); below 0.57 that cancels and x + x**3 q(x**2) stands for it
 
 
 @single
 def tanh32(x):
-    t = expm1_32(-2.0 * fabs(x))
-    return copysign(t / (t + 2.0), x)
+    a = fabs(x)
+    z = exp32(-2.0 * a)
+    far = 1.0 - (z + z) / (z + 1.0)
+    s = x * x
+    q = -0.006123109720647335
+    q = q * s + 0.0209675095975399
+    q = q * s + -0.05382784456014633
+    q = q * s + 0.13332362473011017
+    q = q * s + -0.3333331048488617
+    near = (q * s) * a + a
+    return copysign(select(a < 0.57, near, far), x)
 
 
 @double
 def tanh64(x):
-    t = expm1_64(-2.0 * fabs(x))
-    return copysign(t / (t + 2.0), x)
+    a = fabs(x)
+    z = exp64(-2.0 * a)
+    far = 1.0 - (z + z) / (z + 1.0)
+    s = x * x
+    q = -1.855175480746402e-05
+    q = q * s + 8.177055229552912e-05
+    q = q * s + -0.0002322902773983832
+    q = q * s + 0.0005880106603943318
+    q = q * s + -0.0014554362241496208
+    q = q * s + 0.0035920752919783193
+    q = q * s + -0.008863230926859055
+    q = q * s + 0.021869488282601948
+    q = q * s + -0.05396825396011723
+    q = q * s + 0.13333333333320285
+    q = q * s + -0.3333333333333326
+    near = (q * s) * a + a
+    return copysign(select(a < 0.57, near, far), x)
 
 
 @formulas(tanh32, tanh64, complex=cplx.tanh, python=np.tanh)
