@@ -1,0 +1,54 @@
+"""conv2d: the layers of ResNet-50 and LeNet, and a depthwise one; forward alone, and forward and backward."""
+
+from . import Family
+
+FAMILY = Family("conv")
+
+#        input size, output channels, kernel, stride, padding, groups
+LAYERS = [
+    ((8, 3, 224, 224), 64, 7, 2, 3, 1),
+    ((8, 64, 56, 56), 64, 3, 1, 1, 1),
+    ((8, 128, 28, 28), 128, 3, 1, 1, 1),
+    ((8, 256, 14, 14), 256, 3, 1, 1, 1),
+    ((8, 256, 56, 56), 64, 1, 1, 0, 1),
+    ((64, 6, 14, 14), 16, 5, 1, 0, 1),
+    ((8, 96, 28, 28), 96, 3, 1, 1, 96),
+]
+
+
+def _conv(size, channels, kernel, stride, padding, groups):
+    name = f"{'x'.join(map(str, size))} -> {channels}, {kernel}x{kernel}"
+    name += f"/{stride}" if stride > 1 else ""
+    name += ", depthwise" if groups > 1 else ""
+
+    def tensors(torch, requires_grad):
+        torch.manual_seed(0)
+        x = torch.randn(*size, requires_grad=requires_grad)
+        weight = torch.randn(channels, size[1] // groups, kernel, kernel) * 0.1
+        bias = torch.randn(channels)
+        weight.requires_grad_(requires_grad)
+        bias.requires_grad_(requires_grad)
+        return x, weight, bias
+
+    @FAMILY.workload(name)
+    def forward(torch):
+        x, weight, bias = tensors(torch, False)
+        conv2d = torch.nn.functional.conv2d
+        return lambda: conv2d(x, weight, bias, stride, padding, 1, groups)
+
+    @FAMILY.workload(f"{name}, with backward")
+    def forward_backward(torch):
+        x, weight, bias = tensors(torch, True)
+        conv2d = torch.nn.functional.conv2d
+        out = (size[2] + 2 * padding - kernel) // stride + 1
+        grad = torch.randn(size[0], channels, out, out)
+
+        def run():
+            x.grad = weight.grad = bias.grad = None
+            conv2d(x, weight, bias, stride, padding, 1, groups).backward(grad)
+
+        return run
+
+
+for _layer in LAYERS:
+    _conv(*_layer)
