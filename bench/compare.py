@@ -1,5 +1,4 @@
-"""numtorch against torch on this machine: `python bench/compare.py [--family conv,rnn] [--threads 1,2]
-[--quick]`.
+"""numtorch against torch on this machine: `python bench/compare.py [--family F] [--threads 1,2] [--quick]`.
 
 Every ratio is time(torch) / time(numtorch): above 1 numtorch is the faster one. NOTES.md says how to read the
 rest.
@@ -16,6 +15,7 @@ import statistics
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import process
@@ -161,10 +161,9 @@ def machine() -> dict:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1] for line in cpuinfo.read_text().splitlines() if line.startswith("model
-        name")] model = names[0].strip() if names else model
-    from importlib.metadata import PackageNotFoundError, version
-
+        lines = cpuinfo.read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
     versions = {}
     for package in (*LIBRARIES, "numpy", "numba", "llvmlite"):
         try:
@@ -178,11 +177,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--family", help=f"comma-separated, of {', '.join([*FAMILIES, PROCESS])}")
     parser.add_argument("--threads", help="comma-separated; 1,2 unless told, 1 with --quick")
-    parser.add_argument("--quick", action="store_true", help="one turn of each library with short
-    measurements") parser.add_argument("--json", metavar="OUT", help="write every sample")
-    parser.add_argument("--plot", metavar="OUT.png", help="draw a bar for each workload") options =
-    parser.parse_args() families = options.family.split(",") if options.family else [*FAMILIES, PROCESS] for
-    family in families:
+    parser.add_argument("--quick", action="store_true", help="one short turn of each library")
+    parser.add_argument("--json", metavar="OUT", help="write every sample")
+    parser.add_argument("--plot", metavar="OUT.png", help="draw a bar for each workload")
+    options = parser.parse_args()
+    families = options.family.split(",") if options.family else [*FAMILIES, PROCESS]
+    for family in families:
         if family not in (*FAMILIES, PROCESS):
             parser.error(f"no family called {family!r}: there are {', '.join([*FAMILIES, PROCESS])}")
     threads = [int(n) for n in (options.threads or ("1" if options.quick else "1,2")).split(",")]

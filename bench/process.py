@@ -1,4 +1,4 @@
-"""Costs of a whole process: importing the library, the way to the end of a first training step, peak memory."""
+"""Costs of a whole process: import, the way to the end of a first training step, peak memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every workload under pytest-benchmark: to follow numtorch over time, where compare.py holds it against torch."""
+"""Every workload under pytest-benchmark, to follow numtorch over time; compare.py holds it against torch."""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ _batch_norm("8x64x56x56", (8, 64, 56, 56))
 @FAMILY.workload("layer_norm 1024x768, with backward")
 def layer_norm(torch):
     torch.manual_seed(0)
-    x, layer, grad = torch.randn(1024, 768, requires_grad=True), torch.nn.LayerNorm(768), torch.randn(1024,
-    768)
+    x, grad = torch.randn(1024, 768, requires_grad=True), torch.randn(1024, 768)
+    layer = torch.nn.LayerNorm(768)
 
     def run():
         x.grad = layer.weight.grad = layer.bias.grad = None

@@ -72,8 +72,8 @@ def resnet(torch):
             self.norm1 = nn.BatchNorm2d(outputs)
             self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
             self.norm2 = nn.BatchNorm2d(outputs)
-            self.shortcut = nn.Identity() if stride == 1 else nn.Conv2d(inputs, outputs, 1, stride,
-            bias=False)
+            same = stride == 1
+            self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
         def forward(self, x):
             out = torch.relu(self.norm1(self.conv1(x)))
