@@ -1,4 +1,4 @@
-"""`pytest bench/ --library numtorch --family rnn`: the library to measure, one a process, and the workloads."""
+"""`pytest bench/ --library numtorch --family rnn`: the library, one a process, and the workloads."""
 
 from __future__ import annotations
 
