@@ -22,6 +22,7 @@ from .conv_plan import (
     OSTEP, OUT, OUT_PLANE, OUTPUTS, PACKED, PACKED_OUTPUTS, PHASE, PHASE_TAPS, PHASES, PITCH, PIXELS, REGION, ROW_TILES, SRC, SRC_PLANE, STEP,
     TAP_TABLE, TASKS, VARIANT_TABLE, VARIANTS, WEIGHT_CHANNEL, WEIGHT_GROUP, WEIGHT_OUTPUT, WIDTH, plan,
 )  # fmt: skip
+from .matmul import mm
 from .microkernel import DOT_COLUMNS, DOT_ROWS, ROW_VECTORS, VECTOR_BYTES, VECTORS, dot_tile, gemm_tile, load_row, store_row
 
 # Depth of one pass over the reduction: 128 rows of 48 pixels and 128 x 8 weights are 28 KB, inside a 32 KB first-level cache.
@@ -365,6 +366,11 @@ def _bias_sum(grad, images, channels, plane, out):
         out[c] = total
 
 
+def _is_matrix(groups, whole, single, kernel, padding):
+    """True if one window covers all of the `whole` side: each image is one row of a matrix product."""
+    return groups == 1 and single == (1, 1, 1) and kernel == whole and padding == (0, 0, 0)
+
+
 def _run_plan(p, src, weight, bias, out):
     packed = np.empty(p.packed, src.dtype)
     head, items = p.head, int(p.head[PHASES] * p.head[GROUPS] * p.head[ROW_TILES])
@@ -389,6 +395,9 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
     if result.size == 0:
         return result
+    if _is_matrix(groups, src, out, kernel, padding):
+        depth = channels * kernel[0] * kernel[1] * kernel[2]
+        return mm(x, weight, images, depth, outputs, out=result, bias=bias if bias.size else None, transpose_b=True)
     return _run_plan(
         plan("forward", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
         x, weight, bias, result,
@@ -405,6 +414,8 @@ def conv_transpose_forward(x, weight, bias, images, groups, channels, outputs, s
     result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
     if result.size == 0:
         return result
+    if bias.size == 0 and _is_matrix(groups, out, src, kernel, padding):
+        return mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2], out=result)
     return _run_plan(
         plan("transposed", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
         x, weight, bias, result,
@@ -420,6 +431,8 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     result = np.zeros(groups * outputs * depth, x.dtype)
     if result.size == 0 or grad.size == 0:
         return result
+    if _is_matrix(groups, src, out, kernel, padding):
+        return mm(grad, x, outputs, images, depth, out=result, transpose_a=True)
     p = plan("weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize)
     parts = min(PARTIALS, p.tasks // groups)
     ldc = -(-depth // DOT_COLUMNS) * DOT_COLUMNS
