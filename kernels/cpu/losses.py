@@ -1,0 +1,289 @@
+"""Losses as one sweep: the loss of each element and its sum; the gradient scaled by the incoming one.
+
+`loss(of, slope)` makes the kernels of a pointwise loss from its scalar text: of(x, t, p) and its derivative
+slope(x, t, p) by x, with p a parameter (beta, delta, or unused).
+The others (nll, multi-margin) are written out below. Targets that index are checked by the caller with
+`first_out_of_range` before anything is read.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from ..compiler import jit
+from ..math import exp, log, log1p
+from .lanes import lane_add
+from .spread import spread
+
+# One unit of parallel work; inside, sums run in lanes over blocks of BLOCK elements.
+UNIT = 16384
+BLOCK = 4096
+
+
+def loss(of, slope) -> SimpleNamespace:
+    """Kernels `total`, `each` and `backward` of a pointwise loss of x, t: (n,)."""
+
+    @jit
+    def total_unit(u, x, t, p, parts):
+        lo, hi = u * UNIT, min(u * UNIT + UNIT, len(x))
+        p = x.dtype.type(p)
+        total = 0.0
+        for b in range(lo, hi, BLOCK):
+            end = min(b + BLOCK, hi)
+            v, w = x[b:end], t[b:end]
+            s = x.dtype.type(0)
+            for i in range(len(v)):
+                s = lane_add(s, of(v[i], w[i], p))
+            total += s
+        parts[u] = total
+
+    @jit
+    def each_unit(u, x, t, p, out):
+        lo, hi = u * UNIT, min(u * UNIT + UNIT, len(x))
+        p = x.dtype.type(p)
+        v, w, y = x[lo:hi], t[lo:hi], out[lo:hi]
+        for i in range(len(v)):
+            y[i] = of(v[i], w[i], p)
+
+    @jit
+    def backward_unit(u, grad, x, t, p, scale, out):
+        lo, hi = u * UNIT, min(u * UNIT + UNIT, len(x))
+        p = x.dtype.type(p)
+        v, w, y = x[lo:hi], t[lo:hi], out[lo:hi]
+        if len(grad) == 1:
+            g = x.dtype.type(grad[0] * scale)
+            for i in range(len(v)):
+                y[i] = slope(v[i], w[i], p) * g
+        else:
+            gs = grad[lo:hi]
+            for i in range(len(v)):
+                y[i] = slope(v[i], w[i], p) * gs[i]
+
+    totals, units, backwards = spread(total_unit), spread(each_unit), spread(backward_unit)
+
+    def total(x, t, p):
+        """The sum of the loss over all elements, as a float64."""
+        count = (x.size + UNIT - 1) // UNIT
+        parts = np.empty(count)
+        totals(x.size, count, x, t, p, parts)
+        return parts[0] if count == 1 else parts.sum()
+
+    def each(x, t, p, out):
+        """out[i] = of(x[i], t[i], p)."""
+        units(x.size, (x.size + UNIT - 1) // UNIT, x, t, p, out)
+
+    def backward(grad, x, t, p, scale, out):
+        """out[i] = slope(x[i], t[i], p) * grad[i]; a grad of one element stands for all, times scale."""
+        backwards(x.size, (x.size + UNIT - 1) // UNIT, grad, x, t, p, scale, out)
+
+    return SimpleNamespace(total=total, each=each, backward=backward)
+
+
+@jit
+def squared(x, t, p):
+    return (x - t) * (x - t)
+
+
+@jit
+def squared_slope(x, t, p):
+    d = x - t
+    return d + d
+
+
+@jit
+def smooth_l1(x, t, beta):
+    d = abs(x - t)
+    half = d * d / (beta + beta)
+    return half if d < beta else d - beta * np.float32(0.5)
+
+
+@jit
+def smooth_l1_slope(x, t, beta):
+    d = x - t
+    one = np.float32(1)
+    sign = one if d > 0 else (-one if d < 0 else np.float32(0))
+    return d / beta if abs(d) < beta else (d if d != d else sign)
+
+
+@jit
+def huber(x, t, delta):
+    d = abs(x - t)
+    half = np.float32(0.5)
+    return half * d * d if d <= delta else delta * (d - half * delta)
+
+
+@jit
+def huber_slope(x, t, delta):
+    d = x - t
+    return min(max(d, -delta), delta) if d == d else d
+
+
+@jit
+def cross_entropy_of_two(x, t, p):
+    """-(t log x + (1 - t) log(1 - x)), the logarithms kept above -100 as torch does."""
+    floor = np.float32(-100)
+    a = max(log(x), floor)
+    b = max(log1p(-x), floor)
+    return (t - np.float32(1)) * b - t * a
+
+
+@jit
+def cross_entropy_of_two_slope(x, t, p):
+    return (x - t) / max((np.float32(1) - x) * x, np.float32(1e-12))
+
+
+@jit
+def cross_entropy_of_logit(x, t, p):
+    """(1 - t) x + log(1 + exp(-x)), without overflow."""
+    zero = np.float32(0)
+    return (np.float32(1) - t) * x + (max(-x, zero) + log1p(exp(-abs(x))))
+
+
+@jit
+def cross_entropy_of_logit_slope(x, t, p):
+    e = exp(-abs(x))
+    one = np.float32(1)
+    return (one if x >= 0 else e) / (one + e) - t
+
+
+@jit
+def soft_margin(x, t, p):
+    """log(1 + exp(-t x)), without overflow."""
+    z = -t * x
+    return max(z, np.float32(0)) + log1p(exp(-abs(z)))
+
+
+@jit
+def soft_margin_slope(x, t, p):
+    z = -t * x
+    e = exp(-abs(z))
+    one = np.float32(1)
+    return -t * ((one if z >= 0 else e) / (one + e))
+
+
+MSE = loss(squared, squared_slope)
+SMOOTH_L1 = loss(smooth_l1, smooth_l1_slope)
+HUBER = loss(huber, huber_slope)
+BCE = loss(cross_entropy_of_two, cross_entropy_of_two_slope)
+BCE_WITH_LOGITS = loss(cross_entropy_of_logit, cross_entropy_of_logit_slope)
+SOFT_MARGIN = loss(soft_margin, soft_margin_slope)
+
+
+@jit
+def first_out_of_range(target, classes, ignore_index):
+    """Position of the first target that is neither in [0, classes) nor ignore_index; -1 if all are fine."""
+    for i in range(len(target)):
+        t = target[i]
+        if (t < 0 or t >= classes) and t != ignore_index:
+            return i
+    return -1
+
+
+@jit
+def nll_forward(x, target, n, classes, length, weight, ignore_index, out):
+    """out[i, k] = -w[t] x[i, t, k] with t = target[i, k] (0 where ignored); returns their sum and the sum of
+    w[t].
+
+    x: (n, classes, length) of log-probabilities, target and out: (n * length,), weight: (classes,) or empty.
+    """
+    total, weights = 0.0, 0.0
+    for i in range(n):
+        for k in range(length):
+            t = target[i * length + k]
+            if t == ignore_index:
+                out[i * length + k] = 0
+                continue
+            w = weight[t] if len(weight) > 0 else weight.dtype.type(1)
+            value = -w * x[(i * classes + t) * length + k]
+            out[i * length + k] = value
+            total += value
+            weights += w
+    return total, weights
+
+
+@jit
+def nll_backward(grad, target, n, classes, length, weight, ignore_index, scale, out):
+    """out[i, t, k] = -w[t] * grad[i, k] * scale (a grad of one element stands for all); out: zeros on entry."""
+    for i in range(n):
+        for k in range(length):
+            t = target[i * length + k]
+            if t != ignore_index:
+                w = weight[t] if len(weight) > 0 else weight.dtype.type(1)
+                g = grad[i * length + k] if len(grad) > 1 else grad[0]
+                out[(i * classes + t) * length + k] = -w * g * scale
+
+
+@jit
+def multi_margin_forward(x, target, n, classes, p, margin, weight, out):
+    """out[i] = sum over j != t of w[t] max(0, margin - x[i, t] + x[i, j])**p / classes."""
+    for i in range(n):
+        t = target[i]
+        total = 0.0
+        for j in range(classes):
+            z = margin - x[i * classes + t] + x[i * classes + j]
+            if j != t and z > 0:
+                term = z if p == 1 else z * z
+                total += term * weight[t] if len(weight) > 0 else term
+        out[i] = total / classes
+
+
+@jit
+def multi_margin_backward(grad, x, target, n, classes, p, margin, weight, scale, out):
+    for i in range(n):
+        t = target[i]
+        g = (grad[i] if len(grad) > 1 else grad[0]) * scale / classes
+        if len(weight) > 0:
+            g = g * weight[t]
+        at_target = 0.0
+        for j in range(classes):
+            out[i * classes + j] = 0
+            z = margin - x[i * classes + t] + x[i * classes + j]
+            if j != t and z > 0:
+                h = g if p == 1 else 2 * g * z
+                out[i * classes + j] = h
+                at_target -= h
+        out[i * classes + t] = at_target
+
+
+@jit
+def multilabel_margin_forward(x, target, n, classes, is_target, out):
+    """out[i] = sum over labels t of i, j not a label, of max(0, 1 - (x[i, t] - x[i, j])) / classes.
+
+    The labels of row i are target[i, :] up to the first -1. is_target: (n, classes), filled with 0 or 1.
+    """
+    for i in range(n):
+        row = i * classes
+        for j in range(classes):
+            is_target[row + j] = 0
+        labels = 0
+        while labels < classes and target[row + labels] >= 0:
+            is_target[row + target[row + labels]] = 1
+            labels += 1
+        total = 0.0
+        for k in range(labels):
+            at = x[row + target[row + k]]
+            for j in range(classes):
+                if is_target[row + j] == 0:
+                    z = 1 - at + x[row + j]
+                    if z > 0:
+                        total += z
+        out[i] = total / classes
+
+
+@jit
+def multilabel_margin_backward(grad, x, target, n, classes, is_target, scale, out):
+    for i in range(n):
+        row = i * classes
+        g = (grad[i] if len(grad) > 1 else grad[0]) * scale / classes
+        for j in range(classes):
+            out[row + j] = 0
+        for k in range(classes):
+            t = target[row + k]
+            if t < 0:
+                break
+            for j in range(classes):
+                if is_target[row + j] == 0 and 1 - x[row + t] + x[row + j] > 0:
+                    out[row + t] -= g
+                    out[row + j] += g

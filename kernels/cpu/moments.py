@@ -1,0 +1,160 @@
+"""Mean and variance of rows or columns in one sweep over memory.
+
+A piece that fits the first-level cache is swept twice (its mean, then its squared distances from that mean),
+and pieces are merged in float64 by Chan's rule, with d = mean_b - mean_a and n = n_a + n_b:
+
+    mean = mean_a + d * n_b / n        M2 = M2_a + M2_b + d * d * n_a * n_b / n
+
+which keeps the accuracy of the two-pass formula at the memory traffic of one (Chan, Golub, LeVeque 1983).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from ..compiler import jit
+from .lanes import lane_add
+from .reductions import PARALLEL_SIZE, UNIT
+
+# 4096 float32 are 16 KiB: the second sweep of a piece finds it in the first-level cache.
+PIECE = 4096
+# Columns go in tiles of 128: 128 columns x UNIT / 128 rows of float32 are 256 KiB, second-level cache.
+TILE = 128
+
+
+@jit
+def piece_moments(x, lo, hi):
+    """(mean, M2) of x[lo:hi], hi > lo; sums in the dtype of x, the results in float64."""
+    v = x[lo:hi]
+    total = x.dtype.type(0)
+    for i in range(len(v)):
+        total = lane_add(total, v[i])
+    mean = np.float64(total) / len(v)
+    centre = x.dtype.type(mean)
+    squares = x.dtype.type(0)
+    off = x.dtype.type(0)
+    for i in range(len(v)):
+        d = v[i] - centre
+        squares = lane_add(squares, d * d)
+        off = lane_add(off, d)
+    # `off` is what the rounding of the mean left over
+    rest = np.float64(off) / len(v)
+    return np.float64(centre) + rest, np.float64(squares) - rest * rest * len(v)
+
+
+@jit
+def merge_moments(n_a, mean_a, m2_a, n_b, mean_b, m2_b):
+    n = n_a + n_b
+    d = mean_b - mean_a
+    return mean_a + d * n_b / n, m2_a + m2_b + d * d * n_a * n_b / n
+
+
+@jit
+def range_moments(x, lo, hi):
+    """(mean, M2) of x[lo:hi], piece by piece."""
+    mean, m2 = piece_moments(x, lo, min(lo + PIECE, hi))
+    for p in range(lo + PIECE, hi, PIECE):
+        end = min(p + PIECE, hi)
+        mean_b, m2_b = piece_moments(x, p, end)
+        mean, m2 = merge_moments(p - lo, mean, m2, end - p, mean_b, m2_b)
+    return mean, m2
+
+
+@jit(nogil=True)
+def moments_rows(x, outer, n, mean, m2):
+    """mean[o] and m2[o] = sum (x[o, :] - mean[o])**2; x: (outer, n), n >= 1."""
+    for o in range(outer):
+        mean[o], m2[o] = range_moments(x, o * n, o * n + n)
+
+
+@jit(parallel=True)
+def moments_rows_parallel(x, outer, n, mean, m2):
+    units = (n + UNIT - 1) // UNIT
+    means = np.empty(outer * units)
+    m2s = np.empty(outer * units)
+    for p in prange(outer * units):
+        lo = p // units * n + p % units * UNIT
+        a, b = range_moments(x, lo, min(lo + UNIT, p // units * n + n))
+        means[p] = a
+        m2s[p] = b
+    for o in range(outer):
+        a, b = means[o * units], m2s[o * units]
+        for u in range(1, units):
+            p = o * units + u
+            a, b = merge_moments(u * UNIT, a, b, min(UNIT, n - u * UNIT), means[p], m2s[p])
+        mean[o] = a
+        m2[o] = b
+
+
+@jit
+def columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p):
+    """Moments of one tile of columns over one unit of rows, into [o, unit, j]."""
+    o, u, j0 = p // tiles // units, p // tiles % units, p % tiles * TILE
+    width = min(TILE, inner - j0)
+    count = min(unit_rows, n - u * unit_rows)
+    lo = (o * n + u * unit_rows) * inner + j0
+    to = (o * units + u) * inner + j0
+    mean = means[to : to + width]
+    m2 = m2s[to : to + width]
+    mean[:] = 0
+    m2[:] = 0
+    for r in range(count):
+        v = x[lo + r * inner : lo + r * inner + width]
+        for j in range(width):
+            mean[j] += v[j]
+    for j in range(width):
+        mean[j] /= count
+    for r in range(count):
+        v = x[lo + r * inner : lo + r * inner + width]
+        for j in range(width):
+            d = v[j] - mean[j]
+            m2[j] += d * d
+
+
+@jit
+def columns_merge(means, m2s, outer, n, inner, unit_rows, units, mean, m2):
+    for o in range(outer):
+        for j in range(inner):
+            a, b = means[o * units * inner + j], m2s[o * units * inner + j]
+            for u in range(1, units):
+                p = (o * units + u) * inner + j
+                count = min(unit_rows, n - u * unit_rows)
+                a, b = merge_moments(u * unit_rows, a, b, count, means[p], m2s[p])
+            mean[o * inner + j] = a
+            m2[o * inner + j] = b
+
+
+@jit(nogil=True)
+def moments_columns(x, outer, n, inner, mean, m2):
+    """mean[o, j] and m2[o, j] of x[o, :, j]; x: (outer, n, inner), n >= 1."""
+    unit_rows = UNIT // TILE
+    units = (n + unit_rows - 1) // unit_rows
+    tiles = (inner + TILE - 1) // TILE
+    means = np.empty(outer * units * inner)
+    m2s = np.empty(outer * units * inner)
+    for p in range(outer * units * tiles):
+        columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p)
+    columns_merge(means, m2s, outer, n, inner, unit_rows, units, mean, m2)
+
+
+@jit(parallel=True)
+def moments_columns_parallel(x, outer, n, inner, mean, m2):
+    unit_rows = UNIT // TILE
+    units = (n + unit_rows - 1) // unit_rows
+    tiles = (inner + TILE - 1) // TILE
+    means = np.empty(outer * units * inner)
+    m2s = np.empty(outer * units * inner)
+    for p in prange(outer * units * tiles):
+        columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p)
+    columns_merge(means, m2s, outer, n, inner, unit_rows, units, mean, m2)
+
+
+def moments(x, outer, n, inner, mean, m2):
+    """mean and m2 (outer, inner) of the middle dim of the real float array x: (outer, n, inner)."""
+    if inner == 1:
+        (moments_rows if x.size < PARALLEL_SIZE else moments_rows_parallel)(x, outer, n, mean, m2)
+    else:
+        (moments_columns if x.size < PARALLEL_SIZE else moments_columns_parallel)(
+            x, outer, n, inner, mean, m2
+        )

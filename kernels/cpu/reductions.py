@@ -1,0 +1,297 @@
+"""Reductions: sum, prod, amax, any, norms... from one text, with the scalar functions plugged in.
+
+Every kernel sees a contiguous tensor whose dims are collapsed to (outer, n, inner) and reduces the middle
+one:
+
+    out[o, j] = finish(combine over r of of(x[o, r, j]), n)
+
+There are two loops. *rows* (inner = 1) runs along memory with the running value in vector registers;
+*columns* (inner > 1) keeps one running value per column in a tile that stays in the first-level cache. Both
+split by fixed sizes, never by the number of threads, so a result is the same on every machine with the same
+vector width, serial or parallel.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+from numba import prange
+
+from ..compiler import jit
+from .lanes import lane_add, lane_max, lane_min, lane_mul
+
+# 4096 elements are folded by lanes in one go (about 64 additions a lane in float32, so a block adds about 6
+# bits of rounding at most); 16 such blocks are one unit of parallel work, about 5 us, twice the cost of a
+# launch.
+LANE_BLOCK = 4096
+UNIT = 65536
+# Columns are folded in tiles of 512: in float64, tile and one row piece are 8 KiB of the 32 KiB first-level
+# cache.
+TILE = 512
+# Below 2**17 elements a launch of threads costs more than it gives.
+PARALLEL_SIZE = 131072
+
+
+@jit
+def itself(x):
+    return x
+
+
+@jit
+def only(total, n):
+    return total
+
+
+@jit
+def zero(x, i):
+    return x.dtype.type(0)
+
+
+@jit
+def one(x, i):
+    return x.dtype.type(1)
+
+
+def reduction(of, combine, start, finish=only):
+    """Kernels for one reduction.
+
+    of(v): what is folded, computed from an element. combine(a, b): the step. start(x, i): the value a fold
+    that begins at x[i] starts from (0 for a sum; for a maximum the element itself). finish(total, n): the
+    result. Gives a namespace of rows, rows_parallel, columns, columns_parallel, and `run`, which chooses
+    between them.
+    """
+
+    @jit
+    def block(x, lo, hi):
+        v = x[lo:hi]
+        total = start(x, lo)
+        for i in range(len(v)):
+            total = combine(total, of(v[i]))
+        return total
+
+    @jit
+    def unit(x, lo, hi):
+        total = block(x, lo, min(lo + LANE_BLOCK, hi))
+        for b in range(lo + LANE_BLOCK, hi, LANE_BLOCK):
+            total = combine(total, block(x, b, min(b + LANE_BLOCK, hi)))
+        return total
+
+    @jit
+    def join(parts, lo, count):
+        """Fold `count` partial results by halves: pairwise, so rounding grows with their logarithm."""
+        while count > 1:
+            half = (count + 1) // 2
+            for i in range(count - half):
+                parts[lo + i] = combine(parts[lo + i], parts[lo + half + i])
+            count = half
+        return parts[lo]
+
+    @jit(nogil=True)
+    def rows(x, outer, n, out):
+        """out[o] = finish(fold of x[o, :], n); x: (outer, n), n >= 1."""
+        for o in range(outer):
+            out[o] = finish(unit(x, o * n, o * n + n), n)
+
+    @jit(parallel=True)
+    def rows_parallel(x, outer, n, out):
+        """As rows, the units spread over the threads."""
+        units = (n + UNIT - 1) // UNIT
+        parts = np.empty(outer * units, out.dtype)
+        for p in prange(outer * units):
+            lo = p // units * n + p % units * UNIT
+            parts[p] = unit(x, lo, min(lo + UNIT, p // units * n + n))
+        for o in range(outer):
+            out[o] = finish(join(parts, o * units, units), n)
+
+    @jit
+    def columns_unit(x, lo, count, stride, group, width, out, to):
+        """out[to + j] = fold over r < count of x[lo + r * stride + j], j < width.
+
+        With group > 1 (few columns, stride == width) `group` rows are folded side by side, so that vectors
+        are full.
+        """
+        wide = group * width
+        total = np.empty(wide, out.dtype) if group > 1 else out[to : to + width]
+        first = x[lo : lo + wide]
+        for j in range(wide):
+            total[j] = of(first[j])
+        for r in range(1, count // group):
+            at = lo + r * group * stride
+            v = x[at : at + wide]
+            for j in range(wide):
+                total[j] = combine(total[j], of(v[j]))
+        if group > 1:
+            done = count // group * wide
+            for i in range(count * width - done):
+                total[i] = combine(total[i], of(x[lo + done + i]))
+            for j in range(width):
+                folded = total[j]
+                for g in range(1, group):
+                    folded = combine(folded, total[g * width + j])
+                out[to + j] = folded
+
+    @jit(nogil=True)
+    def columns(x, outer, n, inner, out):
+        """out[o, j] = finish(fold of x[o, :, j], n); x: (outer, n, inner), n >= 1, inner >= 1."""
+        group = min(TILE // inner, n) if inner * 8 <= TILE else 1
+        for o in range(outer):
+            columns_unit(x, o * n * inner, n, inner, group, inner, out, o * inner)
+        for i in range(outer * inner):
+            out[i] = finish(out[i], n)
+
+    @jit(parallel=True)
+    def columns_parallel(x, outer, n, inner, out):
+        """As columns, in tiles of TILE columns and units of UNIT elements spread over the threads."""
+        tile = min(TILE, inner)
+        tiles = (inner + tile - 1) // tile
+        unit_rows = max(UNIT // tile, 1)
+        units = (n + unit_rows - 1) // unit_rows
+        parts = out if units == 1 else np.empty(outer * units * inner, out.dtype)
+        for p in prange(outer * units * tiles):
+            o, u, j = p // tiles // units, p // tiles % units, p % tiles * tile
+            count = min(unit_rows, n - u * unit_rows)
+            group = min(TILE // inner, count) if inner * 8 <= TILE else 1
+            lo = (o * n + u * unit_rows) * inner + j
+            columns_unit(x, lo, count, inner, group, min(tile, inner - j), parts, (o * units + u) * inner + j)
+        for o in range(outer):
+            count = units
+            base = o * units * inner
+            while count > 1:  # by halves, as in join
+                half = (count + 1) // 2
+                for i in range((count - half) * inner):
+                    parts[base + i] = combine(parts[base + i], parts[base + half * inner + i])
+                count = half
+            for j in range(inner):
+                out[o * inner + j] = finish(parts[base + j], n)
+
+    def run(x, outer, n, inner, out):
+        """Reduce the middle dim of x: (outer, n, inner) into out: (outer, inner); all sizes at least 1."""
+        if inner == 1:
+            (rows if x.size < PARALLEL_SIZE else rows_parallel)(x, outer, n, out)
+        else:
+            (columns if x.size < PARALLEL_SIZE else columns_parallel)(x, outer, n, inner, out)
+
+    return SimpleNamespace(
+        rows=rows,
+        rows_parallel=rows_parallel,
+        columns=columns,
+        columns_parallel=columns_parallel,
+        block=block,
+        run=run,
+    )
+
+
+# The scalar functions. An element arrives in the dtype of the input; what `of` returns is the dtype of the
+# output.
+
+
+@jit
+def as_int64(x):
+    return np.int64(x)
+
+
+@jit
+def zero_int64(x, i):
+    return np.int64(0)
+
+
+@jit
+def one_int64(x, i):
+    return np.int64(1)
+
+
+@jit
+def quotient(total, n):
+    return total / n
+
+
+@jit
+def square_root(total, n):
+    return np.sqrt(total)
+
+
+@jit
+def number_or_zero(x):
+    # np.float32(0) takes the dtype of x when the two branches are unified
+    return x if x == x else np.float32(0)
+
+
+@jit
+def is_nonzero(x):
+    return x != 0
+
+
+@jit
+def count_nonzero(x):
+    return np.int64(x != 0)
+
+
+@jit
+def count_number(x):
+    return np.int64(x == x)
+
+
+@jit
+def magnitude(x):
+    return abs(x)
+
+
+@jit
+def square(x):
+    return x * x
+
+
+@jit
+def false(x, i):
+    return False
+
+
+@jit
+def true(x, i):
+    return True
+
+
+@jit
+def first(x, i):
+    return x[i]
+
+
+@jit
+def first_magnitude(x, i):
+    return abs(x[i])
+
+
+@jit
+def either(a, b):
+    return a | b
+
+
+@jit
+def both(a, b):
+    return a & b
+
+
+# Floating point and complex: the output has the dtype of the input.
+SUM = reduction(itself, lane_add, zero)
+MEAN = reduction(itself, lane_add, zero, quotient)
+PROD = reduction(itself, lane_mul, one)
+NANSUM = reduction(number_or_zero, lane_add, zero)
+# Integers and bool, into int64.
+SUM_INT64 = reduction(as_int64, lane_add, zero_int64)
+PROD_INT64 = reduction(as_int64, lane_mul, one_int64)
+# Anything with an order (bool comes as uint8); nan wins.
+AMAX = reduction(itself, lane_max, first)
+AMIN = reduction(itself, lane_min, first)
+# Anything, into bool (nan is true) or int64.
+ANY = reduction(is_nonzero, either, false)
+ALL = reduction(is_nonzero, both, true)
+COUNT_NONZERO = reduction(count_nonzero, lane_add, zero_int64)
+COUNT_NUMBERS = reduction(count_number, lane_add, zero_int64)
+# Vector norms of real floats, by order; order 0 is COUNT_NONZERO, any other order is composed of pow and SUM.
+NORM = {
+    1.0: reduction(magnitude, lane_add, zero),
+    2.0: reduction(square, lane_add, zero, square_root),
+    float("inf"): reduction(magnitude, lane_max, first_magnitude),
+    float("-inf"): reduction(magnitude, lane_min, first_magnitude),
+}

@@ -1,0 +1,131 @@
+"""Running sums, products, extremes and log-sum-exps along the middle dim of a contiguous (outer, n, inner).
+
+One text: `scan(widen, step)` with widen(x) the element in the precision that is carried, step(carried,
+element). float32 is carried in float64, as torch does. A part is one row, or (inner > 1) one tile of columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..compiler import jit
+from ..math import exp, log1p
+from .softmax import TILE, tile_bounds
+from .spread import spread
+
+
+def scan(widen, step) -> Callable:
+    """run(x, outer, n, inner, out): out[o, r, j] = step(... step(x[o, 0, j], x[o, 1, j]) ..., x[o, r, j])."""
+
+    @jit
+    def row(p, x, n, out):
+        v, y = x[p * n : p * n + n], out[p * n : p * n + n]
+        carried = widen(v[0])
+        y[0] = carried
+        for i in range(1, n):
+            carried = step(carried, widen(v[i]))
+            y[i] = carried
+
+    @jit
+    def tile(p, x, n, inner, carried, out):
+        lo, width = tile_bounds(p, n, inner)
+        run = carried[p * TILE : p * TILE + width]
+        for j in range(width):
+            run[j] = widen(x[lo + j])
+            out[lo + j] = run[j]
+        for r in range(1, n):
+            at = lo + r * inner
+            v, y = x[at : at + width], out[at : at + width]
+            for j in range(width):
+                run[j] = step(run[j], widen(v[j]))
+                y[j] = run[j]
+
+    rows, tiles = spread(row), spread(tile)
+
+    def run(x, outer, n, inner, out):
+        if inner == 1:
+            rows(x.size, outer, x, n, out)
+        else:
+            count = outer * ((inner + TILE - 1) // TILE)
+            wide = np.result_type(x.dtype, np.float64) if x.dtype.kind in "fc" else x.dtype
+            tiles(x.size, count, x, n, inner, np.empty(count * TILE, wide), out)
+
+    return run
+
+
+def extreme_scan(replaces) -> Callable:
+    """run(x, outer, n, inner, values, indices): the running extreme and where it was last met."""
+
+    @jit
+    def line(p, x, n, inner, values, indices):
+        lo = p // inner * n * inner + p % inner
+        best = x[lo]
+        at = 0
+        for r in range(n):
+            v = x[lo + r * inner]
+            if replaces(v, best):
+                best = v
+                at = r
+            values[lo + r * inner] = best
+            indices[lo + r * inner] = at
+
+    lines = spread(line)
+
+    def run(x, outer, n, inner, values, indices):
+        lines(x.size, outer * inner, x, n, inner, values, indices)
+
+    return run
+
+
+@jit
+def as_float64(x):
+    """float32 and float64 to float64, complex to complex128."""
+    return x * np.float64(1)
+
+
+@jit
+def itself(x):
+    return x
+
+
+@jit
+def plus(a, b):
+    return a + b
+
+
+@jit
+def times(a, b):
+    return a * b
+
+
+@jit
+def log_add_exp(a, b):
+    """log(exp(a) + exp(b)); equal infinities stay what they are, nan wins."""
+    low, high = (a, b) if a < b or b != b else (b, a)
+    if low != high or abs(low) != np.inf:
+        return high + log1p(exp(low - high))
+    return a
+
+
+CUMSUM = scan(as_float64, plus)
+CUMPROD = scan(as_float64, times)
+CUMSUM_INT64 = scan(itself, plus)
+CUMPROD_INT64 = scan(itself, times)
+LOGCUMSUMEXP = scan(as_float64, log_add_exp)
+
+
+@jit
+def reaches_up(v, best):
+    """torch's rule for cummax: later equals and later nans take the place; nothing but nan replaces nan."""
+    return (v != v) | ((best == best) & (v >= best))
+
+
+@jit
+def reaches_down(v, best):
+    return (v != v) | ((best == best) & (v <= best))
+
+
+CUMMAX = extreme_scan(reaches_up)
+CUMMIN = extreme_scan(reaches_down)

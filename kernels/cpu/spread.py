@@ -1,0 +1,43 @@
+"""Run one piece of a kernel for p = 0 .. count - 1, in a loop or over the threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from numba import prange
+
+from ..compiler import jit
+
+# A launch of threads costs some microseconds: about what a core does with this many elements.
+PARALLEL_SIZE = 65536
+
+
+def spread(part) -> Callable:
+    """`launch(size, count, *args)` that calls part(p, *args) for each p < count; parallel if size elements
+    deserve it.
+
+    Parts write to places of their own and read nothing that another part writes, so that the result does not
+    depend on how many threads there are.
+    """
+
+    @jit(nogil=True)
+    def serial(count, *args):
+        for p in range(count):
+            part(p, *args)
+
+    @jit(parallel=True)
+    def threads(count, *args):
+        for p in prange(count):
+            part(p, *args)
+
+    def launch(size, count, *args):
+        if size < PARALLEL_SIZE or count == 1:
+            serial(count, *args)
+        else:
+            threads(count, *args)
+
+    launch.serial = serial
+    launch.threads = threads
+    launch.__name__ = launch.__qualname__ = part.__name__
+    launch.__doc__ = part.__doc__
+    return launch
