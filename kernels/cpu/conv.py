@@ -33,6 +33,8 @@ SERIAL_WORK = 400_000
 CHUNKS = 32
 # Partial sums of the weight gradient: fixed, so that the result does not depend on the number of threads.
 PARTIALS = 8
+# Output channels of one task of the weight gradient: with many channels its sums are tens of megabytes, and partial sums would only move memory.
+WEIGHT_OUTPUTS = 128
 
 
 @jit
@@ -267,8 +269,11 @@ def _conv_parallel(chunks, tasks, src, packed, bias, out, head, phases, table):
 
 @jit(nogil=True)
 def _weight_tasks(first, last, x, grad, sums, head, phases, table):
-    """sums[part][group][m, c * taps + t] = sum over the part's blocks of grad[m, p] * region[offset[c, t] + p]; item = part * groups + group."""
-    channels, outputs, groups = head[CHANNELS], head[OUTPUTS], head[GROUPS]
+    """sums[part][group][m, c * taps + t] = sum over the part's blocks of grad[m, p] * region[offset[c, t] + p].
+
+    item = (part * groups + group) * cuts + cut, where a cut is WEIGHT_OUTPUTS of the group's outputs."""
+    channels, all_outputs, groups = head[CHANNELS], head[OUTPUTS], head[GROUPS]
+    cuts = (all_outputs + WEIGHT_OUTPUTS - 1) // WEIGHT_OUTPUTS
     phase = phases[:PHASE]
     depth = phase[PHASE_TAPS] * channels
     ldc = (depth + DOT_COLUMNS - 1) // DOT_COLUMNS * DOT_COLUMNS
@@ -276,15 +281,17 @@ def _weight_tasks(first, last, x, grad, sums, head, phases, table):
     # zeros: what lies behind the last pixel is multiplied by a gradient of zero, so it must be a number
     region = np.zeros(head[REGION], x.dtype)
     lda_most = (phase[PIXELS] + vl - 1) // vl * vl
-    slopes = np.empty(outputs * lda_most, x.dtype)
+    slopes = np.empty(min(all_outputs, WEIGHT_OUTPUTS) * lda_most, x.dtype)
     offset = np.zeros(ldc, np.int64)
     run = np.empty(4 * (phase[PIXELS] + 1), np.int64)
     place, counts = np.empty(3, np.int64), np.empty(3, np.int64)
     blocks = head[TASKS] // groups
     parts = min(PARTIALS, blocks)
     for item in range(first, last):
-        group, part = item % groups, item // groups
-        c_start = item * outputs * ldc
+        group, part = item // cuts % groups, item // cuts // groups
+        first_output = item % cuts * WEIGHT_OUTPUTS
+        outputs = min(WEIGHT_OUTPUTS, all_outputs - first_output)
+        c_start = ((part * groups + group) * all_outputs + first_output) * ldc
         sums[c_start : c_start + outputs * ldc] = 0
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             image = _task_place(block, phase, place, counts) * phase[MERGED]
@@ -294,7 +301,7 @@ def _weight_tasks(first, last, x, grad, sums, head, phases, table):
             start = (image * groups + group) * channels * head[SRC_PLANE]
             if head[DIRECT] == 1 and length == pixels:
                 _offsets(offset, channels, phase, table, head[SRC_PLANE])
-                g_start = (image * groups + group) * outputs * head[OUT_PLANE] + place[2]
+                g_start = ((image * groups + group) * all_outputs + first_output) * head[OUT_PLANE] + place[2]
                 _dot_block(grad, g_start, head[OUT_PLANE], length, x, start + place[2], offset, depth, outputs, sums, c_start, ldc)
                 continue
             _copy_region(x, start, head, phase, table, images, place, region, phase[PITCH])
@@ -304,7 +311,7 @@ def _weight_tasks(first, last, x, grad, sums, head, phases, table):
             for m in range(outputs):
                 for r in range(runs):
                     size = run[4 * r + 1]
-                    g = ((image + run[4 * r + 3]) * groups + group) * outputs + m
+                    g = ((image + run[4 * r + 3]) * groups + group) * all_outputs + first_output + m
                     g = g * head[OUT_PLANE] + run[4 * r + 2]
                     load_row(0, grad, g, 0, 1, size, slopes, m * length + run[4 * r], size)
             _dot_block(slopes, 0, length, length, region, 0, offset, depth, outputs, sums, c_start, ldc)
@@ -436,8 +443,8 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     p = plan("weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize)
     parts = min(PARTIALS, p.tasks // groups)
     ldc = -(-depth // DOT_COLUMNS) * DOT_COLUMNS
-    items = parts * groups
-    sums = np.empty(items * outputs * ldc, x.dtype)
+    items = parts * groups * -(-outputs // WEIGHT_OUTPUTS)
+    sums = np.empty(parts * groups * outputs * ldc, x.dtype)
     if p.work < SERIAL_WORK:
         _weight_tasks(0, items, x, grad, sums, p.head, p.phases, p.table)
     else:

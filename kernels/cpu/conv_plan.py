@@ -31,7 +31,7 @@ REGION_BYTES = 512 * 1024
 # Enough tasks to balance a few cores; from the shape only, so that the blocks (and the results) do not depend on the thread count.
 WANTED_TASKS = 16
 # The weight gradient adds up the lanes of its sums at the end of a block, so it wants longer ones: several images in a region.
-WEIGHT_REGION_BYTES = 1024 * 1024
+WEIGHT_REGION_BYTES = 2 * 1024 * 1024
 WEIGHT_TASKS = 8
 # Cycles to copy a row into the region: for the row, and for each vector of it.
 ROW_COST, VECTOR_COST = 12, 4
@@ -116,7 +116,7 @@ def _pixels(block, extent, merged):
     return ((block[0] - 1) * extent[1] + block[1] - 1) * extent[2] + block[2] + (merged - 1) * image
 
 
-def _blocks(axes, channels, images, groups, phases, budget, width, vl, weight):
+def _blocks(axes, channels, images, groups, phases, budget, width, vl, wanted, weight):
     """Largest block of outputs whose region fits `budget` elements: cut the outermost dimension first, then merge images if all fits."""
     variants = np.prod([len(a.starts) for a in axes]) * channels
     block = [a.count for a in axes]
@@ -130,9 +130,9 @@ def _blocks(axes, channels, images, groups, phases, budget, width, vl, weight):
             block[i] = max(least, -(-block[i] // 2))
     whole = all(b == a.count for b, a in zip(block, axes))
     tasks = images * groups * phases
-    if whole and tasks < WANTED_TASKS and not weight:  # one or a few large images: cut rows to make tasks
+    if whole and tasks < wanted and not weight:  # one or a few large images: cut rows to make tasks
         cut = 1 if axes[1].count > 1 else 2
-        pieces = min(-(-WANTED_TASKS // tasks), axes[cut].count // (4 if cut == 1 else 4 * width))
+        pieces = min(-(-wanted // tasks), axes[cut].count // (4 if cut == 1 else 4 * width))
         if pieces > 1 and size() > 16384:
             block[cut] = -(-axes[cut].count // pieces)
             whole = False
@@ -141,7 +141,7 @@ def _blocks(axes, channels, images, groups, phases, budget, width, vl, weight):
     merged = 1
     if whole:
         extent = [b + a.widest for b, a in zip(block, axes)]
-        most = max(1, min(images, budget // max(size(), 1), tasks // (WEIGHT_TASKS if weight else WANTED_TASKS)))
+        most = max(1, min(images, budget // max(size(), 1), tasks // wanted))
         # several images fill the vectors better, but the rows between them are thrown away
         one, many = (-(-_pixels(block, extent, n) // vl) * vl / n for n in (1, most))
         merged = most if many < one or weight and one < 40 * vl else 1
@@ -176,7 +176,9 @@ def plan(
     rows, table, packed, tasks, region, work, pixels_most = [], [], 0, 0, 0, 0, 0
     for phase in phases:
         budget = (WEIGHT_REGION_BYTES if weight else REGION_BYTES) // itemsize
-        block, merged = _blocks(phase, channels, images, groups, len(phases), budget, width, vl, weight)
+        # the weight gradient also makes tasks of its output channels
+        wanted = max(1, WEIGHT_TASKS * 64 // max(outputs, 64)) if weight else WANTED_TASKS
+        block, merged = _blocks(phase, channels, images, groups, len(phases), budget, width, vl, wanted, weight)
         extent = [b + a.widest for b, a in zip(block, phase)]
         volume = extent[0] * extent[1] * extent[2]
         pitch = -(-volume * merged // 16)
