@@ -10,24 +10,23 @@ What is left inside the loop over time is h W_hh^T and the gates. For small laye
 big ones the product of a step goes to BLAS (`_SMALL`), which then outweighs the calls.
 
 Letters: N rows in all, B rows of state, H = size the hidden size, G = 4, 3 or 1 gates. All arrays are flat
-and dense; `output` and `grad_output` are (N, width), this direction at columns column .. column + H. Arrays
-that are not wanted (`bias_hh`, `saved_*`, `grad_output`) or that a mode lacks (c outside LSTM) are empty.
+and dense; `output` and `grad_output` are (N, directions, H). Arrays that are not wanted (`bias_hh`,
+`saved_*`, `grad_output`) or that a mode lacks (c outside LSTM) are empty.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ..compiler import jit
+from ..math import sigmoid, tanh
 from .matmul import mm
 
 LSTM, GRU, RNN_TANH, RNN_RELU = 0, 1, 2, 3
 GATES = (4, 3, 1, 1)
 
 # Multiply-adds of one step's recurrent product up to which the loops below beat a call of BLAS from Python.
-_SMALL = 65536
+_SMALL = 400_000
 
 
 @jit
@@ -54,28 +53,16 @@ def _add_product(a, w, out, n, k, m):
                 row[j] += a0 * w[q + j]
 
 
-@jit
-def _sigmoid(x, start, stop):
-    one = x.dtype.type(1)
-    for j in range(start, stop):
-        x[j] = one / (one + math.exp(-x[j]))
-
-
-@jit
-def _tanh(x, start, stop):
-    for j in range(start, stop):
-        x[j] = math.tanh(x[j])
-
-
 # The cells below take their rows in several short loops over few arrays each: LLVM checks at run time that
-# arrays do not overlap before it vectorises a loop, and gives up when there are too many of them. They
-# compute offsets instead of slicing because each slice adds to the time of compilation.
+# arrays do not overlap before it vectorises a loop, and gives up when there are too many of them. Arrays are
+# reshaped so that the innermost index is the loop variable alone: an offset whose sign LLVM does not know
+# would keep Numba's wrap-around of negative indices in the loop, and the loop scalar.
 
 
 @jit(nogil=True)
 def rnn_steps_forward(
-    mode, batch_sizes, reverse, start, gates, weight_t, recurrent, bias_hh, h, c, output, width, column,
-    saved_h, saved_c, saved_tanh, size,
+    mode, batch_sizes, reverse, start, gates, weight_t, recurrent, bias_hh, h, c, output, directions,
+    direction, saved_h, saved_c, saved_tanh, size,
 ):
     """Steps of a cell: x = gates (N, G H), y = h W_hh^T + bias_hh, the state h (and c) (B, H).
 
@@ -89,7 +76,17 @@ def rnn_steps_forward(
     single step.
     """
     zero = gates.dtype.type(0)
-    total = recurrent.size // (h.size // size)
+    batch = h.size // size
+    count = recurrent.size // h.size
+    x = gates.reshape(gates.size // (count * size), count, size)
+    y = recurrent.reshape(batch, count, size)
+    state_h = h.reshape(batch, size)
+    state_c = c.reshape(c.size // size, size)
+    before_h = saved_h.reshape(saved_h.size // size, size)
+    before_c = saved_c.reshape(saved_c.size // size, size)
+    tanh_c = saved_tanh.reshape(saved_tanh.size // size, size)
+    bias = bias_hh.reshape(bias_hh.size // size, size)
+    out = output.reshape(output.size // (directions * size), directions, size)
     keep = saved_h.size > 0
     steps = batch_sizes.size
     for step in range(steps):
@@ -97,67 +94,69 @@ def rnn_steps_forward(
         if reverse:
             start -= n
         if weight_t.size:
-            recurrent[: total * n] = zero
-            _add_product(h, weight_t, recurrent, n, size, total)
+            recurrent[: count * size * n] = zero
+            _add_product(h, weight_t, recurrent, n, size, count * size)
         for b in range(n):
             row = start + b
-            x = total * row
-            y = total * b
-            state = size * b
-            here = size * row
-            if bias_hh.size:
-                for j in range(total):
-                    recurrent[y + j] += bias_hh[j]
+            for gate in range(bias.shape[0]):
+                for j in range(size):
+                    y[b, gate, j] += bias[gate, j]
+            for gate in range(2 if mode == GRU else count):
+                for j in range(size):
+                    x[row, gate, j] += y[b, gate, j]
             if keep:
                 for j in range(size):
-                    saved_h[here + j] = h[state + j]
-            for j in range(2 * size if mode == GRU else total):
-                gates[x + j] += recurrent[y + j]
+                    before_h[row, j] = state_h[b, j]
             if mode == LSTM:
-                _sigmoid(gates, x, x + 2 * size)
-                _tanh(gates, x + 2 * size, x + 3 * size)
-                _sigmoid(gates, x + 3 * size, x + 4 * size)
+                for gate in range(4):
+                    if gate == 2:
+                        for j in range(size):
+                            x[row, gate, j] = tanh(x[row, gate, j])
+                    else:
+                        for j in range(size):
+                            x[row, gate, j] = sigmoid(x[row, gate, j])
                 if keep:
                     for j in range(size):
-                        saved_c[here + j] = c[state + j]
+                        before_c[row, j] = state_c[b, j]
                 for j in range(size):
-                    c[state + j] = gates[x + size + j] * c[state + j] + gates[x + j] * gates[x + 2 * size + j]
+                    state_c[b, j] = x[row, 1, j] * state_c[b, j] + x[row, 0, j] * x[row, 2, j]
                 for j in range(size):
-                    h[state + j] = c[state + j]
-                _tanh(h, state, state + size)
+                    state_h[b, j] = tanh(state_c[b, j])
                 if keep:
                     for j in range(size):
-                        saved_tanh[here + j] = h[state + j]
+                        tanh_c[row, j] = state_h[b, j]
                 for j in range(size):
-                    h[state + j] *= gates[x + 3 * size + j]
+                    state_h[b, j] *= x[row, 3, j]
             elif mode == GRU:
-                _sigmoid(gates, x, x + 2 * size)
+                for gate in range(2):
+                    for j in range(size):
+                        x[row, gate, j] = sigmoid(x[row, gate, j])
                 for j in range(size):
-                    gates[x + 2 * size + j] += gates[x + j] * recurrent[y + 2 * size + j]
-                _tanh(gates, x + 2 * size, x + 3 * size)
+                    x[row, 2, j] = tanh(x[row, 2, j] + x[row, 0, j] * y[b, 2, j])
                 if keep:
                     for j in range(size):
-                        saved_c[here + j] = recurrent[y + 2 * size + j]
+                        before_c[row, j] = y[b, 2, j]
                 for j in range(size):
-                    new = gates[x + 2 * size + j]
-                    h[state + j] = new + gates[x + size + j] * (h[state + j] - new)
+                    new = x[row, 2, j]
+                    state_h[b, j] = new + x[row, 1, j] * (state_h[b, j] - new)
             else:
                 if mode == RNN_TANH:
-                    _tanh(gates, x, x + size)
+                    for j in range(size):
+                        x[row, 0, j] = tanh(x[row, 0, j])
                 else:
                     for j in range(size):
-                        gates[x + j] = zero if gates[x + j] < zero else gates[x + j]
+                        x[row, 0, j] = zero if x[row, 0, j] < zero else x[row, 0, j]
                 for j in range(size):
-                    h[state + j] = gates[x + j]
+                    state_h[b, j] = x[row, 0, j]
             for j in range(size):
-                output[width * row + column + j] = h[state + j]
+                out[row, direction, j] = state_h[b, j]
         if not reverse:
             start += n
 
 
 @jit(nogil=True)
 def rnn_steps_backward(
-    mode, batch_sizes, reverse, start, grad_output, width, column, gates, weight, saved_h, saved_c,
+    mode, batch_sizes, reverse, start, grad_output, directions, direction, gates, weight, saved_h, saved_c,
     saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent, size,
 ):
     """Gradient of steps, last first: grad_gates (N, G H) is dx and, in a GRU, grad_recurrent (N, G H) is dy.
@@ -171,64 +170,80 @@ def rnn_steps_backward(
     """
     one = gates.dtype.type(1)
     zero = gates.dtype.type(0)
-    total = gates.size // (saved_h.size // size)
+    rows = saved_h.size // size
+    count = gates.size // saved_h.size
+    x = gates.reshape(rows, count, size)
+    dx = grad_gates.reshape(rows, count, size)
+    dy = grad_recurrent.reshape(rows, count, size)
+    dh = grad_h.reshape(grad_h.size // size, size)
+    dc = grad_c.reshape(grad_c.size // size, size)
+    before_h = saved_h.reshape(rows, size)
+    before_c = saved_c.reshape(saved_c.size // size, size)
+    tanh_c = saved_tanh.reshape(saved_tanh.size // size, size)
+    d_out = grad_output.reshape(grad_output.size // (directions * size), directions, size)
     steps = batch_sizes.size
     for step in range(steps):
         n = batch_sizes[step if reverse else steps - 1 - step]
         if not reverse:
             start -= n
         for b in range(n):
-            x = total * (start + b)
-            dh = size * b
-            here = size * (start + b)
+            row = start + b
             if grad_output.size:
                 for j in range(size):
-                    grad_h[dh + j] += grad_output[width * (start + b) + column + j]
+                    dh[b, j] += d_out[row, direction, j]
             if mode == LSTM:
                 for j in range(size):
-                    o = gates[x + 3 * size + j]
-                    grad_gates[x + 3 * size + j] = grad_h[dh + j] * saved_tanh[here + j] * o * (one - o)
+                    o = x[row, 3, j]
+                    dx[row, 3, j] = dh[b, j] * tanh_c[row, j] * o * (one - o)
                 for j in range(size):
-                    t = saved_tanh[here + j]
-                    grad_c[dh + j] += grad_h[dh + j] * gates[x + 3 * size + j] * (one - t * t)
+                    t = tanh_c[row, j]
+                    dc[b, j] += dh[b, j] * x[row, 3, j] * (one - t * t)
                 for j in range(size):
-                    f = gates[x + size + j]
-                    grad_gates[x + size + j] = grad_c[dh + j] * saved_c[here + j] * f * (one - f)
+                    f = x[row, 1, j]
+                    dx[row, 1, j] = dc[b, j] * before_c[row, j] * f * (one - f)
                 for j in range(size):
-                    i, g = gates[x + j], gates[x + 2 * size + j]
-                    grad_gates[x + j] = grad_c[dh + j] * g * i * (one - i)
-                    grad_gates[x + 2 * size + j] = grad_c[dh + j] * i * (one - g * g)
+                    i, g = x[row, 0, j], x[row, 2, j]
+                    dx[row, 0, j] = dc[b, j] * g * i * (one - i)
+                    dx[row, 2, j] = dc[b, j] * i * (one - g * g)
                 for j in range(size):
-                    grad_c[dh + j] *= gates[x + size + j]
-                    grad_h[dh + j] = zero
+                    dc[b, j] *= x[row, 1, j]
+                for j in range(size):
+                    dh[b, j] = zero
             elif mode == GRU:
                 for j in range(size):
-                    z, new = gates[x + size + j], gates[x + 2 * size + j]
-                    grad_gates[x + 2 * size + j] = grad_h[dh + j] * (one - z) * (one - new * new)
-                    grad_gates[x + size + j] = grad_h[dh + j] * (saved_h[here + j] - new) * z * (one - z)
+                    z, new = x[row, 1, j], x[row, 2, j]
+                    dx[row, 2, j] = dh[b, j] * (one - z) * (one - new * new)
                 for j in range(size):
-                    r = gates[x + j]
-                    grad_gates[x + j] = grad_gates[x + 2 * size + j] * saved_c[here + j] * r * (one - r)
+                    z, new = x[row, 1, j], x[row, 2, j]
+                    dx[row, 1, j] = dh[b, j] * (before_h[row, j] - new) * z * (one - z)
                 for j in range(size):
-                    grad_recurrent[x + j] = grad_gates[x + j]
-                    grad_recurrent[x + size + j] = grad_gates[x + size + j]
-                    grad_recurrent[x + 2 * size + j] = grad_gates[x + 2 * size + j] * gates[x + j]
-                    grad_h[dh + j] *= gates[x + size + j]
+                    r = x[row, 0, j]
+                    dx[row, 0, j] = dx[row, 2, j] * before_c[row, j] * r * (one - r)
+                for gate in range(2):
+                    for j in range(size):
+                        dy[row, gate, j] = dx[row, gate, j]
+                for j in range(size):
+                    dy[row, 2, j] = dx[row, 2, j] * x[row, 0, j]
+                for j in range(size):
+                    dh[b, j] *= x[row, 1, j]
             else:
+                if mode == RNN_RELU:
+                    for j in range(size):
+                        dx[row, 0, j] = dh[b, j] if x[row, 0, j] > zero else zero
+                else:
+                    for j in range(size):
+                        dx[row, 0, j] = dh[b, j] * (one - x[row, 0, j] * x[row, 0, j])
                 for j in range(size):
-                    value = gates[x + j]
-                    slope = (one if value > zero else zero) if mode == RNN_RELU else one - value * value
-                    grad_gates[x + j] = grad_h[dh + j] * slope
-                    grad_h[dh + j] = zero
+                    dh[b, j] = zero
         if weight.size:
-            _add_product(grad_recurrent[total * start :], weight, grad_h, n, total, size)
+            _add_product(grad_recurrent[count * size * start :], weight, grad_h, n, count * size, size)
         if reverse:
             start += n
 
 
 def rnn_forward(
-    mode: int, batch_sizes, reverse: bool, gates, weight_hh, bias_hh, h, c, output, width, column, saved_h,
-    saved_c, saved_tanh, size: int,
+    mode: int, batch_sizes, reverse: bool, gates, weight_hh, bias_hh, h, c, output, directions, direction,
+    saved_h, saved_c, saved_tanh, size: int,
 ) -> None:
     """One layer in one direction over all steps; the arguments are those of `rnn_steps_forward`.
 
@@ -239,7 +254,7 @@ def rnn_forward(
     total = GATES[mode] * size
     batch = h.size // size
     recurrent = np.empty(batch * total, gates.dtype)
-    rest = (recurrent, bias_hh, h, c, output, width, column, saved_h, saved_c, saved_tanh, size)
+    rest = (recurrent, bias_hh, h, c, output, directions, direction, saved_h, saved_c, saved_tanh, size)
     rows = gates.size // total
     if batch * size * total <= _SMALL:
         weight_t = np.ascontiguousarray(weight_hh.reshape(total, size).T).reshape(-1)
@@ -254,8 +269,8 @@ def rnn_forward(
 
 
 def rnn_backward(
-    mode: int, batch_sizes, reverse: bool, grad_output, width, column, gates, weight_hh, saved_h, saved_c,
-    saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent, size: int,
+    mode: int, batch_sizes, reverse: bool, grad_output, directions, direction, gates, weight_hh, saved_h,
+    saved_c, saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent, size: int,
 ) -> None:
     """Gradient of `rnn_forward`: fills grad_gates and, in a GRU, grad_recurrent (else pass grad_gates twice).
 
@@ -271,7 +286,7 @@ def rnn_backward(
     if batch * size * total <= _SMALL:
         start = 0 if reverse else rows
         rnn_steps_backward(
-            mode, batch_sizes, reverse, start, grad_output, width, column, gates, weight_hh, *rest
+            mode, batch_sizes, reverse, start, grad_output, directions, direction, gates, weight_hh, *rest
         )
         return
     through = np.empty(batch * size, gates.dtype)
@@ -280,8 +295,8 @@ def rnn_backward(
         start = ends[step - 1] if step else 0
         n = ends[step] - start
         rnn_steps_backward(
-            mode, batch_sizes[step : step + 1], True, start, grad_output, width, column, gates, gates[:0],
-            *rest
+            mode, batch_sizes[step : step + 1], True, start, grad_output, directions, direction, gates,
+            gates[:0], *rest
         )
         part = through[: n * size]
         mm(grad_recurrent[start * total : ends[step] * total], weight_hh, n, total, size, part)
