@@ -9,6 +9,7 @@ its place in the graph again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -91,9 +92,8 @@ def unpack(node: Node) -> tuple:
 
 def changed_since_saved(value: Any, version: int) -> RuntimeError:
     """The error for a saved value that has been changed in place."""
-    what = value._describe()
-    if "which is output" in what:
-        what += ","
+    # torch names the operation, not its node: "which is output 0 of Mul, ".
+    what = re.sub(r"(which is output \d+ of .*?)(Backward\d*)?$", r"\1,", value._describe())
     if anomaly.state.enabled:
         hint = (
             "the backtrace further above shows the operation that failed to compute its gradient. The "

@@ -38,7 +38,7 @@ class TestVersions:
         middle.add_(1)
         message = (
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            "[Value], which is output 0 of MulBackward, is at version 1; expected version 0 instead. Hint: "
+            "[Value], which is output 0 of Mul, is at version 1; expected version 0 instead. Hint: "
             "enable anomaly detection to find the operation that failed to compute its gradient, with "
             "torch.autograd.set_detect_anomaly(True, check_nan=False)."
         )
