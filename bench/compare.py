@@ -186,7 +186,7 @@ def main() -> None:
         if family not in (*FAMILIES, PROCESS):
             parser.error(f"no family called {family!r}: there are {', '.join([*FAMILIES, PROCESS])}")
     threads = [int(n) for n in (options.threads or ("1" if options.quick else "1,2")).split(",")]
-    rounds, budget = (1, 0.05) if options.quick else (2, 0.2)
+    rounds, budget = (1, 0.03) if options.quick else (2, 0.2)
 
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))

@@ -39,7 +39,7 @@ def samples(run: Callable[[], object], budget: float) -> list[float]:
     gc.disable()
     try:
         begin = clock()
-        while len(result) < 5 or clock() - begin < budget:
+        while len(result) < 3 or clock() - begin < budget:
             start = clock()
             for _ in range(block):
                 run()
