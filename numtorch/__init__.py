@@ -1,7 +1,15 @@
-"""numtorch: PyTorch's API, semantics and numbers over kernels that are ordinary Python compiled by Numba."""
+"""numtorch: PyTorch's API, semantics and numbers over kernels that are ordinary Python compiled by Numba.
+
+    import numtorch as torch
+
+Functions and Tensor methods come from the operator registry (numtorch/ops, one module a family); the submodules have
+torch's names and load when they are first used.
+"""
 
 from __future__ import annotations
 
+import importlib as _importlib
+import math as _math
 from pathlib import Path as _Path
 
 # Run from a checkout without an editable install, `kernels/` and `graph/` lie beside this folder and not in it:
@@ -9,3 +17,98 @@ from pathlib import Path as _Path
 _root = _Path(__file__).resolve().parent.parent
 if (_root / "kernels" / "compiler.py").is_file() and (_root / "setup.cfg").is_file():
     __path__.append(str(_root))
+
+from numtorch.graph import (  # noqa: E402
+    enable_grad,
+    hide_frames_of,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+
+from . import _dtype as _dtypes  # noqa: E402
+from ._device import device  # noqa: E402
+from ._dtype import (  # noqa: E402
+    can_cast,
+    dtype,
+    get_default_dtype,
+    promote_types,
+    set_default_dtype,
+)
+from ._legacy import TYPES as _TYPES  # noqa: E402
+from ._legacy import set_default_tensor_type  # noqa: E402
+from ._registry import FUNCTIONS as _FUNCTIONS  # noqa: E402
+from ._size import Size  # noqa: E402
+from ._tensor import Tensor  # noqa: E402
+
+hide_frames_of(str(_Path(__file__).resolve().parent))
+
+__version__ = "0.1.0"
+
+globals().update(_dtypes.BY_NAME)
+globals().update(_dtypes.ALIASES)
+globals().update(_TYPES)
+
+from . import ops as _ops  # noqa: E402
+
+globals().update(_FUNCTIONS[""])
+
+from ._threads import (  # noqa: E402
+    get_num_interop_threads,
+    get_num_threads,
+    set_num_interop_threads,
+    set_num_threads,
+)
+from ._modes import (  # noqa: E402
+    are_deterministic_algorithms_enabled,
+    is_storage,
+    is_tensor,
+    set_printoptions,
+    typename,
+    use_deterministic_algorithms,
+)
+from .random import (  # noqa: E402
+    Generator,
+    default_generator,
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from .serialization import load, save  # noqa: E402
+
+inf = _math.inf
+nan = _math.nan
+pi = _math.pi
+e = _math.e
+newaxis = None
+
+strided = Tensor.layout
+contiguous_format = "torch.contiguous_format"
+preserve_format = "torch.preserve_format"
+channels_last = "torch.channels_last"
+
+_SUBMODULES = frozenset(
+    """autograd cli cuda datasets fft functional linalg nn optim random return_types serialization special storage
+    testing utils""".split()
+)
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return _importlib.import_module("." + name, __name__)
+    if name in ("UntypedStorage", "TypedStorage") or name.endswith("Storage"):
+        storage = _importlib.import_module(".storage", __name__)
+        if hasattr(storage, name):
+            return getattr(storage, name)
+    if name in ("finfo", "iinfo"):
+        return getattr(_importlib.import_module("._limits", __name__), name)
+    raise AttributeError(f"module 'torch' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted({*globals(), *_SUBMODULES, "finfo", "iinfo"})

@@ -1,6 +1,6 @@
 """Scalar functions that one name gives to kernels, to plain Python and to tensors (see `naming`).
 
-    from numtorch.kernels.math import exp, where
+    from numtorch.kernels.math import exp, log1p
 
     @jit
     def softplus(x, out):                  # exp of a float32 is the float32 formula, inlined and vectorised
@@ -10,7 +10,51 @@
 Accuracy is 2 ulp or better over the whole range, with inf, nan, signed zeros and subnormals as C has them.
 """
 
+from .error_functions import erf, erfc
 from .exp_log import exp, expm1, log, log1p, sigmoid, tanh
 from .naming import tensor_dispatch
+from .selection import (
+    ceil,
+    conj,
+    copysign,
+    floor,
+    fmod,
+    hypot,
+    isnan,
+    maximum,
+    minimum,
+    remainder,
+    round,
+    sqrt,
+    trunc,
+    where,
+)
+from .trig import cos, sin
 
-__all__ = ["exp", "expm1", "log", "log1p", "sigmoid", "tanh", "tensor_dispatch"]
+__all__ = [
+    "ceil",
+    "conj",
+    "copysign",
+    "cos",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "floor",
+    "fmod",
+    "hypot",
+    "isnan",
+    "log",
+    "log1p",
+    "maximum",
+    "minimum",
+    "remainder",
+    "round",
+    "sigmoid",
+    "sin",
+    "sqrt",
+    "tanh",
+    "tensor_dispatch",
+    "trunc",
+    "where",
+]

@@ -6,6 +6,7 @@ Each is one instruction on a vector too, so a loop over a formula made of them a
 from __future__ import annotations
 
 from llvmlite import ir
+from llvmlite.binding import llvm_version_info
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -128,3 +129,95 @@ def select(typingctx, condition, a, b):
         return builder.select(*values)
 
     return a(condition, a, b), codegen
+
+
+_RARE_ATTRIBUTES = ("noinline", "nounwind", "willreturn")
+
+
+def _pure():
+    return "memory(none)" if llvm_version_info[0] >= 16 else "readnone"
+
+
+def beyond(limit, name):
+    """An intrinsic f(x, y): y, but LLVM's `name` of x where |x| > limit.
+
+    A loop over it is vectorised although it holds a branch and a call of libm: the function that it calls names
+    vector variants of itself (LLVM's "vector-function-abi-variant"), which the vectoriser takes in its place, and
+    which branch once for a whole vector, to the scalar function for each lane if any lane is beyond the limit.
+    """
+
+    @intrinsic
+    def patched(typingctx, x, y):
+        if x not in _IR_TYPE or y != x:
+            return None
+
+        def codegen(context, builder, signature, values):
+            return builder.call(_patch_function(builder.module, _IR_TYPE[x], limit, name), values)
+
+        return x(x, y), codegen
+
+    return patched
+
+
+def _patch_function(module, ty, limit, name):
+    suffix = "f32" if ty == ir.FloatType() else "f64"
+    symbol = f"numtorch_beyond_{limit:.0f}_{name}_{suffix}"
+    if symbol in module.globals:
+        return module.globals[symbol]
+    widths = (4, 8, 16) if suffix == "f32" else (2, 4, 8)
+    variants = ",".join(f"_ZGV_LLVM_N{width}vv_{symbol}({symbol}_{width})" for width in widths)
+    scalar = _new_function(module, symbol, ty, f'"vector-function-abi-variant"="{variants}"')
+    builder = ir.IRBuilder(scalar.append_basic_block())
+    x, y = scalar.args
+    is_beyond = builder.fcmp_ordered(">", builder.call(module.declare_intrinsic("llvm.fabs", [ty]), [x]), ty(limit))
+    with builder.if_then(is_beyond, likely=False):
+        wide = ir.DoubleType()
+        exact = module.declare_intrinsic(f"llvm.{name}", [wide])
+        result = builder.call(exact, [x if ty == wide else builder.fpext(x, wide)])
+        builder.ret(result if ty == wide else builder.fptrunc(result, ty))
+    builder.ret(y)
+    _keep(module, [_vector_variant(module, scalar, ty, suffix, width, limit) for width in widths])
+    return scalar
+
+
+def _vector_variant(module, scalar, ty, suffix, width, limit):
+    vector = ir.VectorType(ty, width)
+    function = _new_function(module, f"{scalar.name}_{width}", vector)
+    builder = ir.IRBuilder(function.append_basic_block())
+    x, y = function.args
+    fabs_name = f"llvm.fabs.v{width}{suffix}"
+    absolute = module.globals.get(fabs_name) or ir.Function(module, ir.FunctionType(vector, [vector]), fabs_name)
+    is_beyond = builder.fcmp_ordered(">", builder.call(absolute, [x]), ir.Constant(vector, [limit] * width))
+    lanes = builder.bitcast(is_beyond, ir.IntType(width))
+    with builder.if_then(builder.icmp_unsigned("!=", lanes, lanes.type(0)), likely=False):
+        result = y
+        for i in range(width):
+            lane = ir.IntType(32)(i)
+            arguments = [builder.extract_element(x, lane), builder.extract_element(y, lane)]
+            result = builder.insert_element(result, builder.call(scalar, arguments), lane)
+        builder.ret(result)
+    builder.ret(y)
+    return function
+
+
+def _new_function(module, name, ty, *attributes):
+    function = ir.Function(module, ir.FunctionType(ty, [ty, ty]), name)
+    function.linkage = "linkonce_odr"
+    for attribute in (*_RARE_ATTRIBUTES, _pure(), *attributes):
+        set.add(function.attributes, attribute)  # llvmlite's own `add` does not know all of them
+    return function
+
+
+def _keep(module, functions):
+    """Keep functions that nothing calls yet, until the vectoriser has run."""
+    pointer = ir.IntType(8).as_pointer()
+    existing = module.globals.get("llvm.compiler.used")
+    kept = list(existing.initializer.constant) if existing is not None else []
+    kept += [function.bitcast(pointer) for function in functions]
+    if existing is not None:
+        del module.globals["llvm.compiler.used"]
+    array = ir.ArrayType(pointer, len(kept))
+    used = ir.GlobalVariable(module, array, "llvm.compiler.used")
+    used.linkage = "appending"
+    used.section = "llvm.metadata"
+    used.initializer = ir.Constant(array, kept)

@@ -38,3 +38,13 @@ def sigmoid(z):
 @any_type
 def tanh(z):
     return cmath.tanh(z)
+
+
+@any_type
+def sin(z):
+    return cmath.sin(z)
+
+
+@any_type
+def cos(z):
+    return cmath.cos(z)

@@ -1,0 +1,160 @@
+"""Copies and casts of whole tensors, below autograd."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtorch.kernels.cpu import copy as _kernels
+from numtorch.kernels.cpu import half as _half
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+
+from . import _dtype
+from ._dtype import BOOL, COMPLEX, bfloat16, float16, float32
+from ._layout import plan
+from ._size import expanded_strides, is_dense
+from ._tensor import Tensor, _new, alias, strided, wrap
+
+# Layout copies move bits: one compilation for each element size serves every dtype.
+_BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
+
+
+def copy_elements(src: Tensor, dst: Tensor) -> None:
+    """dst[...] = src for two tensors of one dtype and size, whatever their layouts."""
+    if 0 in dst._size:
+        return
+    bits = _BITS[src._dtype.itemsize]
+    if src._flat is not None and dst._flat is not None:
+        np.copyto(dst._flat, src._flat)
+        return
+    meta = plan(dst._size, src._stride, dst._stride)
+    _kernels.copy_strided(src._buffer().view(bits), src._offset, dst._buffer().view(bits), dst._offset, meta)
+
+
+def contiguous(t: Tensor) -> Tensor:
+    """`t` itself when it is contiguous, else a contiguous copy (outside the graph)."""
+    if t._flat is not None or t.flat() is not None:
+        return t
+    flat = np.empty(t._size.numel(), t._dtype.np)
+    result = wrap(flat, t._size, t._dtype)
+    copy_elements(t, result)
+    return result
+
+
+def clone(t: Tensor) -> Tensor:
+    """A copy outside the graph; keeps the layout of a dense tensor, as torch's preserve_format does."""
+    flat = t._flat
+    if flat is not None:
+        return wrap(flat.copy(), t._size, t._dtype)
+    if t.flat() is None and is_dense(t._size, t._stride):
+        result = _new(Tensor)
+        numel = t._size.numel()
+        result._flat = None
+        result._size, result._stride, result._dtype = t._size, t._stride, t._dtype
+        buffer = t._buffer()[t._offset : t._offset + numel].copy()
+        from ._storage import Storage
+
+        result._storage = Storage(buffer)
+        return result
+    flat = np.empty(t._size.numel(), t._dtype.np)
+    result = wrap(flat, t._size, t._dtype)
+    copy_elements(t, result)
+    return result
+
+
+def cast_array(x: np.ndarray, source: _dtype.dtype, target: _dtype.dtype) -> np.ndarray:
+    """A 1-D array of one dtype as one of another."""
+    if source is target:
+        return x
+    if source is float16 or source is bfloat16:
+        wide = np.empty(x.size, np.float32)
+        (_half.half_to_float if source is float16 else _half.bfloat16_to_float)(x.view(np.uint16), wide)
+        return cast_array(wide, float32, target)
+    if target is float16 or target is bfloat16:
+        wide = cast_array(x, source, float32)
+        out = np.empty(x.size, target.np)
+        (_half.float_to_half if target is float16 else _half.float_to_bfloat16)(wide, out.view(np.uint16))
+        return out
+    out = np.empty(x.size, target.np)
+    if source.category == COMPLEX and target.category == BOOL:
+        _kernels.nonzero_complex(x, out)
+    elif source.category == COMPLEX and target.category != COMPLEX:
+        _kernels.real_part(x, out)
+    elif x.size < PARALLEL_THRESHOLD:
+        _kernels.cast(x, out)
+    else:
+        _kernels.cast_parallel(x, out)
+    return out
+
+
+def cast(t: Tensor, target: _dtype.dtype) -> Tensor:
+    """`t` in another dtype (outside the graph), contiguous unless `t` is dense in another order."""
+    if t._dtype is target:
+        return t
+    flat = t.flat()
+    if flat is None and is_dense(t._size, t._stride):
+        flat = t._buffer()[t._offset : t._offset + t._size.numel()]
+        result = wrap(cast_array(flat, t._dtype, target), t._size, target)
+        if result._stride != t._stride:
+            storage = result._get_storage()
+            result = strided(storage, t._size, t._stride, 0, target)
+        return result
+    return wrap(cast_array(contiguous(t)._flat, t._dtype, target), t._size, target)
+
+
+def copy_into(dst: Tensor, src: Tensor) -> None:
+    """dst[...] = src with casting and broadcasting, outside the graph and without touching the version counter."""
+    if src._dtype is not dst._dtype:
+        src = cast(src, dst._dtype)
+    if src._size != dst._size:
+        stride = expanded_strides(src._size, src._stride, dst._size)
+        src = strided(src._get_storage(), dst._size, stride, src._offset, src._dtype)
+    if shares_memory(src, dst):
+        src = clone(src)
+    copy_elements(src, dst)
+
+
+def shares_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether the two may overlap without being the very same elements."""
+    if a._storage is None or b._storage is None or a._buffer().base is not b._buffer().base:
+        same = a._storage is not None and b._storage is not None and a._storage.buffer is b._storage.buffer
+        if not same:
+            return False
+    return (a._offset, a._stride) != (b._offset, b._stride)
+
+
+def deepcopy_tensor(t: Tensor, memo: dict) -> Tensor:
+    """copy.deepcopy of a leaf; tensors that shared storage share it in the copy."""
+    if id(t) in memo:
+        return memo[id(t)]
+    if t.grad_fn is not None:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+            "see https://github.com/pytorch/pytorch/pull/103001"
+        )
+    storage = t._get_storage()
+    copied = memo.get(id(storage))
+    if copied is None:
+        from ._storage import Storage
+
+        copied = memo[id(storage)] = Storage(storage.buffer.copy(), 0, storage.device)
+        memo.setdefault("numtorch storages kept alive", []).append(storage)
+    result = _new(type(t))
+    result._size, result._stride, result._dtype = t._size, t._stride, t._dtype
+    result._flat = None
+    result._storage, result._offset = copied, t._offset
+    result.flat()
+    if t._requires_grad:
+        result._requires_grad = True
+    memo[id(t)] = result
+    if t._grad is not None:
+        result._grad = deepcopy_tensor(t._grad, memo)
+    for name, value in t.__dict__.items():
+        if not name.startswith("_"):
+            from copy import deepcopy
+
+            result.__dict__[name] = deepcopy(value, memo)
+    return result
+
+
+__all__ = ["alias", "cast", "cast_array", "clone", "contiguous", "copy_elements", "copy_into", "deepcopy_tensor"]

@@ -1,0 +1,208 @@
+"""In-place operators and `out=`: one mechanism for every operator.
+
+`x.op_(...)` computes `op(x, ...)`, writes the result into x's memory, notes the write in the version counter and makes
+x the result in the graph as well. If x is a view, its base is rewritten too: the base becomes a CopySlices node that
+takes the gradient of the written part from the result and of all the rest from the base as it was.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+from numtorch.graph import Node, mode, next_sequence
+
+from ._copy import copy_into
+from ._dtype import can_cast
+from ._size import Size, contiguous_strides, may_overlap
+from ._tensor import Tensor, alias, empty, strided
+
+
+class CopySlices(Node):
+    """An in-place write to a view, seen from the view's base."""
+
+    def apply(self, grads):
+        (grad,) = grads
+        if grad is None:
+            return (None, None)
+        size, stride, offset = self.geometry
+        grad_base = grad_view = None
+        if self.next_nodes[1] is not None:
+            grad_view = grad.contiguous().as_strided(size, stride, offset)
+        if self.next_nodes[0] is not None:
+            grad_base = grad.clone().contiguous()
+            if grad_base is grad:
+                grad_base = grad.clone()
+            grad_base.as_strided(size, stride, offset).zero_()
+        return (grad_base, grad_view)
+
+
+def check_writable(t: Tensor) -> None:
+    """RuntimeError where autograd forbids an in-place write, and where elements of `t` share memory."""
+    if t._requires_grad and mode.enabled:
+        if t.grad_fn is None:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        base = t._base
+        if base is not None and base._requires_grad and base.grad_fn is None:
+            raise RuntimeError(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+            )
+    elif t._base is not None and mode.enabled and t._base._requires_grad and t._base.grad_fn is None:
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if t._flat is None and may_overlap(t._size, t._stride):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+            "location. Please clone() the tensor before performing the operation."
+        )
+
+
+def old_self(t: Tensor) -> Tensor:
+    """`t` as it is in the graph before the write: what the operator may save without a cycle through `t` itself."""
+    if not t._requires_grad:
+        return t
+    result = alias(t)
+    result._requires_grad = True
+    result._grad_fn, result._output_nr, result._acc = t.grad_fn, t._output_nr, t._acc
+    return result
+
+
+def assign(t: Tensor, result: Tensor) -> Tensor:
+    """Make `t` hold `result`: memory, version and history."""
+    if result._size != t._size:
+        raise RuntimeError(
+            f"output with shape {list(t._size)} doesn't match the broadcast shape {list(result._size)}"
+        )
+    if result._dtype is not t._dtype and not can_cast(result._dtype, t._dtype):
+        raise RuntimeError(
+            f"result type {result._dtype.type_name} can't be cast to the desired output type {long_name(t._dtype)}"
+        )
+    copy_into(t, result)
+    t._bump_version()
+    rebase(t, result)
+    return t
+
+
+def long_name(dtype) -> str:
+    return dtype.type_name
+
+
+def rebase(t: Tensor, result: Tensor) -> None:
+    """Give `t` the history of `result`, whose values it now holds."""
+    if not mode.enabled:
+        return
+    needs_grad = result._requires_grad
+    base = t._base
+    if not needs_grad and not t._requires_grad and not (base is not None and base._requires_grad):
+        return
+    if result._dtype is not t._dtype:
+        result = result.to(t._dtype)
+    if base is None:
+        t._grad_fn = result._grad_fn
+        t._output_nr = result._output_nr
+        t._requires_grad = needs_grad
+        return
+    node = CopySlices.__new__(CopySlices)
+    node.sequence_nr = next_sequence()
+    node.next_nodes = (base._edge(), result._edge() if needs_grad else None)
+    if base._output_nr or result._output_nr:
+        node.next_nrs = (base._output_nr, result._output_nr)
+    # The gradient arrives contiguous in the base's shape; the view's place is given relative to that.
+    node.geometry = (t._size, _strides_within(t, base), _offset_within(t, base))
+    base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
+    t._requires_grad = True
+    t._view_version = -1
+    t._refresh_view()
+
+
+def _strides_within(t: Tensor, base: Tensor) -> tuple[int, ...]:
+    dense = contiguous_strides(base._size)
+    if base._stride == dense:
+        return t._stride
+    return tuple(_convert(s, base, dense) for s in t._stride)
+
+
+def _offset_within(t: Tensor, base: Tensor) -> int:
+    offset = t._offset - base._offset
+    dense = contiguous_strides(base._size)
+    return offset if base._stride == dense else _convert(offset, base, dense)
+
+
+def _convert(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:
+    """A distance in the base's memory as one in a contiguous tensor of its shape."""
+    result = 0
+    for s, c in sorted(zip(base._stride, dense), reverse=True):
+        if s:
+            result += distance // s * c
+            distance %= s
+    return result
+
+
+def inplace_form(fn, name: str):
+    """`x.name(...)`: `fn(x, ...)` written back into x."""
+
+    @functools.wraps(fn)
+    def inplace(self, *args, **kwargs):
+        check_writable(self)
+        return assign(self, fn(old_self(self), *args, **kwargs))
+
+    inplace.__name__ = inplace.__qualname__ = name
+    return inplace
+
+
+def resize_out(out: Tensor, size: Size) -> None:
+    """Bring an `out=` tensor to `size`; torch warns when it already had elements."""
+    if out._size == size:
+        return
+    if out._size.numel() != 0:
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(out._size)}, which does not "
+            f"match the required output shape {list(size)}. This behavior is deprecated, and in a future PyTorch "
+            "release outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor "
+            "t by resizing it, inplace, to zero elements with t.resize_(0).",
+            UserWarning,
+            stacklevel=4,
+        )
+    resize(out, size)
+
+
+def resize(t: Tensor, size) -> None:
+    """Give `t` a new contiguous size; the storage grows (for all its views) when it is too small."""
+    import numpy as np
+
+    size = Size(size)
+    storage = t._get_storage()
+    needed = t._offset + size.numel()
+    if needed > storage.buffer.size * storage.buffer.itemsize // t._dtype.itemsize:
+        grown = np.empty(needed, t._dtype.np)
+        old = t._buffer()
+        grown[: old.size] = old
+        storage.buffer = grown
+    t._size, t._stride, t._flat = size, contiguous_strides(size), None
+    t.flat()
+
+
+def write_out(result, out, name: str):
+    """Write `result` (a tensor or a tuple of them) to `out` and return `out`."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
+        written = [write_out(r, o, name) for r, o in zip(result, out)]
+        return type(result)(written) if hasattr(result, "_fields") else tuple(written)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if mode.enabled and (out._requires_grad or result._requires_grad):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+            "arguments requires grad."
+        )
+    if not can_cast(result._dtype, out._dtype):
+        raise RuntimeError(
+            f"result type {result._dtype.type_name} can't be cast to the desired output type {out._dtype.type_name}"
+        )
+    resize_out(out, result._size)
+    copy_into(out, result)
+    out._bump_version()
+    return out
+
+
+__all__ = ["CopySlices", "assign", "check_writable", "empty", "inplace_form", "resize", "strided", "write_out"]

@@ -1,0 +1,78 @@
+"""How a strided loop walks its operands: dimensions ordered, merged, and packed for a kernel."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ._size import Size
+
+
+def _order(size, strides) -> list[int]:
+    """Dimensions from outer to inner as TensorIterator orders them: by the first operand whose strides decide."""
+    dims = list(range(len(size)))
+
+    def outer(i: int, j: int) -> bool | None:
+        for stride in strides:
+            a, b = stride[i], stride[j]
+            if a == 0 or b == 0:
+                continue
+            if a != b:
+                return a > b
+            if size[i] != size[j]:
+                return size[i] > size[j]
+        return None
+
+    # Insertion sort, because the comparison is partial: undecided pairs keep their order.
+    for i in range(1, len(dims)):
+        j = i
+        while j > 0 and outer(dims[j], dims[j - 1]):
+            dims[j], dims[j - 1] = dims[j - 1], dims[j]
+            j -= 1
+    return dims
+
+
+@lru_cache(maxsize=4096)
+def output_strides(size: tuple[int, ...], *strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a fresh result: dense, in the order of the operands' dimensions (so x.t() + 1 stays transposed)."""
+    result = [0] * len(size)
+    step = 1
+    for d in reversed(_order(size, strides)):
+        result[d] = step
+        step *= max(size[d], 1)
+    return tuple(result)
+
+
+@lru_cache(maxsize=4096)
+def plan(size: tuple[int, ...], *strides: tuple[int, ...]) -> np.ndarray:
+    """`meta` for the strided kernels: [ndim, sizes, strides of each operand], ordered by the last operand's layout.
+
+    Neighbouring dimensions that every operand walks without a gap become one, so most layouts end as one or two.
+    """
+    order = [d for d in _order(size, (strides[-1], *strides[:-1])) if size[d] != 1]
+    sizes: list[int] = []
+    steps: list[list[int]] = [[] for _ in strides]
+    for d in order:
+        if sizes and all(s[-1] == stride[d] * size[d] for s, stride in zip(steps, strides)):
+            sizes[-1] *= size[d]
+            for s, stride in zip(steps, strides):
+                s[-1] = stride[d]
+        else:
+            sizes.append(size[d])
+            for s, stride in zip(steps, strides):
+                s.append(stride[d])
+    if not sizes:
+        sizes = [1]
+        steps = [[1] for _ in strides]
+    meta = [len(sizes), *sizes]
+    for s in steps:
+        meta += s
+    array = np.array(meta, np.int64)
+    array.flags.writeable = True
+    return array
+
+
+def with_ones(size, ndim: int) -> Size:
+    """`size` with leading ones up to `ndim` dimensions."""
+    return Size((1,) * (ndim - len(size)) + tuple(size))

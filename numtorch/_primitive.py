@@ -1,0 +1,328 @@
+"""Primitives: operators with a forward of their own and a backward rule, defined in one place.
+
+    @primitive(node="MmBackward0", save=("self", "mat2"))
+    def mm(self, mat2):
+        ...checks; kernels on flat buffers...
+        return wrap(out, (n, p), self._dtype)          # a fresh tensor, outside the graph
+
+    mm.derivative(self=lambda ctx, grad: grad.mm(ctx.mat2.mH),
+                  mat2=lambda ctx, grad: ctx.self.mH.mm(grad))
+
+The arguments named in `derivative` are the differentiable ones; a rule runs only if its argument needs a gradient. Rules
+are written in differentiable operators, so a recorded backward (create_graph=True) is itself differentiable. Where the
+gradients come out of one computation:
+
+    @conv.backward
+    def _(ctx, grad):
+        return {"input": ..., "weight": ..., "bias": ...}      # may leave out what ctx.needs(name) says is not needed
+
+with `conv.derivative_of("input", "weight", "bias")` naming the differentiable arguments (or `differentiable=(...)` in
+the decorator).
+
+In a rule, `ctx.<name>` is: the tensor, for arguments in `save`; the value, for arguments that are not tensors; and a
+`Meta` (shape, dtype, device) for other tensors. `save` may name "result" (or "result0", "result1", ... of a tuple).
+An argument may be a list of tensors (as in cat): its rule returns a list. Rules receive one gradient for each
+differentiable (floating) output, None where undefined.
+
+Several outputs: return a tuple (or a namedtuple). Outputs of integer or bool dtype are not differentiable;
+`nondifferentiable=(1,)` names others by position.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+from numtorch.graph import Node, mode, next_sequence, rare, save, stamp, unpack
+
+from ._dtype import FLOATING
+from ._registry import OPERATORS, register
+from ._tensor import Tensor, _new, alias
+
+
+class Meta:
+    """What remains of a tensor argument that the rule does not need as a tensor."""
+
+    __slots__ = ("shape", "dtype", "device", "requires_grad")
+
+    def __init__(self, t: Tensor):
+        self.shape, self.dtype, self.device, self.requires_grad = t._size, t._dtype, t._device, t._requires_grad
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def size(self, dim: int | None = None):
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> int:
+        return self.shape.numel()
+
+
+class PrimitiveNode(Node):
+    """The node of a primitive; each primitive has a subclass named as torch names it."""
+
+    spec: Primitive
+    arguments: dict  # argument name -> value; a Meta for tensors (and for each tensor of a list)
+    spans: tuple | None = None  # how many edges each differentiable argument has, where lists occur
+
+    def apply(self, grads):
+        spec = self.spec
+        if spec.picked is not None:
+            grads = tuple([grads[i] for i in spec.picked(self)])
+        if all(g is None for g in grads):
+            return (None,) * len(self.next_nodes)
+        ctx = Context(self, dict(zip(self.saved_names, unpack(self))) if self.saved else {})
+        if spec.joint is not None:
+            found = spec.joint(ctx, *grads)
+            results = [found.get(name) for name in spec.differentiable]
+        else:
+            rules = spec.rules
+            results = [
+                rules[name](ctx, *grads) if ctx.needs(name) and rules[name] is not None else None
+                for name in spec.differentiable
+            ]
+        if self.spans is None:
+            return tuple(results)
+        flat = []
+        for result, span in zip(results, self.spans):
+            if span is None:
+                flat.append(result)
+            else:
+                flat.extend([None] * span if result is None else result)
+        return tuple(flat)
+
+
+class Context:
+    """What a backward rule sees of the forward call."""
+
+    def __init__(self, node: PrimitiveNode, saved: dict):
+        self._node = node
+        self._saved = saved
+
+    def __getattr__(self, name: str):
+        saved = self._saved
+        if name in saved:
+            value = saved[name]
+            if name.startswith("result") and mode.enabled and isinstance(value, Tensor):
+                value = self._connected(name, value)
+            return value
+        try:
+            return self._node.arguments[name]
+        except KeyError:
+            raise AttributeError(f"{self._node.name()} has no argument or saved value '{name}'") from None
+
+    def _connected(self, name: str, value: Tensor) -> Tensor:
+        """A saved result, put back in its place in the graph for a backward that is itself recorded."""
+        if value._dtype.category < FLOATING:
+            return value
+        value = alias(value)
+        value._grad_fn, value._requires_grad = self._node, True
+        value._output_nr = int(name[6:] or 0)
+        return value
+
+    def needs(self, name: str) -> bool:
+        """Whether the argument needs a gradient."""
+        node = self._node
+        position = node.spec.differentiable.index(name)
+        if node.spans is None:
+            return node.next_nodes[position] is not None
+        start = 0
+        for span in node.spans[:position]:
+            start += 1 if span is None else span
+        end = start + (1 if node.spans[position] is None else node.spans[position])
+        return any(n is not None for n in node.next_nodes[start:end])
+
+    def needs_each(self, name: str) -> list[bool]:
+        """For a list argument: which of its tensors need a gradient."""
+        node = self._node
+        position = node.spec.differentiable.index(name)
+        start = 0
+        for span in node.spans[:position]:
+            start += 1 if span is None else span
+        return [n is not None for n in node.next_nodes[start : start + node.spans[position]]]
+
+
+class Primitive:
+    """The definition behind a primitive's function."""
+
+    def __init__(self, forward: Callable, node: str, save: tuple[str, ...], nondifferentiable: tuple[int, ...]):
+        self.forward = forward
+        self.signature = inspect.signature(forward)
+        self.names = tuple(self.signature.parameters)
+        self.defaults = {
+            n: p.default for n, p in self.signature.parameters.items() if p.default is not inspect.Parameter.empty
+        }
+        self.save = save
+        self.nondifferentiable = nondifferentiable
+        self.rules: dict[str, Callable | None] = {}
+        self.differentiable: tuple[str, ...] = ()
+        self.positions: tuple[tuple[int, str], ...] = ()
+        self.joint: Callable | None = None
+        self.picked: Callable | None = None
+        self.node_class = type(node, (PrimitiveNode,), {"spec": self, "__module__": __name__})
+
+    def set_differentiable(self, names: tuple[str, ...]) -> None:
+        unknown = [n for n in names if n not in self.names]
+        if unknown:
+            raise TypeError(f"{self.forward.__name__} has no argument {unknown}")
+        self.differentiable = names
+        self.positions = tuple((self.names.index(n), n) for n in names)
+
+    def bind(self, args: tuple, kwargs: dict) -> dict:
+        arguments = dict(zip(self.names, args))
+        arguments.update(kwargs)
+        for name, default in self.defaults.items():
+            arguments.setdefault(name, default)
+        return arguments
+
+    def record(self, args: tuple, kwargs: dict, result):
+        """Make `result` a result of the graph."""
+        arguments = self.bind(args, kwargs)
+        node = _new(self.node_class)
+        node.sequence_nr = next_sequence()
+        edges, nrs, spans = [], [], []
+        for name in self.differentiable:
+            value = arguments[name]
+            if isinstance(value, (list, tuple)):
+                spans.append(len(value))
+                for t in value:
+                    edges.append(t._edge() if t._requires_grad else None)
+                    nrs.append(t._output_nr)
+            else:
+                spans.append(None)
+                connected = value is not None and isinstance(value, Tensor) and value._requires_grad
+                edges.append(value._edge() if connected else None)
+                nrs.append(value._output_nr if connected else 0)
+        node.next_nodes = tuple(edges)
+        if any(nrs):
+            node.next_nrs = tuple(nrs)
+        if any(s is not None for s in spans):
+            node.spans = tuple(spans)
+        outputs = result if isinstance(result, tuple) else (result,)
+        if len(outputs) > 1 or isinstance(result, tuple):
+            node.num_outputs = len(outputs)
+            node.picked = tuple(
+                i
+                for i, t in enumerate(outputs)
+                if isinstance(t, Tensor) and t._dtype.category >= FLOATING and i not in self.nondifferentiable
+            )
+            self.picked = _picked
+        for i, t in enumerate(outputs):
+            if isinstance(t, Tensor) and t._dtype.category >= FLOATING and i not in self.nondifferentiable:
+                t._grad_fn, t._requires_grad = node, True
+                if i:
+                    t._output_nr = i
+        saved, names = [], []
+        for name in self.save:
+            if name.startswith("result"):
+                t = outputs[int(name[6:] or 0)]
+                value = None if t is None else alias(t)
+            else:
+                value = arguments[name]
+                if not isinstance(value, Tensor) and value is not None:
+                    continue  # a number where a tensor may stand: it stays in `arguments`
+            saved.append(value)
+            names.append(name)
+        node.saved_names = names
+        node.arguments = {n: _without_tensors(v) for n, v in arguments.items()}
+        if saved or rare.active:
+            save(node, tuple(saved))
+        stamp(node)
+        return result
+
+
+def _picked(node):
+    return node.picked
+
+
+def _without_tensors(value):
+    if isinstance(value, Tensor):
+        return Meta(value)
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor):
+        return [Meta(t) for t in value]
+    return value
+
+
+def primitive(
+    name: str | None = None,
+    *,
+    node: str | None = None,
+    save: tuple[str, ...] = (),
+    differentiable: tuple[str, ...] = (),
+    nondifferentiable: tuple[int, ...] = (),
+    function: bool = True,
+    method: bool = True,
+    inplace: bool = False,
+    out: bool = False,
+    namespace: str = "",
+    aliases: tuple[str, ...] = (),
+    public: bool = True,
+):
+    """Define a primitive; see the module's docstring. `public=False` registers neither a function nor a method."""
+
+    def decorate(forward: Callable):
+        op_name = name or forward.__name__
+        node_name = node or "".join(p.capitalize() for p in op_name.strip("_").split("_")) + "Backward0"
+        spec = Primitive(forward, node_name, save, nondifferentiable)
+
+        def call(*args, **kwargs):
+            result = forward(*args, **kwargs)
+            if mode.enabled:
+                given = len(args)
+                for position, argument in spec.positions:
+                    value = args[position] if position < given else kwargs.get(argument)
+                    if value is None:
+                        continue
+                    if isinstance(value, (list, tuple)):
+                        if any(t._requires_grad for t in value):
+                            return spec.record(args, kwargs, result)
+                    elif isinstance(value, Tensor) and value._requires_grad:
+                        return spec.record(args, kwargs, result)
+            return result
+
+        def derivative(**rules):
+            spec.rules = rules
+            spec.set_differentiable(tuple(rules))
+            return call
+
+        def backward(rule):
+            spec.joint = rule
+            return rule
+
+        def derivative_of(*names):
+            spec.set_differentiable(names)
+
+        call.__name__ = call.__qualname__ = op_name
+        call.__doc__ = forward.__doc__
+        call.__module__ = forward.__module__
+        call.__signature__ = spec.signature
+        call.__wrapped__ = forward
+        call.primitive = spec
+        call.derivative = derivative
+        call.backward = backward
+        call.derivative_of = derivative_of
+        if differentiable:
+            spec.set_differentiable(differentiable)
+        OPERATORS[op_name] = call
+        if public:
+            published = register(
+                op_name,
+                call,
+                function=function,
+                method=method,
+                inplace=inplace,
+                out=out,
+                namespace=namespace,
+                aliases=aliases,
+            )
+            if published is not call:
+                for attribute in ("primitive", "derivative", "backward", "derivative_of"):
+                    setattr(published, attribute, getattr(call, attribute))
+            return published
+        return call
+
+    return decorate

@@ -1,0 +1,80 @@
+"""Views: tensors over the memory of another, and the nodes that carry gradients back through them."""
+
+from __future__ import annotations
+
+from numtorch.graph import Node, mode, next_sequence
+
+from ._device import cpu
+from ._size import Size, contiguous_strides
+from ._tensor import Tensor, _new
+
+_node = object.__new__
+
+
+def make_view(t: Tensor, size, stride, offset: int, node_class=None, **arguments) -> Tensor:
+    """A view of `t` with this geometry (not checked); `node_class(**arguments)` is its node when `t` needs gradients.
+
+    `arguments` become attributes of the node, next to `input_size`, the size of `t`.
+    """
+    result = _new(Tensor)
+    result._flat = None
+    result._size = size if type(size) is Size else Size(size)
+    result._stride = stride
+    result._dtype = t._dtype
+    result._storage = t._storage or t._get_storage()
+    if offset:
+        result._offset = offset
+    if t._device is not cpu:
+        result._device = t._device
+    return track_view(result, t, node_class, arguments)
+
+
+def track_view(result: Tensor, t: Tensor, node_class, arguments) -> Tensor:
+    """Note of whom `result` is a view, and record the view in the graph."""
+    base = t._base
+    result._base = t if base is None else base
+    if t._requires_grad:
+        if mode.enabled:
+            node = _node(node_class)
+            node.sequence_nr = next_sequence()
+            node.next_nodes = (t._edge(),)
+            if t._output_nr:
+                node.next_nrs = (t._output_nr,)
+            node.input_size = t._size
+            if arguments:
+                node.__dict__.update(arguments)
+            result._grad_fn = node
+            result._requires_grad = True
+        storage = result._storage
+        result._view_version = storage.version
+    elif base is not None and base._requires_grad:
+        result._view_version = result._storage.version
+    return result
+
+
+class AsStridedBackward0(Node):
+    """Gradient of an arbitrary view: every element of the gradient is added at the place that it was read from."""
+
+    def apply(self, grads):
+        (grad,) = grads
+        from .ops.shape import as_strided_backward
+
+        return (as_strided_backward(grad, self.input_size, self.size, self.stride, self.offset),)
+
+
+def as_strided_node(base: Tensor, size, stride, offset: int) -> Node:
+    """The node of a view of `base` that is regenerated after the base was written in place."""
+    from ._inplace import _convert
+
+    dense = contiguous_strides(base._size)
+    offset -= base._offset
+    if base._stride != dense:
+        stride = tuple(_convert(s, base, dense) for s in stride)
+        offset = _convert(offset, base, dense)
+    node = _node(AsStridedBackward0)
+    node.sequence_nr = next_sequence()
+    node.next_nodes = (base._edge(),)
+    if base._output_nr:
+        node.next_nrs = (base._output_nr,)
+    node.input_size, node.size, node.stride, node.offset = base._size, size, stride, offset
+    return node

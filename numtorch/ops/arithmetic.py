@@ -1,0 +1,449 @@
+"""Arithmetic of two operands: add, sub, mul, div and their relatives, and Python's operators."""
+
+from __future__ import annotations
+
+from numtorch.kernels.math import (
+    conj,
+    copysign,
+    exp,
+    floor,
+    fmod,
+    hypot,
+    log,
+    log1p,
+    maximum,
+    remainder,
+    trunc,
+    where,
+)
+
+from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
+from .._pointwise import binary, ternary
+from .._registry import op, register
+from .._tensor import Tensor
+
+# -- addition and subtraction -----------------------------------------------------------------------------------------
+
+_add = binary("add", lambda a, b: a + b, lambda g: g, lambda g: g, function=False, method=False)
+_add_scaled = binary(
+    "add_scaled",
+    lambda a, b, alpha: a + alpha * b,
+    lambda g: g,
+    lambda g, alpha: g * conj(alpha),
+    node="AddBackward0",
+    function=False,
+    method=False,
+)
+
+
+def _no_bool_subtraction(a, b) -> None:
+    for t in (a, b):
+        if isinstance(t, bool) or (isinstance(t, Tensor) and t._dtype.category == BOOL):
+            both = all(isinstance(x, Tensor) and x._dtype.category == BOOL for x in (a, b))
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with "
+                + ("two bool tensors" if both else "a bool tensor")
+                + " is not supported. "
+                + (
+                    "Use the `^` or `logical_xor()` operator instead."
+                    if both
+                    else "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+                )
+            )
+
+
+_sub = binary(
+    "sub",
+    lambda a, b: a - b,
+    lambda g: g,
+    lambda g: -g,
+    check=_no_bool_subtraction,
+    function=False,
+    method=False,
+)
+_sub_scaled = binary(
+    "sub_scaled",
+    lambda a, b, alpha: a - alpha * b,
+    lambda g: g,
+    lambda g, alpha: -g * conj(alpha),
+    node="SubBackward0",
+    check=_no_bool_subtraction,
+    function=False,
+    method=False,
+)
+_rsub = binary(
+    "rsub_",
+    lambda a, b: b - a,
+    lambda g: -g,
+    lambda g: g,
+    node="RsubBackward1",
+    check=_no_bool_subtraction,
+    function=False,
+    method=False,
+)
+
+
+def _check_alpha(a, b, alpha) -> None:
+    if isinstance(alpha, bool) and not all(isinstance(t, Tensor) and t._dtype.category == BOOL for t in (a, b)):
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    tensors = [t for t in (a, b) if isinstance(t, Tensor)]
+    highest = max(t._dtype.category for t in tensors)
+    if isinstance(alpha, complex) and highest != COMPLEX:
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+    if isinstance(alpha, float) and highest < FLOATING and not isinstance(b, float):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+
+
+@op(inplace=True)
+def add(input, other, *, alpha=1, out=None) -> Tensor:
+    """input + alpha * other, broadcast and promoted.
+
+    >>> import numtorch as torch
+    >>> torch.add(torch.tensor([1.0, 2.0]), 10)
+    tensor([11., 12.])
+    """
+    if type(alpha) is int and alpha == 1:
+        return _add(input, other, out=out)
+    _check_alpha(input, other, alpha)
+    return _add_scaled(input, other, alpha, out=out)
+
+
+@op(inplace=True, aliases=("subtract",))
+def sub(input, other, *, alpha=1, out=None) -> Tensor:
+    """input - alpha * other."""
+    if type(alpha) is int and alpha == 1:
+        return _sub(input, other, out=out)
+    _check_alpha(input, other, alpha)
+    return _sub_scaled(input, other, alpha, out=out)
+
+
+@op()
+def rsub(input, other, *, alpha=1) -> Tensor:
+    """other - alpha * input."""
+    if type(alpha) is int and alpha == 1:
+        return _rsub(input, other)
+    return _sub_scaled(other if isinstance(other, Tensor) else input.new_tensor(other), input, alpha)
+
+
+# -- multiplication and division --------------------------------------------------------------------------------------
+
+mul = binary(
+    "mul",
+    lambda a, b: a * b,
+    lambda g, b: g * conj(b),
+    lambda g, a: g * conj(a),
+    aliases=("multiply",),
+    doc="input * other.",
+)
+_div = binary(
+    "div",
+    lambda a, b: a / b,
+    lambda g, b: g / conj(b),
+    lambda g, a, b: -g * conj(a / b / b),
+    promote="float",
+    function=False,
+    method=False,
+)
+_div_trunc = binary("div_trunc", lambda a, b: trunc(a / b), function=False, method=False)
+_div_floor = binary("div_floor", lambda a, b: (a - remainder(a, b)) / b, function=False, method=False)
+
+
+def _int_floor_text(a, b):
+    return a // b if b != 0 else 0
+
+
+def _int_trunc_text(a, b):
+    q = a // b if b != 0 else 0
+    return q + 1 if b != 0 and q < 0 and q * b != a else q
+
+
+def _float_floor_text(a, b):
+    # Python's floor division: the quotient of what is left after the remainder, so that 1 // 0.1 is 9.
+    q = a / b
+    whole = (a - remainder(a, b)) / b
+    nearest = floor(whole)
+    rounded = where(whole - nearest > 0.5, nearest + 1.0, nearest)
+    exact = where(whole == 0, copysign(0.0, q), rounded)
+    return where(b == 0, q, exact)
+
+
+_int_floor = binary("int_floor_div", _int_floor_text, function=False, method=False)
+_int_trunc = binary("int_trunc_div", _int_trunc_text, function=False, method=False)
+_float_floor = binary("float_floor_div", _float_floor_text, function=False, method=False)
+
+
+def _is_integral(*operands) -> bool:
+    return all(
+        t._dtype.category <= INTEGRAL if isinstance(t, Tensor) else isinstance(t, (int, bool)) for t in operands
+    )
+
+
+def _check_zero(b) -> None:
+    zero = bool((b == 0).any()) if isinstance(b, Tensor) else b == 0
+    if zero:
+        raise RuntimeError("ZeroDivisionError")
+
+
+@op(inplace=True, aliases=("divide",))
+def div(input, other, *, rounding_mode=None, out=None) -> Tensor:
+    """input / other; `rounding_mode` "trunc" or "floor" rounds the quotient, and integers then stay integers."""
+    if rounding_mode is None:
+        return _div(input, other, out=out)
+    if rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '" + rounding_mode + "'"
+        )
+    if _is_integral(input, other):
+        _check_zero(other)
+        return (_int_trunc if rounding_mode == "trunc" else _int_floor)(input, other, out=out)
+    return (_div_trunc if rounding_mode == "trunc" else _float_floor)(input, other, out=out)
+
+
+@op(inplace=True)
+def true_divide(input, other, *, out=None) -> Tensor:
+    """input / other, never in integers."""
+    return _div(input, other, out=out)
+
+
+@op(inplace=True)
+def floor_divide(input, other, *, out=None) -> Tensor:
+    """floor(input / other)."""
+    return div(input, other, rounding_mode="floor", out=out)
+
+
+def _int_remainder_text(a, b):
+    return a % b if b != 0 else 0
+
+
+def _int_fmod_text(a, b):
+    r = a % b if b != 0 else 0
+    return r - b if r != 0 and a < 0 and b > 0 or r != 0 and a > 0 and b < 0 else r
+
+
+_int_remainder = binary("int_remainder", _int_remainder_text, function=False, method=False)
+_int_fmod = binary("int_fmod", _int_fmod_text, function=False, method=False)
+_remainder = binary(
+    "remainder",
+    lambda a, b: remainder(a, b),
+    lambda g: g,
+    lambda g, a, b: -g * floor(a / b),
+    category=FLOATING,
+    function=False,
+    method=False,
+)
+_fmod = binary(
+    "fmod",
+    lambda a, b: fmod(a, b),
+    lambda g: g,
+    lambda g, a, b: -g * trunc(a / b),
+    category=FLOATING,
+    function=False,
+    method=False,
+)
+
+
+@op("remainder", inplace=True)
+def remainder_(input, other, *, out=None) -> Tensor:
+    """Python's modulus: the result has the sign of `other`."""
+    if _is_integral(input, other):
+        _check_zero(other)
+        return _int_remainder(input, other, out=out)
+    return _remainder(input, other, out=out)
+
+
+@op("fmod", inplace=True)
+def fmod_(input, other, *, out=None) -> Tensor:
+    """C's fmod: the result has the sign of `input`."""
+    if _is_integral(input, other):
+        _check_zero(other)
+        return _int_fmod(input, other, out=out)
+    return _fmod(input, other, out=out)
+
+
+# -- powers -----------------------------------------------------------------------------------------------------------
+
+
+def _pow_da(g, a, b):
+    return where(b == 0, g * 0.0, g * conj(b * a ** (b - 1)))
+
+
+def _pow_db(g, a, y):
+    # d a**b / db = y log(a), and 0 where a == 0 and b >= 0 (y is then 0 or 1).
+    return g * conj(where(a == 0, y * 0.0, y * log(where(a == 0, a + 1, a))))
+
+
+_pow = binary(
+    "pow",
+    lambda a, b: a**b,
+    _pow_da,
+    _pow_db,
+    node="PowBackward1",
+    function=False,
+    method=False,
+)
+_square = None
+
+
+@op(inplace=True)
+def pow(input, exponent, *, out=None) -> Tensor:
+    """input ** exponent."""
+    if not isinstance(exponent, Tensor):
+        if isinstance(input, Tensor) and input._dtype.category <= INTEGRAL and isinstance(exponent, int):
+            if exponent < 0:
+                raise RuntimeError("Integers to negative integer powers are not allowed.")
+        from .elementary import power_by_number
+
+        return power_by_number(input, exponent, out=out)
+    return _pow(input, exponent, out=out)
+
+
+@op(inplace=True)
+def float_power(input, exponent, *, out=None) -> Tensor:
+    """input ** exponent computed in float64 (complex128 for complex operands)."""
+    from .._dtype import complex128, float64
+
+    is_complex = any(
+        (isinstance(t, Tensor) and t._dtype.category == COMPLEX) or isinstance(t, complex) for t in (input, exponent)
+    )
+    d = complex128 if is_complex else float64
+    a = input.to(d) if isinstance(input, Tensor) else input
+    b = exponent.to(d) if isinstance(exponent, Tensor) else exponent
+    if not isinstance(a, Tensor):
+        a = b.new_tensor(a)
+    return pow(a, b, out=out)
+
+
+# -- other binary operators -------------------------------------------------------------------------------------------
+
+hypot_ = binary(
+    "hypot",
+    lambda a, b: hypot(a, b),
+    lambda g, a, y: g * (a / y),
+    lambda g, b, y: g * (b / y),
+    category=FLOATING,
+    refuse=(BOOL, INTEGRAL),
+)
+copysign_ = binary(
+    "copysign",
+    lambda a, b: copysign(a, b),
+    lambda g, a, b: where(a == 0, g * 0.0, g * where(copysign(a, b) == a, a * 0.0 + 1, a * 0.0 - 1)),
+    lambda g: g * 0.0,
+    promote="float",
+    category=FLOATING,
+)
+
+
+def _logaddexp_text(a, b):
+    m = maximum(a, b)
+    d = abs(a - b)
+    return where(a == b, a + 0.6931471805599453, m + log1p(exp(-d)))
+
+
+logaddexp_ = binary(
+    "logaddexp",
+    _logaddexp_text,
+    lambda g, a, y: g * exp(a - y),
+    lambda g, b, y: g * exp(b - y),
+    category=COMPLEX,
+    refuse=(BOOL, INTEGRAL),
+    inplace=False,
+)
+addcmul_ = ternary(
+    "addcmul",
+    lambda a, b, c, value: a + value * b * c,
+    lambda g: g,
+    lambda g, c, value: g * conj(c * value),
+    lambda g, b, value: g * conj(b * value),
+)
+addcdiv_ = ternary(
+    "addcdiv",
+    lambda a, b, c, value: a + value * b / c,
+    lambda g: g,
+    lambda g, c, value: g * conj(value / c),
+    lambda g, b, c, value: -g * conj(value * b / c / c),
+)
+_lerp = ternary(
+    "lerp",
+    lambda a, b, w: where(abs(w) < 0.5, a + w * (b - a), b - (b - a) * (1 - w)),
+    lambda g, w: g * (1 - conj(w)),
+    lambda g, w: g * conj(w),
+    lambda g, a, b: g * conj(b - a),
+)
+
+
+@op(inplace=True)
+def lerp(input, end, weight, *, out=None) -> Tensor:
+    """input + weight * (end - input); `weight` is a number or a tensor."""
+    return _finish(_lerp(input, end, weight), out, "lerp")
+
+
+
+@op(inplace=True)
+def addcmul(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
+    """input + value * tensor1 * tensor2."""
+    return _finish(addcmul_(input, tensor1, tensor2, value), out, "addcmul")
+
+
+@op(inplace=True)
+def addcdiv(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
+    """input + value * tensor1 / tensor2; RuntimeError for integers, as in torch."""
+    if _is_integral(tensor1, tensor2):
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
+            "division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
+            "torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
+            "tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input + value * "
+            "tensor1 / tensor2), for all dtypes."
+        )
+    return _finish(addcdiv_(input, tensor1, tensor2, value), out, "addcdiv")
+
+
+def _finish(result, out, name):
+    if out is None:
+        return result
+    from .._inplace import write_out
+
+    return write_out(result, out, name)
+
+
+# -- operators --------------------------------------------------------------------------------------------------------
+
+OPERAND = (Tensor, int, float, complex)
+
+
+def _reflected(call):
+    def operator(self, other):
+        return call(other, self)
+
+    return operator
+
+
+Tensor.__add__ = Tensor.__radd__ = _add
+Tensor.__sub__ = _sub
+Tensor.__rsub__ = _rsub
+Tensor.__mul__ = Tensor.__rmul__ = mul
+Tensor.__truediv__ = _div
+Tensor.__rtruediv__ = _reflected(_div)
+Tensor.__floordiv__ = lambda self, other: floor_divide(self, other)
+Tensor.__rfloordiv__ = _reflected(floor_divide)
+Tensor.__mod__ = lambda self, other: remainder_(self, other)
+Tensor.__rmod__ = _reflected(remainder_)
+Tensor.__pow__ = lambda self, other: pow(self, other)
+Tensor.__rpow__ = _reflected(_pow)
+register("__rdiv__", Tensor.__rtruediv__, function=False)
+
+
+def _augmented(name: str):
+    def operator(self, other):
+        return getattr(self, name)(other)
+
+    return operator
+
+
+Tensor.__iadd__ = _augmented("add_")
+Tensor.__isub__ = _augmented("sub_")
+Tensor.__imul__ = _augmented("mul_")
+Tensor.__itruediv__ = _augmented("div_")
+Tensor.__ifloordiv__ = _augmented("floor_divide_")
+Tensor.__imod__ = _augmented("remainder_")
+Tensor.__ipow__ = _augmented("pow_")

@@ -1,0 +1,475 @@
+"""Between dtypes, devices, numpy and Python: to, type, item, tolist, numpy, copy_, fill_."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from numtorch.graph import Node, mode, next_sequence
+from numtorch.kernels.cpu import copy as _kernels
+
+from .. import _dtype
+from .._copy import cast as raw_cast
+from .._copy import cast_array, contiguous, copy_into
+from .._device import cpu, device, parse_device
+from .._dtype import ALIASES, ALL, BY_NAME, COMPLEX, FLOATING, dtype
+from .._inplace import assign, check_writable, old_self, resize
+from .._layout import plan
+from .._pointwise import reduce_to
+from .._primitive import primitive
+from .._promotion import result_type
+from .._registry import op, register
+from .._size import flatten_sizes
+from .._tensor import Tensor, alias
+
+# -- dtype and device -------------------------------------------------------------------------------------------------
+
+
+class ToCopyBackward0(Node):
+    """Gradient of a cast or a move: cast and moved back."""
+
+    def apply(self, grads):
+        g = grads[0]
+        if g is None:
+            return (None,)
+        if g._dtype.category == COMPLEX and self.dtype.category != COMPLEX:
+            g = g.real
+        return (to(g, self.device, self.dtype),)
+
+
+def _converted(t: Tensor, d: dtype, where: device) -> Tensor:
+    result = raw_cast(t.detach() if t._device is not cpu else t, d) if d is not t._dtype else t
+    if where != t._device:
+        from ..cuda._transfer import move
+
+        result = move(result, where)
+    if t._requires_grad and mode.enabled and d.category >= FLOATING:
+        node = ToCopyBackward0.__new__(ToCopyBackward0)
+        node.sequence_nr = next_sequence()
+        node.next_nodes = (t._edge(),)
+        if t._output_nr:
+            node.next_nrs = (t._output_nr,)
+        node.dtype, node.device = t._dtype, t._device
+        result._grad_fn, result._requires_grad = node, True
+    return result
+
+
+@op(function=False)
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None) -> Tensor:
+    """This tensor in another dtype and/or on another device (or those of another tensor); itself if nothing changes."""
+    for arg in args[:3]:
+        if isinstance(arg, _dtype.dtype):
+            dtype = arg
+        elif isinstance(arg, Tensor):
+            dtype, device = arg._dtype, arg._device
+        elif isinstance(arg, (str, int, _device_class)) and not isinstance(arg, bool):
+            device = arg
+        elif arg is not None and not isinstance(arg, bool):
+            raise TypeError(
+                "to() received an invalid combination of arguments - got "
+                f"({type(arg).__name__}), but expected one of: (torch.device device, torch.dtype dtype, ...), "
+                "(torch.dtype dtype, ...), (Tensor other, ...)"
+            )
+    where = self._device if device is None else parse_device(device)
+    if where.type == "cuda":
+        from ..cuda import _resolve
+
+        where = _resolve(where)
+    d = dtype or self._dtype
+    if d is self._dtype and where == self._device:
+        return self.clone() if copy else self
+    if d.category != COMPLEX and self._dtype.category == COMPLEX and d.category != _dtype.BOOL:
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2
+        )
+    return _converted(self, d, where)
+
+
+_device_class = device
+
+
+def _dtype_method(name: str, d: dtype):
+    def call(self, memory_format=None):
+        return to(self, d)
+
+    call.__name__ = name
+    call.__doc__ = f"This tensor as torch.{d.name}."
+    return register(name, call, function=False)
+
+
+for _name, _d in {
+    **{d.name: d for d in ALL if d.name in ("bool", "bfloat16")},
+    **ALIASES,
+    "byte": _dtype.uint8,
+    "char": _dtype.int8,
+}.items():
+    _dtype_method(_name, _d)
+
+
+@op(function=False)
+def chalf(self, memory_format=None) -> Tensor:
+    """Not available: there is no complex32."""
+    raise NotImplementedError("chalf: complex32 is not implemented")
+
+
+@op(function=False)
+def type_as(self, other) -> Tensor:
+    """This tensor in the dtype of another."""
+    return to(self, other._dtype)
+
+
+@op(function=False, name="type")
+def type_(self, dtype=None, non_blocking=False):
+    """The legacy name of this tensor's type, or the tensor converted to a dtype, a type or the name of one."""
+    if dtype is None:
+        place = "cuda." if self._device.type == "cuda" else ""
+        return f"torch.{place}{self._dtype.type_name}Tensor"
+    if isinstance(dtype, _dtype.dtype):
+        return to(self, dtype)
+    from .._legacy import parse_type
+
+    d, where = parse_type(dtype)
+    return to(self, d) if where is None else to(self, where, d)
+
+
+@op(function=False, name="cpu")
+def cpu_(self, memory_format=None) -> Tensor:
+    """This tensor in the computer's memory."""
+    return to(self, cpu)
+
+
+@op(function=False)
+def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
+    """A copy on a GPU."""
+    return to(self, parse_device("cuda" if device is None else device))
+
+
+@op(function=False)
+def is_floating_point(self) -> bool:
+    """Whether the dtype is a real floating one."""
+    return self._dtype.category == FLOATING
+
+
+@op(function=False)
+def is_complex(self) -> bool:
+    """Whether the dtype is complex."""
+    return self._dtype.category == COMPLEX
+
+
+@op(function=False)
+def is_signed(self) -> bool:
+    """Whether the dtype has negative values."""
+    return self._dtype.is_signed
+
+
+register("is_floating_point", is_floating_point, method=False)
+register("is_complex", is_complex, method=False)
+register("is_signed", is_signed, method=False)
+
+
+@op(function=False)
+def get_device(self) -> int:
+    """The number of the GPU, -1 for the CPU."""
+    return -1 if self._device is cpu else self._device.index or 0
+
+
+@op(function=False)
+def is_pinned(self, device=None) -> bool:
+    """Whether the memory is page-locked (never, without CUDA)."""
+    return False
+
+
+@op(function=False)
+def pin_memory(self, device=None) -> Tensor:
+    """A page-locked copy; RuntimeError without CUDA."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
+# -- Python and numpy -------------------------------------------------------------------------------------------------
+
+
+def _as_numpy(t: Tensor) -> np.ndarray:
+    """Elements as an array that numpy can calculate with (bfloat16 as float32)."""
+    if t._dtype is _dtype.bfloat16:
+        return cast_array(contiguous(t)._flat, t._dtype, _dtype.float32).reshape(t._size)
+    return t._nd()
+
+
+@op(function=False)
+def item(self):
+    """The value of a one-element tensor as a Python number."""
+    flat = self._flat
+    if flat is not None and flat.size == 1 and self._dtype is not _dtype.bfloat16:
+        return flat.item()
+    if self._size.numel() != 1:
+        raise RuntimeError(f"a Tensor with {self._size.numel()} elements cannot be converted to Scalar")
+    return _as_numpy(self.cpu()).item()
+
+
+@op(function=False)
+def tolist(self):
+    """Nested lists of Python numbers (a number for a 0-d tensor)."""
+    return _as_numpy(self.cpu()).tolist()
+
+
+@op(function=False)
+def numpy(self, *, force: bool = False) -> np.ndarray:
+    """An array over the same memory; RuntimeError/TypeError where sharing is not possible unless `force`."""
+    if force:
+        self = self.detach().cpu().resolve_conj()
+    if self._device.type != "cpu":
+        raise TypeError(
+            f"can't convert {self._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
+            "first."
+        )
+    if self._requires_grad:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if self._dtype is _dtype.bfloat16:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    self._get_storage()
+    if self._flat is not None:
+        return self._flat.reshape(self._size)
+    return self._nd()
+
+
+def __array__(self, dtype=None, copy=None):
+    array = numpy(self)
+    if dtype is not None:
+        array = array.astype(dtype, copy=False)
+    return array.copy() if copy else array
+
+
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    from .creation import from_numpy
+
+    array = np.asarray(array)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    return from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+
+
+Tensor.__array__ = __array__
+Tensor.__array_wrap__ = __array_wrap__
+
+
+def _to_python(kind, name):
+    def convert(self):
+        numel = self._size.numel()
+        if numel != 1:
+            raise RuntimeError(f"a Tensor with {numel} elements cannot be converted to Scalar")
+        return kind(item(self))
+
+    convert.__name__ = name
+    return convert
+
+
+Tensor.__float__ = _to_python(float, "__float__")
+Tensor.__int__ = _to_python(int, "__int__")
+Tensor.__complex__ = _to_python(complex, "__complex__")
+
+
+def _index(self) -> int:
+    if self._dtype.category > _dtype.INTEGRAL or self._size.numel() != 1:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(item(self))
+
+
+Tensor.__index__ = _index
+
+
+def __dlpack__(self, *, stream=None, **kwargs):
+    return numpy(self.detach()).__dlpack__()
+
+
+def __dlpack_device__(self):
+    return (1, 0)
+
+
+Tensor.__dlpack__ = __dlpack__
+Tensor.__dlpack_device__ = __dlpack_device__
+
+
+@op(method=False)
+def from_dlpack(ext_tensor) -> Tensor:
+    """A tensor over the memory of any object that speaks DLPack."""
+    from .creation import from_numpy
+
+    return from_numpy(np.from_dlpack(ext_tensor))
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+class CopyBackwards(Node):
+    """x.copy_(src): nothing flows to the old x, everything to src."""
+
+    def apply(self, grads):
+        g = grads[0]
+        if g is None:
+            return (None, None)
+        from .creation import zeros
+
+        old = zeros(self.size, dtype=g._dtype) if self.next_nodes[0] is not None else None
+        src = reduce_to(g, *self.src_meta) if self.next_nodes[1] is not None else None
+        return (old, src)
+
+
+@op(function=False)
+def copy_(self, src, non_blocking: bool = False) -> Tensor:
+    """Write `src`, broadcast and cast, into this tensor."""
+    if not isinstance(src, Tensor):
+        from .creation import tensor
+
+        src = tensor(src)
+    check_writable(self)
+    from .._size import broadcast_size
+
+    if src._size != self._size and broadcast_size(src._size, self._size) != self._size:
+        raise RuntimeError(
+            f"output with shape {list(self._size)} doesn't match the broadcast shape "
+            f"{list(broadcast_size(src._size, self._size))}"
+        )
+    tracked = mode.enabled and (src._requires_grad or self._requires_grad)
+    if not tracked or self._dtype.category < FLOATING:
+        _write(self, src)
+        self._bump_version()
+        return self
+    node = CopyBackwards.__new__(CopyBackwards)
+    node.sequence_nr = next_sequence()
+    node.next_nodes = (old_self(self)._edge() if self._requires_grad else None, src._edge())
+    node.next_nrs = (self._output_nr, src._output_nr)
+    node.size, node.src_meta = self._size, (src._size, src._dtype)
+    result = alias(self)
+    result._grad_fn, result._requires_grad = node, True
+    _write(self, src)
+    self._bump_version()
+    from .._inplace import rebase
+
+    rebase(self, result)
+    return self
+
+
+def _write(dst: Tensor, src: Tensor) -> None:
+    if dst._device is not cpu or src._device is not cpu:
+        from ..cuda._transfer import copy_between
+
+        copy_between(dst, src)
+    else:
+        copy_into(dst, src)
+
+
+def fill_elements(t: Tensor, value) -> None:
+    """t[...] = value, below autograd."""
+    d = t._dtype
+    if t._device is not cpu:
+        from ..cuda._transfer import fill_on_cuda
+
+        fill_on_cuda(t, value)
+        return
+    if 0 in t._size:
+        return
+    if d.np is not d.compute:
+        value = cast_array(np.full(1, value, np.float32), _dtype.float32, d)[0]
+    else:
+        from .creation import _python_number
+
+        value = d.np.type(_python_number(value, d))
+    flat = t.flat()
+    if flat is not None:
+        _kernels.fill(flat, value)
+    else:
+        _kernels.fill_strided(t._buffer(), t._offset, plan(t._size, t._stride), value)
+
+
+@primitive(node="FillBackward0", public=False)
+def _filled_like(self, value):
+    from .creation import filled
+
+    if self._device is not cpu:
+        return filled(self._size, value, self._dtype).to(self._device)
+    return filled(self._size, value, self._dtype)
+
+
+_filled_like.derivative(self=lambda ctx, grad: grad.new_zeros(grad.shape))
+
+
+@op(function=False)
+def fill_(self, value) -> Tensor:
+    """Write one value everywhere."""
+    if isinstance(value, Tensor):
+        if value._size:
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {len(value._size)} dimensions."
+            )
+        if value._requires_grad and mode.enabled:
+            return copy_(self, value.expand(self._size))
+        value = value.item()
+    check_writable(self)
+    if self._requires_grad and mode.enabled:
+        return assign(self, _filled_like(old_self(self), value))
+    fill_elements(self, value)
+    self._bump_version()
+    return self
+
+
+register("fill_", fill_, method=False)
+
+
+@op()
+def fill(input, value) -> Tensor:
+    """A copy of `input` with one value everywhere."""
+    return input.clone().fill_(value)
+
+
+@op()
+def zero_(self) -> Tensor:
+    """Write zeros."""
+    return fill_(self, 0)
+
+
+@op(function=False)
+def resize_(self, *sizes, memory_format=None) -> Tensor:
+    """Change the size in place; memory is kept where it suffices, and what is new in it is undefined."""
+    if self._requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    resize(self, flatten_sizes(sizes))
+    return self
+
+
+@op(function=False)
+def resize_as_(self, the_template, memory_format=None) -> Tensor:
+    """`self.resize_(the_template.size())`."""
+    return resize_(self, the_template._size)
+
+
+@op(function=False)
+def set_(self, source=None, storage_offset=0, size=None, stride=None) -> Tensor:
+    """Use the storage, size and strides of another tensor (or of a storage)."""
+    from .._size import contiguous_strides
+
+    if source is None:
+        from .creation import empty
+
+        source = empty(0, dtype=self._dtype)
+    if not isinstance(source, Tensor):
+        source = source._as_tensor(self._dtype)
+        size = source._size if size is None else size
+    self._storage = source._get_storage()
+    self._flat = None
+    self._size = source._size if size is None else flatten_sizes((size,)) and source._size.__class__(size)
+    self._stride = (
+        tuple(stride) if stride is not None else (source._stride if size is None else contiguous_strides(self._size))
+    )
+    self._offset = storage_offset or source._offset
+    self.flat()
+    return self
+
+
+@op(method=False, name="result_type")
+def result_type_(tensor1, tensor2) -> dtype:
+    """The dtype that an operation between the two would have."""
+    return result_type(tensor1, tensor2)
+
+
+__all__ = ["BY_NAME", "to"]

@@ -1,0 +1,391 @@
+"""Matrix products: mm, bmm, matmul and the add-and-multiply family, over one kernel function (kernels/cpu/matmul.py)."""
+
+from __future__ import annotations
+
+from numtorch.kernels.cpu import matmul as _kernels
+
+from .. import _dtype
+from .._copy import cast, contiguous
+from .._device import cpu
+from .._dtype import COMPLEX, FLOATING
+from .._pointwise import check_devices
+from .._primitive import primitive
+from .._registry import op, register
+from .._size import Size, broadcast_size, expanded_strides
+from .._tensor import Tensor, wrap
+
+
+def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
+    return d if d.np is d.compute else _dtype.float32
+
+
+def _check_same(name: str, *tensors: Tensor) -> None:
+    """RuntimeError where the operands' dtypes or devices differ."""
+    first = tensors[0]
+    for t in tensors[1:]:
+        if t._dtype is not first._dtype:
+            raise RuntimeError(
+                f"expected m1 and m2 to have the same dtype, but got: {_c_name(first)} != {_c_name(t)}"
+            )
+        if t._device is not first._device:
+            check_devices(tensors)
+
+
+_C_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "int64": "long long",
+    "int32": "int",
+    "int16": "short",
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "bool": "bool",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def _c_name(t: Tensor) -> str:
+    return _C_NAMES[t._dtype.name]
+
+
+def _not_bool(t: Tensor, name: str) -> None:
+    if t._dtype is _dtype.bool_:
+        raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
+
+
+def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
+    """a @ b for (*batch, n, k) and (*batch, k, m) of equal batch sizes (strides may be 0), outside the graph."""
+    d = a._dtype
+    inner = _compute_dtype(d)
+    if inner is not d:
+        a, b = cast(a, inner), cast(b, inner)
+    if a._device is not cpu:
+        from ..cuda._matmul import product
+
+        return product(a, b, out_size)
+    if len(a._size) == 2 and a._flat is not None and b._flat is not None:
+        n, k = a._size
+        out = _kernels.mm(a._flat, b._flat, n, k, b._size[1])
+    else:
+        out = _kernels.matmul(
+            a._buffer(), a._offset, a._size, a._stride, b._buffer(), b._offset, b._size, b._stride
+        )
+    result = wrap(out, out_size, inner)
+    return result if inner is d else cast(result, d)
+
+
+@primitive(node="MmBackward0", save=("self", "mat2"), out=True)
+def mm(self, mat2):
+    """The product of two matrices, (n, k) and (k, m) -> (n, m)."""
+    a, b = self._size, mat2._size
+    if len(a) != 2:
+        raise RuntimeError("self must be a matrix")
+    if len(b) != 2:
+        raise RuntimeError("mat2 must be a matrix")
+    if a[1] != b[0]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})")
+    if self._dtype is not mat2._dtype or self._device is not mat2._device:
+        _check_same("mm", self, mat2)
+    return _product(self, mat2, Size((a[0], b[1])))
+
+
+def _adjoint(t: Tensor) -> Tensor:
+    """The conjugate transpose of the last two dimensions (the transpose, for real numbers)."""
+    t = t.transpose(-2, -1)
+    return t.conj() if t._dtype.category == COMPLEX else t
+
+
+mm.derivative(
+    self=lambda ctx, grad: mm(grad, _adjoint(ctx.mat2)),
+    mat2=lambda ctx, grad: mm(_adjoint(ctx.self), grad),
+)
+
+
+@primitive(node="BmmBackward0", save=("self", "mat2"), out=True)
+def bmm(self, mat2):
+    """The products of two batches of matrices, (b, n, k) and (b, k, m) -> (b, n, m)."""
+    a, b = self._size, mat2._size
+    if len(a) != 3:
+        raise RuntimeError("batch1 must be a 3D tensor")
+    if len(b) != 3:
+        raise RuntimeError("batch2 must be a 3D tensor")
+    if a[0] != b[0] or a[2] != b[1]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
+        )
+    _check_same("bmm", self, mat2)
+    return _product(self, mat2, Size((a[0], a[1], b[2])))
+
+
+bmm.derivative(
+    self=lambda ctx, grad: bmm(grad, _adjoint(ctx.mat2)),
+    mat2=lambda ctx, grad: bmm(_adjoint(ctx.self), grad),
+)
+
+
+@primitive(node="MvBackward0", save=("self", "vec"), out=True)
+def mv(self, vec):
+    """The product of a matrix and a vector, (n, k) and (k) -> (n)."""
+    if len(self._size) != 2 or len(vec._size) != 1:
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got 1, {len(self._size)}, {len(vec._size)}"
+        )
+    if self._size[1] != vec._size[0]:
+        raise RuntimeError(f"size mismatch, got input ({self._size[0]}), mat ({self._size[0]}x{self._size[1]}), vec ({vec._size[0]})")
+    _check_same("mv", self, vec)
+    column = vec.detach().unsqueeze(1)
+    result = _product(self.detach(), column, Size((self._size[0], 1)))
+    return wrap(result._flat, (self._size[0],), result._dtype)
+
+
+mv.derivative(
+    self=lambda ctx, grad: outer(grad, ctx.vec.conj()),
+    vec=lambda ctx, grad: mv(_adjoint(ctx.self), grad),
+)
+
+
+def _check_vectors(name: str, a: Tensor, b: Tensor) -> None:
+    if len(a._size) != 1 or len(b._size) != 1:
+        raise RuntimeError(f"1D tensors expected, but got {len(a._size)}D and {len(b._size)}D tensors")
+    if a._dtype is not b._dtype:
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {a._dtype.type_name} and {b._dtype.type_name}"
+        )
+    if a._size != b._size:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{a._size[0]}] and src [{b._size[0]}] to have the same number of "
+            f"elements, but got {a._size[0]} and {b._size[0]} elements respectively"
+        )
+
+
+@primitive(node="DotBackward0", save=("self", "tensor"), out=True)
+def dot(self, tensor):
+    """The sum of the products of two vectors' elements."""
+    _check_vectors("dot", self, tensor)
+    n = self._size[0]
+    row = contiguous(self).detach().view(1, n)
+    column = contiguous(tensor).detach().view(n, 1)
+    result = _product(row, column, Size((1, 1)))
+    return wrap(result._flat, (), result._dtype)
+
+
+dot.derivative(
+    self=lambda ctx, grad: grad * ctx.tensor.conj(),
+    tensor=lambda ctx, grad: grad * ctx.self.conj(),
+)
+
+
+@op(out=True)
+def vdot(input, other) -> Tensor:
+    """dot of the conjugate of `input` with `other`."""
+    return dot(input.conj(), other)
+
+
+@op(out=True, aliases=("ger",))
+def outer(input, vec2) -> Tensor:
+    """The matrix of all products of two vectors' elements."""
+    for name, t in (("self", input), ("vec2", vec2)):
+        if len(t._size) != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {len(t._size)}-D")
+    return input.unsqueeze(1) * vec2
+
+
+@op(out=True)
+def matmul(input, other) -> Tensor:
+    """numpy's matmul: vectors, matrices, and batches of matrices whose batch dimensions broadcast."""
+    a, b = input, other
+    na, nb = len(a._size), len(b._size)
+    if na == 2 and nb == 2:
+        return mm(a, b)
+    if na == 0 or nb == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {na}D and {nb}D")
+    if na == 1 and nb == 1:
+        return dot(a, b)
+    if na == 2 and nb == 1:
+        return mv(a, b)
+    if na == 1 and nb == 2:
+        return mm(a.unsqueeze(0), b).squeeze(0)
+    if nb == 1:
+        # One product of the folded rows with a column.
+        rows = a.reshape(-1, a._size[-1])
+        return mv(rows, b).reshape(a._size[:-1])
+    if na > 2 and nb == 2:
+        return mm(a.reshape(-1, a._size[-1]), b).reshape((*a._size[:-1], b._size[-1]))
+    column = na == 1
+    if column:
+        a = a.unsqueeze(0)
+    if a._size[-1] != b._size[-2]:
+        n, k = a._size[-2:]
+        batch = broadcast_size(a._size[:-2], b._size[:-2])
+        raise RuntimeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{batch.numel()}, {k}] but got: [{batch.numel()}, {b._size[-2]}]."
+        )
+    batch = broadcast_size(a._size[:-2], b._size[:-2])
+    left = a.expand((*batch, *a._size[-2:])).reshape((-1, *a._size[-2:]) if batch.numel() else (0, *a._size[-2:]))
+    right = b.expand((*batch, *b._size[-2:])).reshape((-1, *b._size[-2:]) if batch.numel() else (0, *b._size[-2:]))
+    result = bmm(left, right).reshape((*batch, a._size[-2], b._size[-1]))
+    return result.squeeze(-2) if column else result
+
+
+Tensor.__matmul__ = lambda self, other: matmul(self, other)
+Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
+Tensor.__imatmul__ = lambda self, other: self.copy_(matmul(self, other))
+register("__rmatmul__", Tensor.__rmatmul__, function=False)
+
+
+# -- linear -----------------------------------------------------------------------------------------------------------
+
+
+@primitive(node="AddmmBackward0", save=("mat1", "mat2"), public=False)
+def _addmm_bias(bias, mat1, mat2):
+    """mat1 @ mat2 + bias (m,), the sum done while the product is in cache."""
+    a, b = mat1._size, mat2._size
+    if a[1] != b[0]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})")
+    d = mat1._dtype
+    if d is not mat2._dtype:
+        _check_same("addmm", mat1, mat2)
+    if d.np is not d.compute or mat1._device is not cpu:
+        return (_product(mat1.detach(), mat2.detach(), Size((a[0], b[1]))) + bias.detach()).to(d)
+    flat_bias = contiguous(bias)._flat
+    if mat1._flat is not None and mat2._flat is None and mat2._stride == (1, b[0]) and not mat2._offset:
+        flat = mat2._buffer()
+        if flat.size == b[0] * b[1]:
+            # nn.Linear: the weight is stored (m, k) and used transposed.
+            out = _kernels.mm(mat1._flat, flat, a[0], a[1], b[1], bias=flat_bias, transpose_b=True)
+            return wrap(out, (a[0], b[1]), d)
+    out = _kernels.matmul(
+        mat1._buffer(),
+        mat1._offset,
+        a,
+        mat1._stride,
+        mat2._buffer(),
+        mat2._offset,
+        b,
+        mat2._stride,
+        bias=flat_bias,
+    )
+    return wrap(out, (a[0], b[1]), d)
+
+
+_addmm_bias.derivative(
+    bias=lambda ctx, grad: grad.sum_to_size(ctx.bias.shape),
+    mat1=lambda ctx, grad: mm(grad, _adjoint(ctx.mat2)),
+    mat2=lambda ctx, grad: mm(_adjoint(ctx.mat1), grad),
+)
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias, with input (*, in), weight (out, in) or (in), bias (out)."""
+    if len(weight._size) == 1:
+        result = matmul(input, weight)
+        return result if bias is None else result + bias
+    n = len(input._size)
+    if n == 2:
+        if bias is not None and len(bias._size) == 1:
+            return _addmm_bias(bias, input, weight.t())
+        result = mm(input, weight.t())
+        return result if bias is None else result + bias
+    if n == 1:
+        return linear(input.unsqueeze(0), weight, bias).squeeze(0)
+    if n == 0:
+        raise RuntimeError("both arguments to linear need to be at least 1D, but they are 0D and 2D")
+    rows = input.reshape(-1, input._size[-1]) if input._size[-1] else input.reshape(input._size[:-1].numel(), 0)
+    return linear(rows, weight, bias).reshape((*input._size[:-1], weight._size[0]))
+
+
+register("linear", linear, namespace="nn.functional", method=False)
+
+
+# -- add and multiply -------------------------------------------------------------------------------------------------
+
+
+def _check_scaled(name: str, input: Tensor, beta, alpha) -> None:
+    if input._dtype.category < FLOATING and (isinstance(beta, float) or isinstance(alpha, float)):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+
+
+def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:
+    """beta * input + alpha * product; beta 0 ignores nan and inf in `input`, as BLAS does."""
+    if broadcast_size(input._size, product._size) != product._size:
+        raise RuntimeError(
+            f"The expanded size of the tensor ({product._size[-1]}) must match the existing size "
+            f"({input._size[-1] if input._size else 1}) at non-singleton dimension {len(product._size) - 1}.  Target sizes: "
+            f"{list(product._size)}.  Tensor sizes: {list(input._size)}"
+        )
+    if input._dtype is not product._dtype:
+        raise RuntimeError(
+            f"self and mat2 must have the same dtype, but got {input._dtype.type_name} and {product._dtype.type_name}"
+        )
+    scaled = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return scaled + (input * 0).nan_to_num(0.0, 0.0, 0.0) if input._requires_grad else scaled
+    return (input if beta == 1 else input * beta) + scaled
+
+
+def _scaled(name: str, multiply, doc: str):
+    def call(input, first, second, *, beta=1, alpha=1, out=None):
+        _check_scaled(name, input, beta, alpha)
+        result = _combined(input, multiply(first, second), beta, alpha, name)
+        if out is None:
+            return result
+        from .._inplace import write_out
+
+        return write_out(result, out, name)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    return register(name, call, inplace=True)
+
+
+def _addmm_product(mat1: Tensor, mat2: Tensor) -> Tensor:
+    if len(mat1._size) != 2:
+        raise RuntimeError(f"mat1 must be a matrix, got {len(mat1._size)}-D tensor")
+    if len(mat2._size) != 2:
+        raise RuntimeError(f"mat2 must be a matrix, got {len(mat2._size)}-D tensor")
+    return mm(mat1, mat2)
+
+
+addmv = _scaled("addmv", mv, "beta * input + alpha * (mat @ vec).")
+addr = _scaled("addr", outer, "beta * input + alpha * outer(vec1, vec2).")
+baddbmm = _scaled("baddbmm", bmm, "beta * input + alpha * (batch1 @ batch2).")
+addbmm = _scaled("addbmm", lambda a, b: bmm(a, b).sum(0), "beta * input + alpha * sum over the batch of batch1 @ batch2.")
+
+
+@op(inplace=True)
+def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2)."""
+    if (
+        out is None
+        and type(beta) is int
+        and type(alpha) is int
+        and beta == alpha == 1
+        and len(input._size) == 1
+        and len(mat1._size) == len(mat2._size) == 2
+        and input._size[0] == mat2._size[1]
+        and input._dtype is mat1._dtype
+    ):
+        return _addmm_bias(input, mat1, mat2)
+    _check_scaled("addmm", input, beta, alpha)
+    result = _combined(input, _addmm_product(mat1, mat2), beta, alpha, "addmm")
+    if out is None:
+        return result
+    from .._inplace import write_out
+
+    return write_out(result, out, "addmm")
+
+
+@op(method=False)
+def chain_matmul(*matrices, out=None) -> Tensor:
+    """The product of several matrices."""
+    result = matrices[0]
+    for m in matrices[1:]:
+        result = mm(result, m)
+    return result
+
+
+__all__ = ["expanded_strides", "linear", "matmul", "mm"]

@@ -1,0 +1,864 @@
+"""Views of a tensor's memory: view, reshape, transpose, expand, slices, diagonals, windows; nothing here moves data
+except where its name says so (reshape of a strided tensor, contiguous, clone).
+
+Each view has a node that knows the way back; the general one is AsStridedBackward0.
+"""
+
+from __future__ import annotations
+
+from numtorch.graph import Node
+
+from .._copy import clone as raw_clone
+from .._copy import contiguous as raw_contiguous
+from .._registry import op, register
+from .._size import (
+    Size,
+    contiguous_strides,
+    expanded_strides,
+    extent,
+    flatten_sizes,
+    infer_size,
+    is_contiguous,
+    view_strides,
+    wrap_dim,
+    wrap_dims,
+)
+from .._tensor import Tensor, alias
+from .._views import AsStridedBackward0, make_view
+
+# -- the shape, asked for ---------------------------------------------------------------------------------------------
+
+
+@op(function=False)
+def size(self, dim: int | None = None):
+    """The size of every dimension, or of one."""
+    return self._size if dim is None else self._size[wrap_dim(dim, len(self._size))]
+
+
+@op(function=False)
+def stride(self, dim: int | None = None):
+    """How many elements apart neighbours along each dimension (or one) lie in memory."""
+    return self._stride if dim is None else self._stride[wrap_dim(dim, len(self._size))]
+
+
+@op(function=False, aliases=("ndimension",))
+def dim(self) -> int:
+    """The number of dimensions."""
+    return len(self._size)
+
+
+@op(aliases=("nelement",))
+def numel(input) -> int:
+    """The number of elements."""
+    return input._size.numel()
+
+
+@op(function=False)
+def storage_offset(self) -> int:
+    """Where in its storage the tensor begins, in elements."""
+    return self._offset
+
+
+@op(function=False, name="is_contiguous")
+def is_contiguous_(self, memory_format=None) -> bool:
+    """Whether the elements lie in row-major order without gaps."""
+    return is_contiguous(self._size, self._stride)
+
+
+@op(function=False)
+def data_ptr(self) -> int:
+    """The address of the first element."""
+    buffer = self._buffer()
+    return buffer.__array_interface__["data"][0] + self._offset * buffer.itemsize
+
+
+@op(function=False)
+def element_size(self) -> int:
+    """Bytes of one element."""
+    return self._dtype.itemsize
+
+
+# -- as_strided, the view that all others are ---------------------------------------------------------------------------
+
+
+def as_strided_backward(grad: Tensor, input_size, size, stride, offset: int) -> Tensor:
+    """Add every element of `grad` at the place of a zero tensor of `input_size` that it was read from."""
+    from .gather_scatter import as_strided_scatter_add
+
+    return as_strided_scatter_add(grad, input_size, size, stride, offset)
+
+
+@op()
+def as_strided(input, size, stride, storage_offset: int | None = None) -> Tensor:
+    """A view with any size, stride and offset (in elements); RuntimeError where it would leave the storage."""
+    offset = input._offset if storage_offset is None else storage_offset
+    size, stride = flatten_sizes((size,)), flatten_sizes((stride,))
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(s < 0 for s in stride):
+        raise RuntimeError("as_strided: Negative strides are not supported at the moment, got strides: " + str(list(stride)))
+    if offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
+    if offset + extent(size, stride) > input._get_storage().buffer.size * 1 and 0 not in size:
+        item = input._dtype.itemsize
+        need = (offset + extent(size, stride)) * item
+        have = input._get_storage().buffer.nbytes
+        if need > have:
+            raise RuntimeError(
+                f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {item} "
+                f"requiring a storage size of {need} are out of bounds for storage of size {have}"
+            )
+    relative_stride, relative_offset = _relative(input, stride, offset)
+    return make_view(
+        input, size, stride, offset, AsStridedBackward0, size=size, stride=relative_stride, offset=relative_offset
+    )
+
+
+def _relative(t: Tensor, stride, offset: int):
+    """Stride and offset of a view in `t`'s storage, as they are within a contiguous tensor of t's size."""
+    from .._inplace import _convert
+
+    dense = contiguous_strides(t._size)
+    if t._stride == dense:
+        return stride, offset - t._offset
+    return tuple(_convert(s, t, dense) for s in stride), _convert(offset - t._offset, t, dense)
+
+
+# -- view and reshape -------------------------------------------------------------------------------------------------
+
+
+class ViewBackward0(Node):
+    def apply(self, grads):
+        return (None if grads[0] is None else grads[0].reshape(self.input_size),)
+
+
+class UnsafeViewBackward0(ViewBackward0):
+    pass
+
+
+class ReshapeAliasBackward0(ViewBackward0):
+    pass
+
+
+def _view_as(t: Tensor, new_size: Size, node_class) -> Tensor | None:
+    """`t` under another size, or None where its layout does not allow a view."""
+    if t._flat is not None:
+        result = make_view(t, new_size, contiguous_strides(new_size), t._offset, node_class)
+        result._flat = t._flat
+        return result
+    strides = view_strides(t._size, t._stride, new_size)
+    if strides is None:
+        return None
+    return make_view(t, new_size, strides, t._offset, node_class)
+
+
+@op(function=False)
+def view(self, *shape) -> Tensor:
+    """The same memory under another shape (one -1 is computed), or under another dtype of elements."""
+    from .._dtype import dtype
+
+    if len(shape) == 1 and isinstance(shape[0], dtype):
+        return _view_dtype(self, shape[0])
+    new_size = infer_size(flatten_sizes(shape, "size"), self._size.numel())
+    result = _view_as(self, new_size, ViewBackward0)
+    if result is None:
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "contiguous subspaces). Use .reshape(...) instead."
+        )
+    return result
+
+
+def _view_dtype(t: Tensor, d) -> Tensor:
+    """The same bytes read as another dtype; the last dimension shrinks or grows with the element size."""
+    old, new = t._dtype.itemsize, d.itemsize
+    size, stride, offset = list(t._size), list(t._stride), t._offset
+    if new != old:
+        if not size:
+            raise RuntimeError(f"self.dim() cannot be 0 to view {t._dtype.type_name} as {d.type_name} (different element sizes)")
+        if stride[-1] != 1:
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 to view {t._dtype.type_name} as {d.type_name} (different element sizes), but "
+                f"got {stride[-1]}"
+            )
+        if (size[-1] * old) % new:
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {new // old} to view {t._dtype.type_name} as {d.type_name} "
+                f"(different element sizes), but got {size[-1]}"
+            )
+        size[-1] = size[-1] * old // new
+        stride = [s if i == len(stride) - 1 else s * old // new for i, s in enumerate(stride)]
+        offset = offset * old // new
+    result = alias(t)
+    result._flat, result._dtype, result._offset = None, d, offset
+    result._size, result._stride = Size(size), tuple(stride)
+    result._base = t if t._base is None else t._base
+    return result
+
+
+@op()
+def reshape(input, *shape) -> Tensor:
+    """A view under another shape where the layout allows one, else a copy."""
+    new_size = infer_size(flatten_sizes(shape, "shape"), input._size.numel())
+    result = _view_as(input, new_size, ViewBackward0)
+    if result is None:
+        result = _view_as(contiguous(input), new_size, UnsafeViewBackward0)
+    return result
+
+
+@op(function=False)
+def view_as(self, other) -> Tensor:
+    """`self.view(other.size())`."""
+    return view(self, other._size)
+
+
+@op(function=False)
+def reshape_as(self, other) -> Tensor:
+    """`self.reshape(other.shape)`."""
+    return reshape(self, other._size)
+
+
+@op()
+def flatten(input, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions start_dim to end_dim as one."""
+    n = len(input._size)
+    start, end = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if n == 0:
+        return reshape(input, 1)
+    if start == end:
+        return input
+    size = input._size
+    return reshape(input, (*size[:start], Size(size[start : end + 1]).numel(), *size[end + 1 :]))
+
+
+@op()
+def unflatten(input, dim, sizes) -> Tensor:
+    """One dimension as several."""
+    d = wrap_dim(dim, len(input._size))
+    sizes = tuple(sizes) if isinstance(sizes, (tuple, list)) else (sizes,)
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    n = input._size[d]
+    known = 1
+    for s in sizes:
+        if s != -1:
+            known *= s
+    if -1 in sizes:
+        sizes = tuple(n // known if s == -1 and known else s for s in sizes)
+    if Size(sizes).numel() != n:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({n}) in the input tensor"
+        )
+    return view(input, (*input._size[:d], *sizes, *input._size[d + 1 :]))
+
+
+@op()
+def ravel(input) -> Tensor:
+    """All elements in one dimension."""
+    return reshape(input, -1)
+
+
+# -- permutations -----------------------------------------------------------------------------------------------------
+
+
+class TransposeBackward0(Node):
+    def apply(self, grads):
+        return (None if grads[0] is None else transpose(grads[0], self.dim0, self.dim1),)
+
+
+class TBackward0(Node):
+    def apply(self, grads):
+        return (None if grads[0] is None else t(grads[0]),)
+
+
+class PermuteBackward0(Node):
+    def apply(self, grads):
+        if grads[0] is None:
+            return (None,)
+        inverse = [0] * len(self.dims)
+        for i, d in enumerate(self.dims):
+            inverse[d] = i
+        return (permute(grads[0], inverse),)
+
+
+def _swap(values: tuple, i: int, j: int) -> tuple:
+    swapped = list(values)
+    swapped[i], swapped[j] = swapped[j], swapped[i]
+    return tuple(swapped)
+
+
+@op(aliases=("swapaxes", "swapdims"))
+def transpose(input, dim0: int, dim1: int) -> Tensor:
+    """Swap two dimensions."""
+    n = len(input._size)
+    i, j = wrap_dim(dim0, n), wrap_dim(dim1, n)
+    if n == 0:
+        return make_view(input, input._size, input._stride, input._offset, TransposeBackward0, dim0=0, dim1=0)
+    return make_view(
+        input,
+        Size(_swap(input._size, i, j)),
+        _swap(input._stride, i, j),
+        input._offset,
+        TransposeBackward0,
+        dim0=i,
+        dim1=j,
+    )
+
+
+@op()
+def t(input) -> Tensor:
+    """The transpose of a matrix (a vector or 0-d tensor as it is)."""
+    size = input._size
+    if len(size) == 2:
+        stride = input._stride
+        return make_view(input, Size((size[1], size[0])), (stride[1], stride[0]), input._offset, TBackward0)
+    if len(size) > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {len(size)}D")
+    return make_view(input, size, input._stride, input._offset, TBackward0)
+
+
+@op()
+def permute(input, *dims) -> Tensor:
+    """The dimensions in another order."""
+    dims = flatten_sizes(dims, "dims")
+    n = len(input._size)
+    if len(dims) != n:
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(dims)}"
+        )
+    try:
+        dims = wrap_dims(dims, n)
+    except RuntimeError as error:
+        raise RuntimeError("permute(): duplicate dims are not allowed.") from error
+    return make_view(
+        input,
+        Size([input._size[d] for d in dims]),
+        tuple([input._stride[d] for d in dims]),
+        input._offset,
+        PermuteBackward0,
+        dims=dims,
+    )
+
+
+@op(aliases=("moveaxis",))
+def movedim(input, source, destination) -> Tensor:
+    """Move dimensions to new positions; the others keep their order."""
+    n = len(input._size)
+    src = wrap_dims((source,) if isinstance(source, int) else source, n)
+    dst = wrap_dims((destination,) if isinstance(destination, int) else destination, n)
+    if len(src) != len(dst):
+        raise RuntimeError(
+            "movedim: Invalid source or destination dims: source "
+            f"({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
+        )
+    order = [-1] * n
+    for s, d in zip(src, dst):
+        order[d] = s
+    rest = iter(d for d in range(n) if d not in src)
+    return permute(input, [next(rest) if d == -1 else d for d in order])
+
+
+@property
+def _transposed(self):
+    if len(self._size) == 2:
+        return t(self)
+    return permute(self, tuple(range(len(self._size) - 1, -1, -1)))
+
+
+@property
+def _matrix_transposed(self):
+    if len(self._size) < 2:
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {len(self._size)}-D tensor."
+        )
+    return transpose(self, -2, -1)
+
+
+@property
+def _matrix_adjoint(self):
+    if len(self._size) == 0:
+        return self
+    if len(self._size) < 2:
+        raise RuntimeError(
+            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {len(self._size)}-D tensor."
+        )
+    return transpose(self, -2, -1).conj() if self.is_complex() else transpose(self, -2, -1)
+
+
+@property
+def _adjoint(self):
+    if len(self._size) not in (0, 2):
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {len(self._size)}-D tensor."
+        )
+    return _matrix_adjoint.fget(self)
+
+
+Tensor.T = _transposed
+Tensor.mT = _matrix_transposed
+Tensor.mH = _matrix_adjoint
+Tensor.H = _adjoint
+
+
+@op()
+def adjoint(input) -> Tensor:
+    """The conjugate transpose of the last two dimensions."""
+    return _matrix_adjoint.fget(input)
+
+
+# -- dimensions of size one -------------------------------------------------------------------------------------------
+
+
+class UnsqueezeBackward0(Node):
+    def apply(self, grads):
+        return (None if grads[0] is None else squeeze(grads[0], self.dim),)
+
+
+class SqueezeBackward0(ViewBackward0):
+    pass
+
+
+class SqueezeBackward1(ViewBackward0):
+    pass
+
+
+class SqueezeBackward2(ViewBackward0):
+    pass
+
+
+@op()
+def unsqueeze(input, dim: int) -> Tensor:
+    """A new dimension of size 1 before `dim`."""
+    n = len(input._size)
+    d = wrap_dim(dim, n + 1)
+    size, stride = input._size, input._stride
+    step = size[d] * stride[d] if d < n else 1
+    result = make_view(
+        input,
+        Size((*tuple(size[:d]), 1, *tuple(size[d:]))),
+        (*stride[:d], step, *stride[d:]),
+        input._offset,
+        UnsqueezeBackward0,
+        dim=d,
+    )
+    result._flat = input._flat
+    return result
+
+
+@op()
+def squeeze(input, dim=None) -> Tensor:
+    """Without the dimensions of size 1: all of them, one, or those in a tuple."""
+    size = input._size
+    n = len(size)
+    if dim is None:
+        keep = [i for i in range(n) if size[i] != 1]
+        node = SqueezeBackward0
+    else:
+        dims = wrap_dims((dim,) if isinstance(dim, int) else dim, n)
+        keep = [i for i in range(n) if not (i in dims and size[i] == 1)]
+        node = SqueezeBackward1 if isinstance(dim, int) else SqueezeBackward2
+    result = make_view(
+        input, Size([size[i] for i in keep]), tuple([input._stride[i] for i in keep]), input._offset, node
+    )
+    result._flat = input._flat
+    return result
+
+
+# -- expand -----------------------------------------------------------------------------------------------------------
+
+
+class ExpandBackward0(Node):
+    def apply(self, grads):
+        return (None if grads[0] is None else grads[0].sum_to_size(self.input_size),)
+
+
+@op(function=False)
+def expand(self, *sizes, implicit: bool = False) -> Tensor:
+    """Broadcast to a larger size without copying: the new dimensions have stride 0; -1 keeps a size."""
+    sizes = flatten_sizes(sizes, "size")
+    old = self._size
+    lead = len(sizes) - len(old)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand({self.type()}{{{list(old)}}}, size={list(sizes)}): the number of sizes provided ({len(sizes)}) must "
+            f"be greater or equal to the number of dimensions in the tensor ({len(old)})"
+        )
+    target = []
+    for i, n in enumerate(sizes):
+        have = old[i - lead] if i >= lead else None
+        if n == -1:
+            if have is None:
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
+                )
+            n = have
+        elif n < 0:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
+            )
+        elif have is not None and have != n and have != 1:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton dimension "
+                f"{i}.  Target sizes: {list(sizes)}.  Tensor sizes: {list(old)}"
+            )
+        target.append(n)
+    target = Size(target)
+    return make_view(self, target, expanded_strides(old, self._stride, target), self._offset, ExpandBackward0)
+
+
+@op(function=False)
+def expand_as(self, other) -> Tensor:
+    """`self.expand(other.size())`."""
+    return expand(self, other._size)
+
+
+@op()
+def broadcast_to(input, size) -> Tensor:
+    """`input.expand(size)`."""
+    return expand(input, size)
+
+
+@op(function=False)
+def sum_to_size(self, *size) -> Tensor:
+    """Sum over the dimensions in which `self` is larger: the reverse of expand."""
+    size = Size(flatten_sizes(size))
+    if self._size == size:
+        return self
+    lead = len(self._size) - len(size)
+    if lead < 0 or any(n not in (m, 1) for n, m in zip(size, self._size[lead:])):
+        raise RuntimeError(
+            f"size {{{list(size)}}} is not expandable to size {{{list(self._size)}}}."
+        )
+    dims = [d for d in range(len(self._size)) if d < lead or (size[d - lead] == 1 and self._size[d] != 1)]
+    result = self.sum(dims, keepdim=True) if dims else self
+    return reshape(result, size) if lead else result
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+class SliceBackward0(Node):
+    """Gradient of a part taken along one dimension: zeros with the gradient in its place."""
+
+    def apply(self, grads):
+        if grads[0] is None:
+            return (None,)
+        from .indexing import slice_backward
+
+        return (slice_backward(grads[0], self.input_size, self.dim, self.start, self.step),)
+
+
+class SelectBackward0(Node):
+    def apply(self, grads):
+        if grads[0] is None:
+            return (None,)
+        from .indexing import select_backward
+
+        return (select_backward(grads[0], self.input_size, self.dim, self.index),)
+
+
+@op()
+def select(input, dim: int, index: int) -> Tensor:
+    """The part of `input` at one index of a dimension, which disappears."""
+    size, stride = input._size, input._stride
+    if not size:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim(dim, len(size))
+    n = size[d]
+    index = index.__index__()
+    if not -n <= index < n:
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(size)} at dimension {d}")
+    if index < 0:
+        index += n
+    return make_view(
+        input,
+        Size((*tuple(size[:d]), *tuple(size[d + 1 :]))),
+        (*stride[:d], *stride[d + 1 :]),
+        input._offset + index * stride[d],
+        SelectBackward0,
+        dim=d,
+        index=index,
+    )
+
+
+def slice_along(input: Tensor, dim: int, start: int, end: int, step: int) -> Tensor:
+    """input[start:end:step] along a dimension, with 0 <= start <= end <= size and step > 0."""
+    size, stride = input._size, input._stride
+    count = (end - start + step - 1) // step
+    return make_view(
+        input,
+        Size((*tuple(size[:dim]), count, *tuple(size[dim + 1 :]))),
+        stride if step == 1 else (*stride[:dim], stride[dim] * step, *stride[dim + 1 :]),
+        input._offset + start * stride[dim],
+        SliceBackward0,
+        dim=dim,
+        start=start,
+        step=step,
+    )
+
+
+@op()
+def narrow(input, dim: int, start, length: int) -> Tensor:
+    """`length` indices of a dimension from `start` on."""
+    if not input._size:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    d = wrap_dim(dim, len(input._size))
+    n = input._size[d]
+    start = start.__index__()
+    if not -n <= start <= n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n}], but got {start})")
+    if start < 0:
+        start += n
+    if start + length > n:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+    return slice_along(input, d, start, start + length, 1)
+
+
+class DiagonalBackward0(Node):
+    def apply(self, grads):
+        if grads[0] is None:
+            return (None,)
+        from .indexing import diagonal_backward
+
+        return (diagonal_backward(grads[0], self.input_size, self.offset, self.dim1, self.dim2),)
+
+
+@op()
+def diagonal(input, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of two dimensions, as the last dimension of a view."""
+    n = len(input._size)
+    d1, d2 = wrap_dim(dim1, n), wrap_dim(dim2, n)
+    if d1 == d2:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    size, stride = input._size, input._stride
+    rows, columns = size[d1], size[d2]
+    count = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    start = input._offset
+    if count:
+        start += offset * stride[d2] if offset >= 0 else -offset * stride[d1]
+    keep = [d for d in range(n) if d not in (d1, d2)]
+    return make_view(
+        input,
+        Size([*[size[d] for d in keep], count]),
+        (*[stride[d] for d in keep], stride[d1] + stride[d2]),
+        start,
+        DiagonalBackward0,
+        offset=offset,
+        dim1=d1,
+        dim2=d2,
+    )
+
+
+class UnfoldBackward0(Node):
+    def apply(self, grads):
+        if grads[0] is None:
+            return (None,)
+        return (as_strided_backward(grads[0], self.input_size, self.out_size, self.out_stride, 0),)
+
+
+@op(function=False)
+def unfold(self, dimension: int, size: int, step: int) -> Tensor:
+    """All windows of `size` along a dimension, `step` apart, in a new last dimension."""
+    n = len(self._size)
+    d = wrap_dim(dimension, n)
+    length = self._size[d] if n else 1
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > length:
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {length} but size is {size}")
+    if n == 0:
+        return make_view(
+            self, (size,), (1,), self._offset, UnfoldBackward0, out_size=(size,), out_stride=(1,)
+        )
+
+    def windows(stride):
+        return (*stride[:d], stride[d] * step, *stride[d + 1 :], stride[d])
+
+    count = (length - size) // step + 1
+    out_size = (*tuple(self._size[:d]), count, *tuple(self._size[d + 1 :]), size)
+    dense = contiguous_strides(self._size)
+    return make_view(
+        self,
+        out_size,
+        windows(self._stride),
+        self._offset,
+        UnfoldBackward0,
+        out_size=out_size,
+        out_stride=windows(dense),
+    )
+
+
+# -- several parts ----------------------------------------------------------------------------------------------------
+
+
+@op(aliases=("unsafe_split",))
+def split(tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of equal size (the last may be smaller), or of the sizes given."""
+    d = wrap_dim(dim, len(tensor._size))
+    if not tensor._size:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    n = tensor._size[d]
+    if isinstance(split_size_or_sections, (tuple, list)):
+        return split_with_sizes(tensor, split_size_or_sections, d)
+    step = int(split_size_or_sections)
+    if step < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={step}")
+    if step == 0:
+        if n != 0:
+            raise RuntimeError(
+                f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
+            )
+        return (slice_along(tensor, d, 0, 0, 1),)
+    if n == 0:
+        return (slice_along(tensor, d, 0, 0, 1),)
+    return tuple([slice_along(tensor, d, i, min(i + step, n), 1) for i in range(0, n, step)])
+
+
+@op(aliases=("unsafe_split_with_sizes",))
+def split_with_sizes(input, split_sizes, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of the sizes given, which must add up to the dimension."""
+    d = wrap_dim(dim, len(input._size))
+    sizes = [int(n) for n in split_sizes]
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}"
+        )
+    if sum(sizes) != input._size[d]:
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {input._size[d]} (input tensor's size at dimension "
+            f"{d}), but got split_sizes={sizes}"
+        )
+    parts, start = [], 0
+    for n in sizes:
+        parts.append(slice_along(input, d, start, start + n, 1))
+        start += n
+    return tuple(parts)
+
+
+@op(aliases=("unsafe_chunk",))
+def chunk(input, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` parts of equal size (the last may be smaller)."""
+    if not input._size:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    n = input._size[wrap_dim(dim, len(input._size))]
+    step = (n + chunks - 1) // chunks
+    if step == 0:
+        return split_with_sizes(input, [0] * chunks, dim)
+    return split(input, step, dim)
+
+
+@op()
+def unbind(input, dim: int = 0) -> tuple[Tensor, ...]:
+    """Every index of a dimension as a tensor of its own."""
+    if not input._size:
+        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+    d = wrap_dim(dim, len(input._size))
+    return tuple([select(input, d, i) for i in range(input._size[d])])
+
+
+@op()
+def tensor_split(input, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
+    """Nearly equal parts, or parts that end at the indices given."""
+    n = len(input._size)
+    if n == 0:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    d = wrap_dim(dim, n)
+    length = input._size[d]
+    if isinstance(indices_or_sections, Tensor):
+        if indices_or_sections._size:
+            indices_or_sections = indices_or_sections.tolist()
+        else:
+            indices_or_sections = int(indices_or_sections.item())
+    if isinstance(indices_or_sections, int):
+        sections = indices_or_sections
+        if sections <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
+        base, extra = divmod(length, sections)
+        ends, end = [], 0
+        for i in range(sections):
+            end += base + (i < extra)
+            ends.append(end)
+        indices = ends[:-1]
+    else:
+        indices = [int(i) for i in indices_or_sections]
+    parts, start = [], 0
+    for stop in [*indices, length]:
+        first = min(max(start + length if start < 0 else start, 0), length)
+        last = min(max(stop + length if stop < 0 else stop, 0), length)
+        parts.append(slice_along(input, d, first, max(first, last), 1))
+        start = stop
+    return tuple(parts)
+
+
+def _split_along(name: str, dim: int, least: int):
+    def call(input, indices_or_sections):
+        n = len(input._size)
+        if n < least:
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a "
+                f"tensor with {n} dimensions!"
+            )
+        d = 0 if name == "hsplit" and n == 1 else dim
+        if isinstance(indices_or_sections, int) and (
+            indices_or_sections == 0 or input._size[d] % indices_or_sections
+        ):
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input._size[d]} is "
+                f"not divisible by the split_size {indices_or_sections}!"
+            )
+        return tensor_split(input, indices_or_sections, d)
+
+    call.__name__ = name
+    return register(name, call)
+
+
+hsplit = _split_along("hsplit", 1, 1)
+vsplit = _split_along("vsplit", 0, 2)
+dsplit = _split_along("dsplit", 2, 3)
+
+
+# -- copies -----------------------------------------------------------------------------------------------------------
+
+
+class CloneBackward0(Node):
+    def apply(self, grads):
+        return grads
+
+
+def _recorded_copy(result: Tensor, source: Tensor) -> Tensor:
+    from numtorch.graph import mode, next_sequence
+
+    if source._requires_grad and mode.enabled:
+        node = CloneBackward0.__new__(CloneBackward0)
+        node.sequence_nr = next_sequence()
+        node.next_nodes = (source._edge(),)
+        if source._output_nr:
+            node.next_nrs = (source._output_nr,)
+        result._grad_fn, result._requires_grad = node, True
+    return result
+
+
+@op(function=False)
+def contiguous(self, memory_format=None) -> Tensor:
+    """`self` if its elements lie in row-major order, else a copy in which they do."""
+    copy = raw_contiguous(self)
+    return self if copy is self else _recorded_copy(copy, self)
+
+
+@op()
+def clone(input, *, memory_format=None) -> Tensor:
+    """A copy with memory of its own; gradients flow through it."""
+    return _recorded_copy(raw_clone(input), input)
+
+
+register("detach", Tensor.detach, method=False)
+register("detach_", Tensor.detach_, method=False)
