@@ -1,0 +1,347 @@
+"""Scaled dot-product attention, and multi-head attention over it. Vaswani et al. 2017."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numtorch
+from numtorch._tensor import Tensor
+from numtorch.ops.dropout import dropout
+from numtorch.ops.matmul import linear
+from numtorch.ops.padding import pad
+from numtorch.ops.softmax import softmax
+
+__all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(Q K^T scale + mask) V; Q (*, L, E), K (*, S, E), V (*, S, Ev) -> (*, L, Ev); scale 1 / sqrt(E).
+
+    attn_mask (broadcast to (*, L, S)): boolean, True where attention is allowed, or added to the scores. is_causal: position
+    i attends to positions up to i. A row with nothing to attend to is zero. enable_gqa: K and V may have fewer heads.
+    """
+    _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
+    if enable_gqa and query.size(-3) != key.size(-3):
+        key = key.repeat_interleave(query.size(-3) // key.size(-3), -3)
+        value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)
+    if is_causal:
+        allowed = numtorch.ones(query.size(-2), key.size(-2), dtype=numtorch.bool, device=query.device)
+        attn_mask = allowed.tril()
+    factor = 1.0 / math.sqrt(query.size(-1)) if scale is None else scale
+    # torch splits the scale over both factors, so that half-precision scores do not overflow.
+    root = math.sqrt(abs(factor))
+    q = query * (math.copysign(root, factor) if factor else 0.0)
+    scores = q.matmul((key * root).transpose(-2, -1))
+    dead = None
+    if attn_mask is not None:
+        if attn_mask.dtype == numtorch.bool:
+            dead = ~attn_mask.any(-1, keepdim=True)
+            scores = scores.masked_fill(~attn_mask, -math.inf)
+        else:
+            dead = (attn_mask == -math.inf).all(-1, keepdim=True)
+            scores = scores + attn_mask
+        if not dead.any():
+            dead = None
+    if dead is None:
+        weights = softmax(scores, -1)
+    else:  # finite scores first: a row of -inf alone would be nan, and so would its gradient
+        weights = softmax(scores.masked_fill(dead, 0.0), -1).masked_fill(dead, 0.0)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p, True)
+    return weights.matmul(value)
+
+
+def _check_attention(query, key, value, attn_mask, is_causal: bool, enable_gqa: bool) -> None:
+    if not query.dtype == key.dtype == value.dtype:
+        raise RuntimeError(
+            "Expected query, key, and value to have the same dtype, but got query.dtype: "
+            f"{_c_name(query)} key.dtype: {_c_name(key)} and value.dtype: {_c_name(value)} instead."
+        )
+    if query.dim() < 2 or key.dim() < 2 or value.dim() < 2:
+        raise RuntimeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
+            f"{query.dim()}, key.dim: {key.dim()} and value.dim: {value.dim()} instead."
+        )
+    if attn_mask is not None:
+        if attn_mask.dtype != numtorch.bool and attn_mask.dtype not in (query.dtype, numtorch.float32):
+            raise RuntimeError(
+                "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
+                f"{_c_name(attn_mask)} and  query.dtype: {_c_name(query)} instead."
+            )
+        if is_causal:
+            raise RuntimeError(
+                "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
+            )
+    if enable_gqa and (query.size(-3) % key.size(-3) or query.size(-3) % value.size(-3)):
+        raise RuntimeError(
+            "Number of heads in key and value must divide the number of heads in query, but got "
+            f"query: {query.size(-3)}, key: {key.size(-3)}, value: {value.size(-3)}"
+        )
+
+
+def _c_name(t: Tensor) -> str:
+    return str(t.dtype).rpartition(".")[2]
+
+
+def multi_head_attention_forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Tensor | None,
+    in_proj_bias: Tensor | None,
+    bias_k: Tensor | None,
+    bias_v: Tensor | None,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Tensor,
+    out_proj_bias: Tensor | None,
+    training: bool = True,
+    key_padding_mask: Tensor | None = None,
+    need_weights: bool = True,
+    attn_mask: Tensor | None = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Tensor | None = None,
+    k_proj_weight: Tensor | None = None,
+    v_proj_weight: Tensor | None = None,
+    static_k: Tensor | None = None,
+    static_v: Tensor | None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """What nn.MultiheadAttention computes: query (L, N, E), key (S, N, Ek), value (S, N, Ev), each also without N.
+
+    Returns the output (L, N, E) and, with need_weights, the weights (N, L, S), or (N, heads, L, S) if not averaged.
+    """
+    is_batched = _mha_shape_check(query, key, value, key_padding_mask, attn_mask, num_heads)
+    if not is_batched:
+        query, key, value = _with_batch(query, key, value)
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
+    tgt_len, bsz, embed_dim = query.shape
+    src_len = key.shape[0]
+    other_type = None if attn_mask is None else attn_mask.dtype
+    key_padding_mask = _canonical_mask(key_padding_mask, "key_padding_mask", other_type, "attn_mask", query.dtype)
+    if is_causal and attn_mask is None:
+        raise RuntimeError(
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+            "`generate_square_subsequent_mask` to create this mask."
+        )
+    if is_causal and key_padding_mask is None and not need_weights:
+        attn_mask = None  # the hint says that the mask is the causal one
+    else:
+        attn_mask = _canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
+        if key_padding_mask is not None:
+            is_causal = False
+    if embed_dim != embed_dim_to_check:
+        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed_dim}")
+    head_dim = embed_dim // num_heads
+    if head_dim * num_heads != embed_dim:
+        raise AssertionError(f"embed_dim {embed_dim} not divisible by num_heads {num_heads}")
+    if use_separate_proj_weight:
+        if key.shape[:2] != value.shape[:2]:
+            raise AssertionError(
+                f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}"
+            )
+        q, k, v = _separate_projections(
+            query, key, value, q_proj_weight, k_proj_weight, v_proj_weight, in_proj_bias
+        )
+    else:
+        if key.shape != value.shape:
+            raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
+        if in_proj_weight is None:
+            raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
+        q, k, v = _in_projection_packed(query, key, value, in_proj_weight, in_proj_bias)
+    if attn_mask is not None:
+        attn_mask = _three_dimensional(attn_mask, tgt_len, src_len, bsz * num_heads)
+
+    def grow_masks() -> tuple[Tensor | None, Tensor | None]:
+        """The masks with one more, open, source position."""
+        return tuple(None if m is None else pad(m, (0, 1)) for m in (attn_mask, key_padding_mask))
+
+    if bias_k is not None and bias_v is not None:
+        if static_k is not None or static_v is not None:
+            raise AssertionError("bias cannot be added to static key or value.")
+        k = numtorch.cat([k, bias_k.repeat(1, bsz, 1)])
+        v = numtorch.cat([v, bias_v.repeat(1, bsz, 1)])
+        attn_mask, key_padding_mask = grow_masks()
+    elif bias_k is not None or bias_v is not None:
+        raise AssertionError("bias_k and bias_v must be given together")
+
+    # heads become batch: (length, N heads, head_dim) -> (N heads, length, head_dim)
+    q = q.reshape(tgt_len, bsz * num_heads, head_dim).transpose(0, 1)
+    k = _heads(k, static_k, "static_k", bsz * num_heads, head_dim)
+    v = _heads(v, static_v, "static_v", bsz * num_heads, head_dim)
+    if add_zero_attn:
+        zero = (bsz * num_heads, 1, head_dim)
+        k = numtorch.cat([k, numtorch.zeros(zero, dtype=k.dtype, device=k.device)], dim=1)
+        v = numtorch.cat([v, numtorch.zeros(zero, dtype=v.dtype, device=v.device)], dim=1)
+        attn_mask, key_padding_mask = grow_masks()
+    src_len = k.size(1)
+    if key_padding_mask is not None:
+        if key_padding_mask.shape != (bsz, src_len):
+            raise AssertionError(
+                f"expecting key_padding_mask shape of {(bsz, src_len)}, but got {key_padding_mask.shape}"
+            )
+        per_head = key_padding_mask.view(bsz, 1, 1, src_len).expand(-1, num_heads, -1, -1)
+        per_head = per_head.reshape(bsz * num_heads, 1, src_len)
+        attn_mask = per_head if attn_mask is None else attn_mask + per_head
+    if not training:
+        dropout_p = 0.0
+
+    weights = None
+    if need_weights:
+        scores = (q * math.sqrt(1.0 / head_dim)).bmm(k.transpose(-2, -1))
+        if attn_mask is not None:
+            scores = scores + attn_mask
+        weights = softmax(scores, -1)
+        if dropout_p > 0.0:
+            weights = dropout(weights, dropout_p, True)
+        attended = weights.bmm(v)
+        weights = weights.view(bsz, num_heads, tgt_len, src_len)
+        if average_attn_weights:
+            weights = weights.mean(dim=1)
+    else:
+        if attn_mask is not None:
+            if attn_mask.size(0) == 1 and attn_mask.dim() == 3:
+                attn_mask = attn_mask.unsqueeze(0)
+            else:
+                attn_mask = attn_mask.view(bsz, num_heads, -1, src_len)
+        attended = scaled_dot_product_attention(
+            q.view(bsz, num_heads, tgt_len, head_dim),
+            k.view(bsz, num_heads, src_len, head_dim),
+            v.view(bsz, num_heads, src_len, head_dim),
+            attn_mask,
+            dropout_p,
+            is_causal,
+        ).reshape(bsz * num_heads, tgt_len, head_dim)
+    output = attended.transpose(0, 1).reshape(tgt_len * bsz, embed_dim)
+    output = linear(output, out_proj_weight, out_proj_bias).view(tgt_len, bsz, -1)
+    if not is_batched:
+        output = output.squeeze(1)
+        weights = None if weights is None else weights.squeeze(0)
+    return output, weights
+
+
+def _with_batch(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The three with a batch of one, the same tensor staying the same."""
+    seen: dict[int, Tensor] = {}
+    return tuple(seen.setdefault(id(t), t.unsqueeze(1)) for t in (query, key, value))
+
+
+def _in_projection_packed(q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Tensor | None = None):
+    """Projections of the three by the thirds of w (3E, E): one product where the inputs are the same tensor."""
+    embed = q.size(-1)
+    if k is v and q is k:
+        return linear(q, w, b).chunk(3, -1)
+    wq, wk, wv = w.chunk(3)
+    bq, bk, bv = (None, None, None) if b is None else b.chunk(3)
+    if k is v:
+        both = linear(k, w[embed:], None if b is None else b[embed:])
+        return (linear(q, wq, bq), *both.chunk(2, -1))
+    return linear(q, wq, bq), linear(k, wk, bk), linear(v, wv, bv)
+
+
+def _separate_projections(q, k, v, wq, wk, wv, bias):
+    for name, w in (("q_proj_weight", wq), ("k_proj_weight", wk), ("v_proj_weight", wv)):
+        if w is None:
+            raise AssertionError(f"use_separate_proj_weight is True but {name} is None")
+    bq, bk, bv = (None, None, None) if bias is None else bias.chunk(3)
+    return linear(q, wq, bq), linear(k, wk, bk), linear(v, wv, bv)
+
+
+def _heads(t: Tensor, static: Tensor | None, name: str, batch_heads: int, head_dim: int) -> Tensor:
+    if static is None:
+        return t.reshape(t.shape[0], batch_heads, head_dim).transpose(0, 1)
+    if static.size(0) != batch_heads:
+        raise AssertionError(f"expecting {name}.size(0) of {batch_heads}, but got {static.size(0)}")
+    if static.size(2) != head_dim:
+        raise AssertionError(f"expecting {name}.size(2) of {head_dim}, but got {static.size(2)}")
+    return static
+
+
+def _three_dimensional(mask: Tensor, tgt_len: int, src_len: int, batch_heads: int) -> Tensor:
+    if mask.dim() == 2:
+        if mask.shape != (tgt_len, src_len):
+            raise RuntimeError(
+                f"The shape of the 2D attn_mask is {mask.shape}, but should be {(tgt_len, src_len)}."
+            )
+        return mask.unsqueeze(0)
+    if mask.dim() == 3:
+        if mask.shape != (batch_heads, tgt_len, src_len):
+            raise RuntimeError(
+                f"The shape of the 3D attn_mask is {mask.shape}, but should be {(batch_heads, tgt_len, src_len)}."
+            )
+        return mask
+    raise RuntimeError(f"attn_mask's dimension {mask.dim()} is not supported")
+
+
+def _mha_shape_check(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_padding_mask: Tensor | None,
+    attn_mask: Tensor | None,
+    num_heads: int,
+) -> bool:
+    """Is the input batched? AssertionError where the arguments do not agree on it."""
+    dims = query.dim()
+    if dims not in (2, 3):
+        raise AssertionError(
+            f"query should be unbatched 2D or batched 3D tensor but received {dims}-D query tensor"
+        )
+    kind = "batched (3-D)" if dims == 3 else "unbatched (2-D)"
+    if key.dim() != dims or value.dim() != dims:
+        raise AssertionError(
+            f"For {kind} `query`, expected `key` and `value` to be {dims}-D"
+            f" but found {key.dim()}-D and {value.dim()}-D tensors respectively"
+        )
+    if key_padding_mask is not None and key_padding_mask.dim() != dims - 1:
+        raise AssertionError(
+            f"For {kind} `query`, expected `key_padding_mask` to be `None` or {dims - 1}-D"
+            f" but found {key_padding_mask.dim()}-D tensor instead"
+        )
+    if attn_mask is not None:
+        if attn_mask.dim() not in (2, 3):
+            raise AssertionError(
+                f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D"
+                f" but found {attn_mask.dim()}-D tensor instead"
+            )
+        expected = (num_heads, query.shape[0], key.shape[0])
+        if dims == 2 and attn_mask.dim() == 3 and attn_mask.shape != expected:
+            raise AssertionError(f"Expected `attn_mask` shape to be {expected} but got {attn_mask.shape}")
+    return dims == 3
+
+
+def _canonical_mask(
+    mask: Tensor | None,
+    mask_name: str,
+    other_type,
+    other_name: str,
+    target_type,
+    check_other: bool = True,
+) -> Tensor | None:
+    """A mask to be added to scores: a boolean one becomes 0 and -inf (where True) of `target_type`."""
+    if mask is None:
+        return None
+    is_float = mask.is_floating_point()
+    if mask.dtype != numtorch.bool and not is_float:
+        raise AssertionError(f"only bool and floating types of {mask_name} are supported")
+    if check_other and other_type is not None and mask.dtype != other_type:
+        warnings.warn(
+            f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.",
+            stacklevel=3,
+        )
+    if is_float:
+        return mask
+    return numtorch.zeros_like(mask, dtype=target_type).masked_fill_(mask, -math.inf)
