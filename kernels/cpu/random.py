@@ -339,9 +339,12 @@ def _normal_blocks_float32(words, radii, angles, out, start, blocks, mean, std):
 
 
 @jit
-def normal_float32(state, spare, out, mean, std):
-    """out[i] ~ N(mean, std**2).  Under 16 values one by one in double; otherwise Box-Muller over blocks of 16
-    uniforms, and where 16 does not divide the size the last 16 values are drawn anew."""
+def normal_float32(state, spare, out, mean, std, for_half):
+    """out[i] ~ N(mean, std**2).
+
+    Under 16 values one by one in double; otherwise Box-Muller over blocks of 16 uniforms, and where 16 does not
+    divide the size the last 16 values are drawn anew.  The uniforms of the incomplete block are drawn and dropped
+    by float32, but not drawn at all `for_half`."""
     size = out.size
     if size < 16:
         for i in range(size):
@@ -354,6 +357,8 @@ def normal_float32(state, spare, out, mean, std):
     std32 = np.float32(std)
     for start in range(0, size, CHUNK):
         count = min(CHUNK, size - start)
+        if for_half:
+            count = count // 16 * 16
         _draw_words(state, words, count)
         _normal_blocks_float32(words, radii, angles, out, start, count // 16, mean32, std32)
     if size % 16:

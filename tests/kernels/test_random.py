@@ -27,7 +27,7 @@ def uniform64(state, spare, n):
 
 def normal32(state, spare, n):
     out = np.empty(n, np.float32)
-    k.normal_float32(state, spare, out, 0.0, 1.0)
+    k.normal_float32(state, spare, out, 0.0, 1.0, False)
     return out
 
 

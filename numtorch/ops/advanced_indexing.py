@@ -1,0 +1,310 @@
+"""Reading and writing at index tensors: the `IndexBackward0` and `IndexPutBackward0` of torch.
+
+An `Index` says how one tensor (or mask) indexes some dimensions; a tuple of them is what is left of an index
+expression after its basic part became a view (`ops/indexing.py`). `locate` checks them and turns them into
+buffer positions, before anything is read or written.
+"""
+
+from __future__ import annotations
+
+import warnings
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from numtorch.graph import mode
+from numtorch.graph.saved import changed_since_saved
+from numtorch.kernels.cpu import indexing as _kernels
+
+from .._copy import cast, contiguous, copy_into
+from .._device import cpu
+from .._dtype import bool_, float32, int32, int64, uint8
+from .._inplace import check_writable, old_self, rebase
+from .._primitive import primitive
+from .._registry import op
+from .._size import Size, broadcast_size
+from .._tensor import Tensor, alias, wrap
+from . import positions as at
+from .positions import Places
+
+# --- index entries ------------------------------------------------------------------------------------------
+
+
+class Index(NamedTuple):
+    """What indexes `span` dimensions of a view from `dim` on: flat int64 indices of a broadcastable shape.
+
+    Over several dimensions (a mask) an index counts the elements of these dimensions in row-major order."""
+
+    dim: int
+    span: int
+    flat: np.ndarray
+    shape: tuple[int, ...]
+    source: Tensor | None = None  # whose memory `flat` is, and its version then
+    version: int = 0
+
+    def check(self) -> None:
+        """RuntimeError if the index tensor was written in place since the forward call."""
+        if self.source is not None and self.source._version != self.version:
+            raise changed_since_saved(self.source, self.version)
+
+
+_BAD_INDEX_DTYPE = "tensors used as indices must be long, int, byte or bool tensors"
+
+
+def entry_of(index: Tensor, dim: int, size) -> Index:
+    """A tensor as the index of the dimensions from `dim` on of a tensor of `size`."""
+    d = index._dtype
+    if index._device is not cpu:
+        index = index.cpu()
+    if d is int64 or d is int32:
+        flat = at.index_array(index)
+        shared = d is int64
+        return Index(dim, 1, flat, tuple(index._size), index if shared else None, index._version)
+    if d is not bool_ and d is not uint8:
+        raise IndexError(_BAD_INDEX_DTYPE)
+    if d is uint8:
+        warnings.warn(
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+            UserWarning,
+            stacklevel=5,
+        )
+    span = len(index._size)
+    for k, n in enumerate(index._size):
+        if dim + k >= len(size) or n != size[dim + k]:
+            raise IndexError(
+                f"The shape of the mask {list(index._size)} at index {k} does not match the shape of the "
+                "indexed "
+                f"tensor {list(size)} at index {dim + k}"
+            )
+    flat = contiguous(index)._flat
+    found = _true_positions(flat if d is bool_ else flat != 0)
+    return Index(dim, span, found, (found.size,))
+
+
+def _true_positions(mask: np.ndarray) -> np.ndarray:
+    found = np.empty(_kernels.count_true(mask), np.int64)
+    _kernels.true_positions(mask, found)
+    return found
+
+
+def common_shape(entries: tuple[Index, ...]) -> tuple[int, ...]:
+    shape = entries[0].shape
+    for entry in entries[1:]:
+        if entry.shape != shape:
+            try:
+                shape = tuple(broadcast_size(shape, entry.shape))
+            except RuntimeError:
+                shapes = ", ".join(str(list(e.shape)) for e in entries)
+                raise IndexError(
+                    f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+                ) from None
+    return shape
+
+
+def _bad_index(entry: Index, where: int, size) -> IndexError:
+    n = prod(size[entry.dim : entry.dim + entry.span])
+    if n == 0:
+        return IndexError("index is out of bounds for dimension with size 0")
+    return IndexError(
+        f"index {int(entry.flat[where])} is out of bounds for dimension {entry.dim} with size {n}"
+    )
+
+
+def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
+    """The places that the entries address in `t`; IndexError for an index outside its dimension.
+
+    The dimensions of the indices stand where the indexed dimensions stood if those are neighbours, else in
+    front."""
+    size, stride = t._size, t._stride
+    shape = common_shape(entries)
+    base = np.zeros(prod(shape), np.int64)
+    taken = set()
+    for entry in entries:
+        flat = entry.flat
+        if entry.shape != shape:
+            flat = np.ascontiguousarray(np.broadcast_to(flat.reshape(entry.shape), shape)).reshape(-1)
+        dims = range(entry.dim, entry.dim + entry.span)
+        taken.update(dims)
+        if entry.span == 1:
+            bad = _kernels.index_positions(flat, tuple.__getitem__(size, entry.dim), stride[entry.dim], base)
+        else:
+            sizes = np.array([size[d] for d in dims], np.int64)
+            strides = np.array([stride[d] for d in dims], np.int64)
+            bad = _kernels.flat_positions(flat, int(sizes.prod()), sizes, strides, base)
+        if bad >= 0:
+            raise _bad_index(entry._replace(flat=flat), bad, size)
+    first, last = min(taken), max(taken)
+    rest = [d for d in range(len(size)) if d not in taken]
+    if last - first + 1 == len(taken):
+        before, after = [d for d in rest if d < first], [d for d in rest if d > last]
+    else:
+        before, after = [], rest
+    outer = at.positions(tuple(size[d] for d in before), tuple(stride[d] for d in before), t._offset)
+    inner, width = at.inner_block(tuple(size[d] for d in after), tuple(stride[d] for d in after))
+    result = Size((*(size[d] for d in before), *shape, *(size[d] for d in after)))
+    return Places(outer, base, inner, width, result)
+
+
+# --- reading and writing at entries -------------------------------------------------------------------------
+
+
+@primitive(node="IndexBackward0", public=False)
+def index(self, entries) -> Tensor:
+    """self[entries]: the elements that the indices address, copied."""
+    places = locate(self, entries)
+    return wrap(at.read(self, places), places.size, self._dtype)
+
+
+def _index_gradient(ctx, grad):
+    for entry in ctx.entries:
+        entry.check()
+    return index_backward(grad, ctx.entries, ctx.self.shape)
+
+
+index.derivative(self=_index_gradient)
+
+
+@primitive(node="IndexPutBackward0", public=False)
+def index_backward(grad, entries, size) -> Tensor:
+    """Zeros of `size` to which `grad` is added at the places of the entries."""
+    return _accumulated(wrap(np.zeros(prod(size), grad._dtype.np), size, grad._dtype), entries, grad)
+
+
+index_backward.derivative(grad=lambda ctx, grad: index(grad, ctx.entries))
+
+
+def _accumulated(t: Tensor, entries, values: Tensor) -> Tensor:
+    """`t` (contiguous, written in place where its dtype allows) with the values added at the entries."""
+    if t._dtype.np != t._dtype.compute:
+        wide = _accumulated(cast(t, float32), entries, cast(values, float32))
+        return cast(wide, t._dtype)
+    places = locate(t, entries)
+    at.accumulate(t, places, contiguous(_expanded(values, places.size))._flat)
+    return t
+
+
+def _expanded(values: Tensor, size: Size) -> Tensor:
+    """`values` broadcast to `size` (outside the graph); RuntimeError in the words of index_put."""
+    if values._size == size:
+        return values
+    given = values._size
+    fits = len(given) <= len(size) and all(
+        n in (1, m) for n, m in zip(reversed(given), reversed(size), strict=False)
+    )
+    if not fits:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of "
+            "shape "
+            f"{list(size)}"
+        )
+    return values.detach().expand(size)
+
+
+def put_into(self: Tensor, entries, values: Tensor, accumulate: bool) -> None:
+    """Write (or add) the values at the places of the entries, in self's own memory."""
+    if accumulate and self._dtype.np != self._dtype.compute:
+        copy_into(self, _accumulated(contiguous(self), entries, values))
+        return
+    places = locate(self, entries)
+    if values._size.numel() == 1 and not accumulate:
+        flat = contiguous(values)._flat
+    else:
+        flat = contiguous(_expanded(values, places.size))._flat
+    if _same_memory(flat, self):
+        flat = flat.copy()
+    if accumulate:
+        at.accumulate(self, places, flat)
+    else:
+        at.write(self, places, flat)
+
+
+def _same_memory(flat: np.ndarray, t: Tensor) -> bool:
+    return np.may_share_memory(flat, t._buffer())
+
+
+@primitive(node="IndexPutBackward0", public=False)
+def put_at(self, entries, values, accumulate: bool = False) -> Tensor:
+    """A copy of self with the values written (or added) at the entries."""
+    result = wrap(contiguous(self)._flat.copy(), self._size, self._dtype)
+    put_into(result, entries, values, accumulate)
+    return result
+
+
+def _put_self_gradient(ctx, grad):
+    if ctx.accumulate:
+        return grad
+    return put_at(grad, ctx.entries, grad.new_zeros(()))
+
+
+def _put_values_gradient(ctx, grad):
+    for entry in ctx.entries:
+        entry.check()
+    return index(grad, ctx.entries).sum_to_size(ctx.values.shape)
+
+
+put_at.derivative(self=_put_self_gradient, values=_put_values_gradient)
+
+
+def write_recorded(target: Tensor, prim, into, *args) -> Tensor:
+    """`target.op_(*args)` by `into(target, *args)` in target's memory, recorded as the primitive `prim`.
+
+    Saves the copy of the whole tensor that an out-of-place call and a write-back would need."""
+    check_writable(target)
+    tracked = mode.enabled and (
+        target._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args)
+    )
+    before = old_self(target) if tracked else None
+    into(target, *args)
+    target._bump_version()
+    if tracked:
+        rebase(target, prim.primitive.record((before, *args), {}, alias(target)))
+    return target
+
+
+def entries_of(self: Tensor, indices) -> tuple[Index, ...]:
+    """The indices of index_put(x, (i, None, mask), ...) as entries."""
+    if not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            f"index_put(): argument 'indices' must be tuple of Tensors, not {type(indices).__name__}"
+        )
+    entries, dim = [], 0
+    for each in indices:
+        if each is None:
+            dim += 1
+            continue
+        if not isinstance(each, Tensor):
+            raise TypeError(
+                f"index_put(): argument 'indices' must be tuple of Tensors, but found element of type "
+                f"{type(each).__name__}"
+            )
+        if dim >= len(self._size) and len(each._size) > 0 or dim > len(self._size):
+            raise IndexError(
+                f"too many indices for tensor of dimension {len(self._size)} (got {len(indices)})"
+            )
+        entry = entry_of(each, dim, self._size)
+        entries.append(entry)
+        dim += entry.span
+    return tuple(entries)
+
+
+def check_put_dtype(self: Tensor, values: Tensor) -> None:
+    if self._dtype is not values._dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{self._dtype.type_name} for the destination and {values._dtype.type_name} for the source."
+        )
+
+
+@op()
+def index_put(input, indices, values, accumulate: bool = False) -> Tensor:
+    """A copy of `input` with input[indices] = values (or += values)."""
+    check_put_dtype(input, values)
+    return put_at(input, entries_of(input, indices), values, bool(accumulate))
+
+
+@op()
+def index_put_(input, indices, values, accumulate: bool = False) -> Tensor:
+    """input[indices] = values (or += values), in place."""
+    check_put_dtype(input, values)
+    return write_recorded(input, put_at, put_into, entries_of(input, indices), values, bool(accumulate))

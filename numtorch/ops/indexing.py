@@ -1,0 +1,367 @@
+"""`x[...]` and `x[...] = v`: basic indexing as views, and indexing with tensors.
+
+An index expression is taken apart once (`_take_apart`): integers, slices, None and ... turn into a view; what
+remains is a tuple of `Index` entries (a tensor, list or mask for one or more dimensions of that view).
+`index` reads there, and `index_put` writes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+
+import numpy as np
+
+from numtorch.graph import Node
+
+from .._device import cpu
+from .._dtype import bool_, int64, uint8
+from .._primitive import primitive
+from .._size import Size
+from .._tensor import Tensor, _new, wrap
+from .._views import make_view
+from .advanced_indexing import (
+    Index,
+    check_put_dtype,
+    common_shape,
+    entry_of,
+    index,
+    put_at,
+    put_into,
+    write_recorded,
+)
+from .shape import select, slice_along, unsqueeze
+
+# --- gradients of the basic views ---------------------------------------------------------------------------
+
+
+@primitive(node="SelectBackwardBackward0", public=False)
+def select_backward(grad, input_size, dim: int, index: int) -> Tensor:
+    """Zeros of input_size with `grad` at one index of a dimension."""
+    out = np.zeros(input_size, grad._dtype.np)
+    out[(slice(None),) * dim + (index,)] = grad._nd()
+    return wrap(out.reshape(-1), input_size, grad._dtype)
+
+
+select_backward.derivative(grad=lambda ctx, grad: grad.select(ctx.dim, ctx.index))
+
+
+@primitive(node="SliceBackwardBackward0", public=False)
+def slice_backward(grad, input_size, dim: int, start: int, step: int) -> Tensor:
+    """Zeros of input_size with `grad` at start, start + step, ... of a dimension."""
+    out = np.zeros(input_size, grad._dtype.np)
+    end = start + grad._size[dim] * step
+    out[(slice(None),) * dim + (slice(start, end, step),)] = grad._nd()
+    return wrap(out.reshape(-1), input_size, grad._dtype)
+
+
+slice_backward.derivative(
+    grad=lambda ctx, grad: slice_along(
+        grad,
+        ctx.dim,
+        ctx.start,
+        min(ctx.start + ctx.grad.shape[ctx.dim] * ctx.step, grad._size[ctx.dim]),
+        ctx.step,
+    )
+)
+
+
+class AliasBackward0(Node):
+    def apply(self, grads):
+        return grads
+
+
+# --- the expression -----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _first_dim(size: tuple[int, ...], stride: tuple[int, ...]):
+    """(n, step, size of the rest, its strides)."""
+    return size[0], stride[0], Size(tuple(size)[1:]), stride[1:]
+
+
+def _plain_view(t: Tensor, size, stride, offset: int) -> Tensor:
+    """make_view for a tensor that the graph does not record, which is what indexing speed is about."""
+    result = _new(Tensor)
+    result._flat = None
+    result._size, result._stride, result._dtype = size, stride, t._dtype
+    result._storage = t._storage or t._get_storage()
+    if offset:
+        result._offset = offset
+    base = t._base
+    result._base = t if base is None else base
+    return result
+
+
+def _getitem(self: Tensor, key):
+    kind = type(key)
+    if kind is int:
+        if not self._size:
+            raise _no_dimension()
+        n, step, size, stride = _first_dim(self._size, self._stride)
+        if key < 0:
+            key += n
+            if key < 0:
+                raise _out_of_bounds(key - n, 0, n)
+        elif key >= n:
+            raise _out_of_bounds(key, 0, n)
+        if _plain(self):
+            return _plain_view(self, size, stride, self._offset + key * step)
+        return select(self, 0, key)
+    if kind is slice and self._size:
+        n, step, size, stride = _first_dim(self._size, self._stride)
+        start, stop, by = _slice_bounds(key, n)
+        if _plain(self):
+            count = (stop - start + by - 1) // by
+            stride = (step * by, *stride) if by != 1 else self._stride
+            return _plain_view(self, Size((count, *size)), stride, self._offset + start * step)
+        return slice_along(self, 0, start, stop, by)
+    if kind is Tensor and key._dtype is bool_ and key._size == self._size and self._size:
+        return index(self, (entry_of(key, 0, self._size),))
+    view, entries = _take_apart(self, key)
+    if entries:
+        return index(view, entries)
+    if view is self:
+        return make_view(self, self._size, self._stride, self._offset, AliasBackward0)
+    return view
+
+
+def _plain(t: Tensor) -> bool:
+    """Whether a view of `t` needs no node and no version of its base."""
+    if t._requires_grad or t._device is not cpu:
+        return False
+    base = t._base
+    return base is None or not base._requires_grad
+
+
+def _no_dimension() -> IndexError:
+    return IndexError(
+        "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+        "convert a "
+        "0-dim tensor to a number"
+    )
+
+
+def _out_of_bounds(i: int, dim: int, n: int) -> IndexError:
+    return IndexError(f"index {i} is out of bounds for dimension {dim} with size {n}")
+
+
+def _slice_bounds(key: slice, n: int) -> tuple[int, int, int]:
+    """start, stop, step with 0 <= start <= stop <= n and step > 0."""
+    step = key.step
+    if step is not None and step.__index__() <= 0:
+        raise ValueError("step must be greater than zero")
+    start, stop, step = key.indices(n)
+    return (start, stop, step) if stop > start else (start, start, step)
+
+
+def _is_legacy_tuple(key: list) -> bool:
+    """torch still reads a short list that holds a sequence, slice, tensor or None as a tuple of indices."""
+    return len(key) < 32 and any(
+        each is None or each is Ellipsis or isinstance(each, (list, tuple, slice, Tensor, np.ndarray))
+        for each in key
+    )
+
+
+def _items(key) -> tuple:
+    if isinstance(key, tuple):
+        return tuple(key)
+    if isinstance(key, list) and _is_legacy_tuple(key):
+        warnings.warn(
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
+            "pytorch "
+            "2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor "
+            "index, "
+            "x[torch.tensor(seq)], which will result either in an error or a different result",
+            UserWarning,
+            stacklevel=4,
+        )
+        return tuple(key)
+    return (key,)
+
+
+def _as_tensor(each) -> Tensor:
+    """A list, range or array in an index expression as a tensor."""
+    from .creation import tensor
+
+    if isinstance(each, np.ndarray):
+        return tensor(each)
+    values = list(each)
+    if not values:
+        return wrap(np.empty(0, np.int64), (0,), int64)
+    return tensor(values)
+
+
+def _prepare(each):
+    """One item of the expression as an int, bool, slice, None, Ellipsis or Tensor."""
+    kind = type(each)
+    if kind is int or kind is slice or kind is Tensor or kind is bool or each is None or each is Ellipsis:
+        return each
+    if isinstance(each, Tensor):
+        return each
+    if isinstance(each, (list, tuple, range, np.ndarray)):
+        if isinstance(each, np.ndarray) and each.ndim == 0 and each.dtype.kind in "iu":
+            return int(each)
+        return _as_tensor(each)
+    if isinstance(each, np.bool_):
+        return bool(each)
+    if isinstance(each, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if hasattr(each, "__index__"):
+        return each.__index__()
+    raise IndexError(
+        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+        "(got "
+        f"{type(each).__name__})"
+    )
+
+
+def _consumes(each) -> int:
+    """How many dimensions of the tensor an item uses up."""
+    if each is None or each is Ellipsis or type(each) is bool:
+        return 0
+    if isinstance(each, Tensor) and (each._dtype is bool_ or each._dtype is uint8):
+        return len(each._size)
+    return 1
+
+
+def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
+    """The view that the basic part of an index expression makes, and the entries that remain for it."""
+    items = [_prepare(each) for each in _items(key)]
+    ndim = len(self._size)
+    specified = sum(_consumes(each) for each in items)
+    if specified > ndim:
+        if not ndim and not any(isinstance(each, Tensor) for each in items):
+            raise _no_dimension()
+        raise IndexError(f"too many indices for tensor of dimension {ndim}")
+    view, dim = self, 0
+    tensors: list[tuple[int, Tensor]] = []
+    alone = len(items) == 1
+    for each in items:
+        if each is Ellipsis:
+            dim += ndim - specified
+        elif each is None:
+            view = unsqueeze(view, dim)
+            dim += 1
+        elif type(each) is bool:
+            view = unsqueeze(view, dim)
+            tensors.append((dim, wrap(np.zeros(1 if each else 0, np.int64), (1 if each else 0,), int64)))
+            dim += 1
+        elif isinstance(each, slice):
+            n = view._size[dim]
+            start, stop, step = _slice_bounds(each, n)
+            if alone or start != 0 or stop != n or step != 1:
+                view = slice_along(view, dim, start, stop, step)
+            dim += 1
+        elif isinstance(each, Tensor):
+            d = each._dtype
+            if not each._size and (d is bool_ or d is uint8):
+                view = unsqueeze(view, dim)
+                true = 1 if each.item() else 0
+                tensors.append((dim, wrap(np.zeros(true, np.int64), (true,), int64)))
+                dim += 1
+            elif not each._size and d.category == int64.category:
+                view = _select_item(view, dim, each.item(), self)
+            else:
+                tensors.append((dim, each))
+                dim += len(each._size) if d is bool_ or d is uint8 else 1
+        else:
+            view = _select_item(view, dim, each, self)
+    return view, tuple(entry_of(each, d, view._size) for d, each in tensors)
+
+
+def _select_item(view: Tensor, dim: int, i: int, self: Tensor) -> Tensor:
+    n = view._size[dim]
+    if not -n <= i < n:
+        raise _out_of_bounds(
+            i, dim if view._size == self._size else len(self._size) - len(view._size) + dim, n
+        )
+    return select(view, dim, i)
+
+
+# --- assignment ---------------------------------------------------------------------------------------------
+
+
+def _value_tensor(value, like: Tensor) -> Tensor:
+    """The right-hand side as a tensor; a number takes the dtype of what it is written to."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
+        from .creation import filled
+
+        return filled((), value, like._dtype)
+    if isinstance(value, np.ndarray):
+        from .creation import tensor
+
+        return tensor(value)
+    raise TypeError(f"can't assign a {type(value).__name__} to a torch.{like._dtype.type_name}Tensor")
+
+
+def _without_leading_ones(value: Tensor) -> Tensor:
+    """torch drops the leading dimensions of size 1 that broadcasting would not accept."""
+    lead = 0
+    while lead < len(value._size) and value._size[lead] == 1:
+        lead += 1
+    return value.reshape(tuple(value._size)[lead:]) if lead else value
+
+
+def _setitem(self: Tensor, key, value) -> None:
+    kind = type(key)
+    if kind is int or kind is slice:
+        view, entries = _getitem(self, key), ()
+    else:
+        view, entries = _take_apart(self, key)
+    if not entries:
+        if not isinstance(value, (Tensor, np.ndarray)):
+            if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
+                raise TypeError(
+                    f"can't assign a {type(value).__name__} to a torch.{self._dtype.type_name}Tensor"
+                )
+            view.fill_(value)
+            return
+        value = _value_tensor(value, self)
+        if value._size != view._size:
+            if len(value._size) > len(view._size):
+                value = _without_leading_ones(value)
+            _check_copy(value._size, view._size)
+        view.copy_(value)
+        return
+    value = _value_tensor(value, self)
+    if value._dtype is not self._dtype:
+        masked = len(entries) == 1 and entries[0].source is None and value._size.numel() == 1
+        if not masked:
+            check_put_dtype(self, value)
+        value = value.to(self._dtype)
+    places_size = _result_size(view, entries)
+    if len(value._size) > len(places_size):
+        value = _without_leading_ones(value)
+    write_recorded(view, put_at, put_into, entries, value, False)
+
+
+def _result_size(t: Tensor, entries) -> tuple[int, ...]:
+    """How many dimensions x[entries] has (as a size, unchecked)."""
+    taken = sum(entry.span for entry in entries)
+    return (0,) * (len(t._size) - taken + len(common_shape(entries)))
+
+
+def _check_copy(given: Size, size: Size) -> None:
+    """The error of torch's expand for a value that does not fit."""
+    lead = len(size) - len(given)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand(torch.Tensor{{{list(given)}}}, size={list(size)}): the number of sizes provided "
+            f"({len(size)}) "
+            f"must be greater or equal to the number of dimensions in the tensor ({len(given)})"
+        )
+    for d in range(len(given) - 1, -1, -1):
+        if given[d] != size[lead + d] and given[d] != 1:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({size[lead + d]}) must match the existing size "
+                f"({given[d]}) at "
+                f"non-singleton dimension {lead + d}.  Target sizes: {list(size)}.  Tensor sizes: "
+                f"{list(given)}"
+            )
+
+
+Tensor.__getitem__ = _getitem
+Tensor.__setitem__ = _setitem
