@@ -19,6 +19,7 @@ from . import _torch_pickle
 from ._dtype import uint8
 from ._storage import Storage
 from ._utils import StoredTensor
+from .storage import UntypedStorage
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -43,7 +44,7 @@ def legacy_save(obj: object, file, pickle_module, protocol: int) -> None:
     file.write(pickle.dumps(list(table.storages), protocol))
     for stored in table.storages.values():
         file.write(struct.pack("<q", stored.size()))
-        file.write(np.ascontiguousarray(stored.cpu().storage.buffer).view(np.uint8).data)
+        file.write(np.ascontiguousarray(stored.cpu()._storage.buffer).view(np.uint8).data)
 
 
 def legacy_load(file, restore: Callable, pickle_module, pickle_load_args: dict) -> Any:
@@ -97,7 +98,8 @@ def legacy_load(file, restore: Callable, pickle_module, pickle_load_args: dict) 
                 )
             stored = StoredTensor(Storage(np.zeros(numel, dtype.np)), dtype)
             roots[name] = stored, restore(stored, location)
-        return roots[name][1]
+        placed = roots[name][1]
+        return UntypedStorage(placed._storage) if kind.dtype is None else placed
 
     result = unpickled(persistent_load)
     keys = unpickled()
@@ -109,9 +111,9 @@ def legacy_load(file, restore: Callable, pickle_module, pickle_load_args: dict) 
         data = file.read(stored.nbytes())
         if len(count) != 8 or struct.unpack("<q", count)[0] != stored.size() or len(data) != stored.nbytes():
             raise RuntimeError(f"storage {key} is not complete: corrupted file")
-        stored.storage.buffer.view(np.uint8)[:] = np.frombuffer(data, np.uint8)
-        if placed.storage is not stored.storage:
-            placed.storage.buffer = stored._to(placed.device).storage.buffer
+        stored._storage.buffer.view(np.uint8)[:] = np.frombuffer(data, np.uint8)
+        if placed._storage is not stored._storage:
+            placed._storage.buffer = stored._to(placed.device)._storage.buffer
     return result
 
 

@@ -16,7 +16,6 @@ from typing import Any
 from . import _dtype
 from ._device import device
 from ._size import Size
-from ._storage import Storage
 from ._tensor import Tensor
 from ._torch_names import numtorch_object, torch_name
 from ._unpickler import Global, RestrictedUnpickler, build_by_state
@@ -28,6 +27,7 @@ from ._utils import (
     _rebuild_tensor_v2,
     reduce_for_file,
 )
+from .storage import TypedStorage, UntypedStorage
 
 
 class StorageType:
@@ -56,11 +56,12 @@ class StorageTable:
         self.storages: dict[str, StoredTensor] = {}
 
     def persistent_id(self, value: Any) -> tuple | None:
-        if type(value) is Storage:
-            value = StoredTensor(value, _dtype.uint8)
-        elif type(value) is not StoredTensor:
+        untyped = isinstance(value, UntypedStorage)
+        if untyped or (isinstance(value, TypedStorage) and type(value) is not StoredTensor):
+            value = StoredTensor(value._storage, _dtype.uint8 if untyped else value.dtype)
+        if type(value) is not StoredTensor:
             return None
-        storage = value.storage
+        storage = value._storage
         # Tensors share memory if their buffers are the same, whichever Storage objects stand before them.
         where = (value.data_ptr(), value.nbytes(), 0 if value.nbytes() else id(storage))
         dtype = self._dtypes.setdefault(where, value.dtype)
@@ -70,7 +71,8 @@ class StorageTable:
             )
         key = self._keys.setdefault(where, str(len(self._keys)))
         self.storages.setdefault(key, value)
-        return ("storage", _BY_DTYPE[value.dtype], key, str(storage.device), value.size())
+        kind = _UNTYPED if untyped else _BY_DTYPE[value.dtype]
+        return ("storage", kind, key, str(storage.device), value.size())
 
 
 class _TorchNames(pickle._Pickler):

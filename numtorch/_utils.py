@@ -20,33 +20,11 @@ from ._dtype import COMPLEX, FLOATING, dtype
 from ._size import extent
 from ._storage import Storage
 from ._tensor import Tensor, strided
+from .storage import TypedStorage
 
 
-class StoredTensor:
-    """A storage read as elements of one dtype: what a tensor's pickle refers to, and what `map_location` is
-    shown.
-    """
-
-    __slots__ = ("storage", "dtype")
-
-    def __init__(self, storage: Storage, dtype: dtype):
-        self.storage = storage
-        self.dtype = dtype
-
-    @property
-    def device(self):
-        return self.storage.device
-
-    def data_ptr(self) -> int:
-        return self.storage.buffer.ctypes.data
-
-    def nbytes(self) -> int:
-        return self.storage.buffer.nbytes
-
-    def size(self) -> int:
-        return self.nbytes() // self.dtype.itemsize
-
-    __len__ = size
+class StoredTensor(TypedStorage):
+    """A storage of one dtype: what the pickle of a tensor refers to, and what `map_location` is shown."""
 
     def cpu(self) -> StoredTensor:
         return self._to(cpu)
@@ -57,11 +35,7 @@ class StoredTensor:
     def _to(self, device) -> StoredTensor:
         if device == self.device:
             return self
-        flat = strided(self.storage, (self.size(),), (1,), 0, self.dtype)
-        return StoredTensor(flat.to(device)._get_storage(), self.dtype)
-
-    def __repr__(self) -> str:
-        return f"[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {self.size()}]"
+        return StoredTensor(self._as_tensor().to(device)._get_storage(), self.dtype)
 
 
 def _attributes(tensor: Tensor) -> dict[str, Any]:
@@ -99,7 +73,9 @@ def _rebuild_tensor(cls, storage, dtype, offset, size, stride, requires_grad, at
 
 def _reduce_storage(storage: Storage) -> tuple:
     buffer = (
-        storage.buffer if storage.device is cpu else StoredTensor(storage, _raw(storage)).cpu().storage.buffer
+        storage.buffer
+        if storage.device is cpu
+        else StoredTensor(storage, _raw(storage)).cpu()._storage.buffer
     )
     return _rebuild_storage, (buffer, storage.device)
 
@@ -113,7 +89,7 @@ def _raw(storage: Storage) -> dtype:
 def _rebuild_storage(buffer: np.ndarray, device) -> Storage:
     buffer = buffer if buffer.flags.writeable else buffer.copy()
     storage = Storage(buffer)
-    return storage if device == cpu else StoredTensor(storage, _raw(storage))._to(device).storage
+    return storage if device == cpu else StoredTensor(storage, _raw(storage))._to(device)._storage
 
 
 copyreg.pickle(Storage, _reduce_storage)
@@ -170,7 +146,7 @@ def _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_ho
             f"of bounds "
             f"for storage of size {storage.nbytes()}"
         )
-    tensor = strided(storage.storage, size, stride, offset, storage.dtype)
+    tensor = strided(storage._storage, size, stride, offset, storage.dtype)
     if requires_grad:
         if storage.dtype.category not in (FLOATING, COMPLEX):
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")

@@ -29,6 +29,7 @@ from ._storage import Storage
 from ._unpickler import globals_named
 from ._utils import StoredTensor
 from ._zipfile import ALIGNMENT, ArchiveReader, ArchiveWriter
+from .storage import UntypedStorage
 
 DEFAULT_PROTOCOL = 2
 
@@ -307,7 +308,7 @@ def _write_archive(file, name: str, data: bytes, table, byteorder: bool) -> None
     if byteorder:
         archive.record("byteorder", sys.byteorder.encode())
     for key, stored in table.storages.items():
-        archive.record(f"data/{key}", np.ascontiguousarray(stored.cpu().storage.buffer).view(np.uint8))
+        archive.record(f"data/{key}", np.ascontiguousarray(stored.cpu()._storage.buffer).view(np.uint8))
     archive.close()
 
 
@@ -440,7 +441,7 @@ def _load_archive(
             if swap:
                 buffer = buffer.byteswap()
             found = loaded[name] = restore(StoredTensor(Storage(buffer), dtype), location)
-        return found
+        return UntypedStorage(found._storage) if kind.dtype is None else found
 
     pickled = io.BytesIO(archive.read("data.pkl"))
     if pickle_module is None:
