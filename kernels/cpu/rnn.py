@@ -10,7 +10,7 @@ What is left inside the loop over time is h W_hh^T and the gates. For small laye
 big ones the product of a step goes to BLAS (`_SMALL`), which then outweighs the calls.
 
 Letters: N rows in all, B rows of state, H = size the hidden size, G = 4, 3 or 1 gates. All arrays are flat
-and dense; `output` and `grad_output` are (N, directions, H). Arrays that are not wanted (`bias_hh`,
+and dense; `output` and `grad_output` are (N, H). Arrays that are not wanted (`bias_hh`,
 `saved_*`, `grad_output`) or that a mode lacks (c outside LSTM) are empty.
 """
 
@@ -61,8 +61,8 @@ def _add_product(a, w, out, n, k, m):
 
 @jit(nogil=True)
 def rnn_steps_forward(
-    mode, batch_sizes, reverse, start, gates, weight_t, recurrent, bias_hh, h, c, output, directions,
-    direction, saved_h, saved_c, saved_tanh, size,
+    mode, batch_sizes, reverse, start, gates, weight_t, recurrent, bias_hh, h, c, output, saved_h,
+    saved_c, saved_tanh, size,
 ):
     """Steps of a cell: x = gates (N, G H), y = h W_hh^T + bias_hh, the state h (and c) (B, H).
 
@@ -86,7 +86,7 @@ def rnn_steps_forward(
     before_c = saved_c.reshape(saved_c.size // size, size)
     tanh_c = saved_tanh.reshape(saved_tanh.size // size, size)
     bias = bias_hh.reshape(bias_hh.size // size, size)
-    out = output.reshape(output.size // (directions * size), directions, size)
+    out = output.reshape(output.size // size, size)
     keep = saved_h.size > 0
     steps = batch_sizes.size
     for step in range(steps):
@@ -149,14 +149,14 @@ def rnn_steps_forward(
                 for j in range(size):
                     state_h[b, j] = x[row, 0, j]
             for j in range(size):
-                out[row, direction, j] = state_h[b, j]
+                out[row, j] = state_h[b, j]
         if not reverse:
             start += n
 
 
 @jit(nogil=True)
 def rnn_steps_backward(
-    mode, batch_sizes, reverse, start, grad_output, directions, direction, gates, weight, saved_h, saved_c,
+    mode, batch_sizes, reverse, start, grad_output, gates, weight, saved_h, saved_c,
     saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent, size,
 ):
     """Gradient of steps, last first: grad_gates (N, G H) is dx and, in a GRU, grad_recurrent (N, G H) is dy.
@@ -180,7 +180,7 @@ def rnn_steps_backward(
     before_h = saved_h.reshape(rows, size)
     before_c = saved_c.reshape(saved_c.size // size, size)
     tanh_c = saved_tanh.reshape(saved_tanh.size // size, size)
-    d_out = grad_output.reshape(grad_output.size // (directions * size), directions, size)
+    d_out = grad_output.reshape(grad_output.size // size, size)
     steps = batch_sizes.size
     for step in range(steps):
         n = batch_sizes[step if reverse else steps - 1 - step]
@@ -190,7 +190,7 @@ def rnn_steps_backward(
             row = start + b
             if grad_output.size:
                 for j in range(size):
-                    dh[b, j] += d_out[row, direction, j]
+                    dh[b, j] += d_out[row, j]
             if mode == LSTM:
                 for j in range(size):
                     o = x[row, 3, j]
@@ -242,8 +242,8 @@ def rnn_steps_backward(
 
 
 def rnn_forward(
-    mode: int, batch_sizes, reverse: bool, gates, weight_hh, bias_hh, h, c, output, directions, direction,
-    saved_h, saved_c, saved_tanh, size: int,
+    mode: int, batch_sizes, reverse: bool, gates, weight_hh, bias_hh, h, c, output, saved_h, saved_c,
+    saved_tanh, size: int,
 ) -> None:
     """One layer in one direction over all steps; the arguments are those of `rnn_steps_forward`.
 
@@ -254,7 +254,7 @@ def rnn_forward(
     total = GATES[mode] * size
     batch = h.size // size
     recurrent = np.empty(batch * total, gates.dtype)
-    rest = (recurrent, bias_hh, h, c, output, directions, direction, saved_h, saved_c, saved_tanh, size)
+    rest = (recurrent, bias_hh, h, c, output, saved_h, saved_c, saved_tanh, size)
     rows = gates.size // total
     if batch * size * total <= _SMALL:
         weight_t = np.ascontiguousarray(weight_hh.reshape(total, size).T).reshape(-1)
@@ -269,7 +269,7 @@ def rnn_forward(
 
 
 def rnn_backward(
-    mode: int, batch_sizes, reverse: bool, grad_output, directions, direction, gates, weight_hh, saved_h,
+    mode: int, batch_sizes, reverse: bool, grad_output, gates, weight_hh, saved_h,
     saved_c, saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent, size: int,
 ) -> None:
     """Gradient of `rnn_forward`: fills grad_gates and, in a GRU, grad_recurrent (else pass grad_gates twice).
@@ -286,7 +286,7 @@ def rnn_backward(
     if batch * size * total <= _SMALL:
         start = 0 if reverse else rows
         rnn_steps_backward(
-            mode, batch_sizes, reverse, start, grad_output, directions, direction, gates, weight_hh, *rest
+            mode, batch_sizes, reverse, start, grad_output, gates, weight_hh, *rest
         )
         return
     through = np.empty(batch * size, gates.dtype)
@@ -295,7 +295,7 @@ def rnn_backward(
         start = ends[step - 1] if step else 0
         n = ends[step] - start
         rnn_steps_backward(
-            mode, batch_sizes[step : step + 1], True, start, grad_output, directions, direction, gates,
+            mode, batch_sizes[step : step + 1], True, start, grad_output, gates,
             gates[:0], *rest
         )
         part = through[: n * size]

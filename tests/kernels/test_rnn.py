@@ -50,17 +50,17 @@ def arguments(mode, sizes, size, dtype="f8", seed=0):
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-def forward(mode, sizes, reverse, gates, weight, bias, h, c, directions=1, direction=0, save=True):
+def forward(mode, sizes, reverse, gates, weight, bias, h, c, save=True):
     """Run the kernel on copies: (output, h, c, buffers for the backward pass)."""
     size, dtype = h.shape[1], gates.dtype
     rows = len(gates)
     empty = np.empty(0, dtype)
     gates, h, c = gates.flatten(), h.flatten(), c.flatten()
-    output = np.full(rows * directions * size, 7, dtype)
+    output = np.full(rows * size, 7, dtype)
     saved = [np.full(rows * size, np.nan, dtype) if save else empty for _ in range(3)]
     rnn.rnn_forward(
-        mode, np.array(sizes), reverse, gates, weight.reshape(-1), bias.reshape(-1), h, c, output, directions,
-        direction, *saved, size,
+        mode, np.array(sizes), reverse, gates, weight.reshape(-1), bias.reshape(-1), h, c, output, *saved,
+        size,
     )
     return output.reshape(rows, -1), h.reshape(-1, size), c.reshape(-1, size), (gates, *saved)
 
@@ -89,14 +89,6 @@ def test_values(path, mode, sizes, reverse, size, dtype):
 
 
 @pytest.mark.parametrize("mode", MODES, ids=NAMES)
-def test_output_goes_to_its_columns_only(path, mode):
-    given = arguments(mode, [2, 1], 3)
-    output = forward(mode, [2, 1], False, *given, directions=2, direction=1)[0]
-    np.testing.assert_allclose(output[:, 3:], reference(mode, [2, 1], False, *given)[0], rtol=1e-13)
-    assert (output[:, :3] == 7).all()
-
-
-@pytest.mark.parametrize("mode", MODES, ids=NAMES)
 def test_without_bias_and_saved_buffers_the_values_are_the_same(path, mode):
     gates, weight, bias, h, c = arguments(mode, [2, 2], 4)
     got = forward(mode, [2, 2], False, gates, weight, np.empty(0), h, c, save=False)
@@ -114,20 +106,19 @@ def test_gradients(path, mode, sizes, reverse, with_output):
     given = arguments(mode, sizes, size)
     weight, h, c = given[1], given[3], given[4]
     rng = np.random.default_rng(1)
-    d_output = rng.standard_normal((sum(sizes), 2 * size)) * with_output
+    d_output = rng.standard_normal((sum(sizes), size)) * with_output
     d_h, d_c = rng.standard_normal(h.shape), rng.standard_normal(c.shape)
 
     def loss(*changed):
         output, last_h, last_c = reference(mode, sizes, reverse, *changed)
-        columns = d_output[:, size:]
-        return (output * columns).sum() + (last_h * d_h).sum() + (last_c * d_c).sum()
+        return (output * d_output).sum() + (last_h * d_h).sum() + (last_c * d_c).sum()
 
     gates, saved_h, saved_c, saved_tanh = forward(mode, sizes, reverse, *given)[3]
     grad_h, grad_c = d_h.flatten(), d_c.flatten()
     grad_gates = np.full(gates.size, np.nan)
     grad_recurrent = np.full(gates.size, np.nan) if mode == GRU else grad_gates
     rnn.rnn_backward(
-        mode, np.array(sizes), reverse, d_output.reshape(-1) if with_output else np.empty(0), 2, 1,
+        mode, np.array(sizes), reverse, d_output.reshape(-1) if with_output else np.empty(0),
         gates, weight.reshape(-1), saved_h, saved_c, saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent,
         size,
     )
