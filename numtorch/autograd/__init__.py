@@ -10,10 +10,6 @@ graph        the graph itself: nodes, edges, what nodes save             graph.p
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from numtorch.graph import hide_frames_of
-
 from . import anomaly_mode, function, functional, grad_mode, gradcheck, graph, variable
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .differentiate import backward, grad
@@ -21,9 +17,6 @@ from .function import Function
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck  # noqa: F811 (as in torch, the function hides its module)
 from .variable import Variable
-
-# An error in a backward names the user's line, not ours.
-hide_frames_of(str(Path(__file__).resolve().parent.parent) + "/")
 
 __all__ = [
     "Function",

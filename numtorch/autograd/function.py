@@ -153,7 +153,7 @@ class BackwardCFunction(Node):
             for position, grad in enumerate(results):
                 if grad is not None and position not in positions:
                     raise RuntimeError(
-                        f"function {self.name()} returned a gradient different from None at position "
+                        f"function {self.name()} returned a gradient different than None at position "
                         f"{position + 1}, "
                         "but the corresponding forward input was not a Variable"
                     )

@@ -212,15 +212,11 @@ def _vectors(v: Any, like: tuple, many: bool, name: str, what: str) -> tuple:
     """The vectors, checked against what they multiply."""
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:
-            reason = (
-                "The vector v can only be None if the user-provided function returns a single Tensor with a "
-                "single "
-                "element."
-                if name == "vjp"
-                else "The vector v can only be None if the input to the user-provided function is a single Tensor "
-                "with a single element."
+            user = "user-provided function"
+            condition = f"{user} returns" if name == "vjp" else f"input to the {user} is"
+            raise RuntimeError(
+                f"The vector v can only be None if the {condition} a single Tensor with a single element."
             )
-            raise RuntimeError(reason)
         return (like[0].new_ones(like[0]._size),)
     _, vectors = _tensors(v, what, name)
     if len(vectors) != len(like):
@@ -272,8 +268,8 @@ def _check_depends(values: tuple, kind: str, strict: bool) -> None:
 
 _INDEPENDENT = {
     "back": "The output of the user-provided function is independent of input {}.",
-    "back_trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs when "
-    "using the double backward trick to compute forward mode gradients.",
+    "back_trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs "
+    "when using the double backward trick to compute forward mode gradients.",
     "jacobian": "The output of the user-provided function is independent of input {}.",
     "double_back": "The jacobian of the user-provided function is independent of input {}.",
     "double_back_trick": "The hessian of the user-provided function is independent of entry {} in the "
