@@ -10,25 +10,12 @@
 Accuracy is 2 ulp or better over the whole range, with inf, nan, signed zeros and subnormals as C has them.
 """
 
+from .choice import conj, logaddexp, maximum, minimum, where
 from .error_functions import erf, erfc
 from .exp_log import exp, expm1, log, log1p, sigmoid, tanh
 from .naming import tensor_dispatch
-from .selection import (
-    ceil,
-    conj,
-    copysign,
-    floor,
-    fmod,
-    hypot,
-    isnan,
-    maximum,
-    minimum,
-    remainder,
-    round,
-    sqrt,
-    trunc,
-    where,
-)
+from .power import hypot, rsqrt, sqrt
+from .rounding import ceil, copysign, floor, fmod, isfinite, isinf, isnan, remainder, round, sign, trunc
 from .trig import cos, sin
 
 __all__ = [
@@ -43,14 +30,19 @@ __all__ = [
     "floor",
     "fmod",
     "hypot",
+    "isfinite",
+    "isinf",
     "isnan",
     "log",
     "log1p",
+    "logaddexp",
     "maximum",
     "minimum",
     "remainder",
     "round",
+    "rsqrt",
     "sigmoid",
+    "sign",
     "sin",
     "sqrt",
     "tanh",

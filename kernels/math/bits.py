@@ -77,6 +77,18 @@ def sqrt(typingctx, x):
 
 
 @intrinsic
+def frem(typingctx, a, b):
+    """What is left of a after whole multiples of b, with the sign of a (C's fmod)."""
+    if a not in _IR_TYPE or b != a:
+        return None
+
+    def codegen(context, builder, signature, values):
+        return builder.frem(*values)
+
+    return a(a, b), codegen
+
+
+@intrinsic
 def float_as_int(typingctx, x):
     """The bits of a float32 as int32, of a float64 as int64."""
     if x not in _INTEGER_OF:

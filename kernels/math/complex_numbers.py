@@ -48,3 +48,13 @@ def sin(z):
 @any_type
 def cos(z):
     return cmath.cos(z)
+
+
+@any_type
+def sqrt(z):
+    return cmath.sqrt(z)
+
+
+@any_type
+def rsqrt(z):
+    return 1 / cmath.sqrt(z)

@@ -46,15 +46,15 @@ def erf_near64(x):
 @single
 def erf32(x):
     a = fabs(x)
-    # far: 1 - exp(log(1 - erf(a))), that logarithm as a polynomial in a - 2.25, up to where erf is 1
-    t = select(a > 3.95, 3.95, a) - 2.25
-    q = -0.00020254525588825345
-    q = q * t + 0.00037297559902071953
-    q = q * t + -0.0029027799610048532
-    q = q * t + 0.013299819082021713
-    q = q * t + 0.9348957538604736
-    q = q * t + 4.882924556732178
-    q = q * t + 6.52746057510376
+    # far: 1 - exp(log(1 - erf(a))), that logarithm as a polynomial in a - 0.9, up to where erf is 1
+    t = select(a > 3.95, 3.95, a) - 0.9
+    q = -0.00020254083210602403
+    q = q * t + 0.0020135724917054176
+    q = q * t + -0.010957416146993637
+    q = q * t + 0.04573903977870941
+    q = q * t + 0.8300216794013977
+    q = q * t + 2.4716339111328125
+    q = q * t + 1.5940972566604614
     far = 1.0 - exp32(-q)
     return select(a < 0.85, erf_near32(x), copysign(far, x))
 
@@ -97,28 +97,27 @@ def erf(x):
     """2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
 
 
-@single
+@double
 def erfc32(x):
-    a = fabs(x)
+    # in float64, since exp(-x**2) magnifies every rounding before it
+    wide = np.float64(x)
+    a = fabs(wide)
     b = select(a > 10.2, 10.2, a)
     u = 1.0 / (b + 2.0)
     t = (b - 2.75) * u
-    q = 4.89365920657292e-05
-    q = q * t + -8.732113928999752e-05
-    q = q * t + -0.00046515915892086923
-    q = q * t + 0.000610226474236697
-    q = q * t + 0.0037374510429799557
-    q = q * t + -0.007734686601907015
-    q = q * t + -0.028778204694390297
-    q = q * t + 0.18386195600032806
-    q = q * t + -0.5069042444229126
-    q = q * t + 0.9198949337005615
-    # exp(-b**2) with what rounding takes from b**2, which matters where b**2 is large
-    square = b * b
-    tail = exp32(-square) * (q * u)
-    tail = tail - tail * fma(b, b, -square)
-    far = select(x < 0.0, 2.0 - tail, tail)
-    return select(a < 0.85, 1.0 - erf_near32(x), far)
+    q = 4.893659112703755e-05
+    q = q * t + -8.732114097903857e-05
+    q = q * t + -0.0004651591497680935
+    q = q * t + 0.0006102264501161591
+    q = q * t + 0.0037374511543631717
+    q = q * t + -0.007734686541902324
+    q = q * t + -0.028778204961647603
+    q = q * t + 0.18386196107663796
+    q = q * t + -0.5069042427941741
+    q = q * t + 0.9198949578134085
+    tail = exp64(-(b * b)) * (q * u)
+    far = np.float32(select(wide < 0.0, 2.0 - tail, tail))
+    return select(a < 0.85, np.float32(1) - erf_near32(x), far)
 
 
 @double
