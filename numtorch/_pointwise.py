@@ -52,10 +52,11 @@ class Loops:
     """The compiled loops of one scalar function of `arity` elements and any number of parameters.
 
     `result` says what comes out: "same" (the dtype that is computed in), "bool", or "real" (|z| of a complex z).
+    With `mask` the first operand is bool, whatever the others are (the condition of `where`).
     """
 
-    def __init__(self, text: Callable, arity: int, result: str = "same"):
-        self.text, self.arity, self.result = text, arity, result
+    def __init__(self, text: Callable, arity: int, result: str = "same", mask: bool = False):
+        self.text, self.arity, self.result, self.mask = text, arity, result, mask
         self.compiled: dict = {}
 
     def output(self, np_dtype):
@@ -76,18 +77,22 @@ class Loops:
     def _compile(self, kind: str, np_dtype, n_params: int):
         f = specialise(self.text, np_dtype.type)
         element, x, out = _numba_type(np_dtype), _array(np_dtype), _array(self.output(np_dtype))
+        operands = (x,) * self.arity
+        if self.mask:
+            operands = (_array(np.dtype(np.bool_)), *operands[1:])
         params = types.UniTuple(element, n_params) if n_params else types.Tuple(())
         if kind == "strided":
             global _STRIDED
             if _STRIDED is None:
                 _STRIDED = _loops.strided_loops(jit)
             loop = _STRIDED[self.arity](f)
-            signature = (x, types.int64) * self.arity + (out, types.int64, types.int64[::1], params)
+            pairs = tuple(part for operand in operands for part in (operand, types.int64))
+            signature = (*pairs, out, types.int64, types.int64[::1], params)
         elif kind == "row":
-            loop, signature = _loops.row(f), (x, x, out, params)
+            loop, signature = _loops.row(f), (*operands, out, params)
         else:
             loop = getattr(_loops, kind)[self.arity](f)
-            signature = (x,) * self.arity + (out, params)
+            signature = (*operands, out, params)
         return entry_point(jit(loop, parallel=kind == "parallel"), signature)
 
 

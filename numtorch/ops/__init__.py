@@ -1,11 +1,10 @@
-"""Operators by family. Importing a module here registers what it defines (see numtorch/_registry.py)."""
+"""Operators by family: every module of this folder registers what it defines (see numtorch/_registry.py).
 
-from . import (  # noqa: F401
-    arithmetic,
-    conversion,
-    creation,
-    elementary,
-    joining,
-    matmul,
-    shape,
-)
+Adding an operator is adding its definition to the module of its family; adding a family is adding a file.
+"""
+
+import importlib
+import pkgutil
+
+for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+    importlib.import_module("." + _module, __name__)

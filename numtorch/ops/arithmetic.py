@@ -264,12 +264,12 @@ def fmod_(input, other, *, out=None) -> Tensor:
 
 
 def _pow_da(g, a, b):
-    return where(b == 0, g * 0.0, g * conj(b * a ** (b - 1)))
+    return where(b == 0, 0.0, g * conj(b * a ** (b - 1)))
 
 
 def _pow_db(g, a, y):
     # d a**b / db = y log(a), and 0 where a == 0 and b >= 0 (y is then 0 or 1).
-    return g * conj(where(a == 0, y * 0.0, y * log(where(a == 0, a + 1, a))))
+    return g * conj(where(a == 0, 0.0, y * log(where(a == 0, a + 1, a))))
 
 
 _pow = binary(
@@ -326,7 +326,7 @@ hypot_ = binary(
 copysign_ = binary(
     "copysign",
     lambda a, b: copysign(a, b),
-    lambda g, a, b: where(a == 0, g * 0.0, g * where(copysign(a, b) == a, a * 0.0 + 1, a * 0.0 - 1)),
+    lambda g, a, b: where(a == 0, 0.0, g * where(copysign(a, b) == a, a * 0.0 + 1, a * 0.0 - 1)),
     lambda g: g * 0.0,
     promote="float",
     category=FLOATING,

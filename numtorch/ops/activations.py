@@ -1,0 +1,381 @@
+"""Pointwise activations: scalar text and derivative, one line or two each (torch.nn.functional's names)."""
+
+from __future__ import annotations
+
+from numtorch.kernels.math import conj, erf, exp, expm1, log1p, sigmoid, tanh, where
+
+from .._dtype import COMPLEX, FLOATING
+from .._pointwise import binary, unary
+from .._registry import op
+from .._tensor import Tensor
+
+F = "nn.functional"
+
+
+def _activation(name, text, derivative, *, node=None, category=FLOATING):
+    """An activation that the public function below wraps: floats only, named for its node."""
+    return unary(name, text, derivative, node=node, category=category, function=False, method=False, inplace=False)
+
+
+def _apply(call, input: Tensor, inplace: bool, *params) -> Tensor:
+    """Call an activation, in place where asked for."""
+    if not inplace:
+        return call(input, *params)
+    from .._inplace import assign, check_writable, old_self
+
+    check_writable(input)
+    return assign(input, call(old_self(input), *params))
+
+
+def _publish(name: str, fn, *, torch: bool = False, method: bool = False):
+    """The activation under torch.nn.functional and, where torch has it there, as function, method and `name_`."""
+    from .._registry import FUNCTIONS, register
+
+    register(name, fn, namespace=F, method=False)
+    register(name + "_", lambda input, *a, **k: fn(input, *a, inplace=True, **k), namespace=F, method=False)
+    if torch:
+        register(name, fn, method=method, inplace=True)
+        FUNCTIONS[""][name + "_"] = FUNCTIONS[F][name + "_"]
+    return fn
+
+
+relu_ = unary("relu", lambda x: where(x > 0, x, 0), lambda g, y: where(y > 0, g, 0.0), category=FLOATING)
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(0, x)."""
+    return input.relu_() if inplace else relu_(input)
+
+
+_publish("relu", relu)
+
+sigmoid_ = unary("sigmoid", lambda x: sigmoid(x), lambda g, y: g * conj((1 - y) * y), promote="float")
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else value."""
+    return _apply(_threshold, input, inplace, threshold, value)
+
+
+_threshold = _activation(
+    "threshold",
+    lambda x, threshold, value: where(x <= threshold, value, x),
+    lambda g, x, threshold: where(x <= threshold, 0.0, g),
+)
+_publish("threshold", threshold, torch=True)
+
+_leaky_relu = _activation(
+    "leaky_relu",
+    lambda x, slope: where(x > 0, x, x * slope),
+    lambda g, x, slope: where(x > 0, g, g * slope),
+)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """max(0, x) + negative_slope * min(0, x)."""
+    return _apply(_leaky_relu, input, inplace, negative_slope)
+
+
+_publish("leaky_relu", leaky_relu)
+
+_elu = _activation(
+    "elu",
+    lambda x, alpha, scale, input_scale: where(x > 0, x * scale, expm1(x * input_scale) * alpha * scale),
+    lambda g, x, alpha, scale, input_scale: where(
+        x > 0, g * scale, g * input_scale * alpha * scale * exp(x * input_scale)
+    ),
+)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x above 0, alpha (exp(x) - 1) below."""
+    return _apply(_elu, input, inplace, alpha, 1.0, 1.0)
+
+
+_publish("elu", elu)
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """scale * elu(x, alpha) with the constants of self-normalising networks (Klambauer et al. 2017)."""
+    return _apply(_elu, input, inplace, _SELU_ALPHA, _SELU_SCALE, 1.0)
+
+
+_publish("selu", selu, torch=True)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x above 0, alpha (exp(x / alpha) - 1) below."""
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _apply(_elu, input, inplace, alpha, 1.0, 1.0 / alpha)
+
+
+_publish("celu", celu, torch=True)
+
+_gelu = _activation(
+    "gelu",
+    lambda x: x * 0.5 * (1.0 + erf(x * 0.7071067811865476)),
+    lambda g, x: g
+    * (0.5 * (1.0 + erf(x * 0.7071067811865476)) + x * exp(x * x * -0.5) * 0.3989422804014327),
+)
+_gelu_tanh = _activation(
+    "gelu_tanh",
+    lambda x: 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))),
+    lambda g, x: g
+    * (
+        0.5 * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
+        + 0.5
+        * x
+        * (
+            1.0
+            - tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
+            * tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
+        )
+        * 0.7978845608028654
+        * (1.0 + 0.134145 * x * x)
+    ),
+    node="GeluBackward0",
+)
+
+
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """x Phi(x), with Phi the normal distribution function; approximate="tanh" for the tanh form."""
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return (_gelu if approximate == "none" else _gelu_tanh)(input)
+
+
+_publish("gelu", gelu)
+
+_silu = unary(
+    "silu",
+    lambda x: x * sigmoid(x),
+    lambda g, x: g * conj(sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x)))),
+    category=COMPLEX,
+    function=False,
+    method=False,
+    inplace=False,
+)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x sigmoid(x)."""
+    return _apply(_silu, input, inplace)
+
+
+_publish("silu", silu)
+
+_mish = _activation(
+    "mish",
+    lambda x: x * tanh(where(x > 20, x, log1p(exp(x)))),
+    lambda g, x: g
+    * (
+        tanh(where(x > 20, x, log1p(exp(x))))
+        + x
+        * sigmoid(x)
+        * (1.0 - tanh(where(x > 20, x, log1p(exp(x)))) * tanh(where(x > 20, x, log1p(exp(x)))))
+    ),
+)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x tanh(softplus(x))."""
+    return _apply(_mish, input, inplace)
+
+
+_publish("mish", mish)
+
+_softplus = _activation(
+    "softplus",
+    lambda x, beta, threshold: where(x * beta > threshold, x, log1p(exp(x * beta)) / beta),
+    lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)),
+)
+
+
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    """log(1 + exp(beta x)) / beta, linear where beta x exceeds the threshold."""
+    return _softplus(input, beta, threshold)
+
+
+_publish("softplus", softplus)
+
+_hardtanh = _activation(
+    "hardtanh",
+    lambda x, low, high: where(x < low, low, where(x > high, high, x)),
+    lambda g, x, low, high: where((x <= low) | (x >= high), 0.0, g),
+)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """x clipped to [min_val, max_val]."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return _apply(_hardtanh, input, inplace, min_val, max_val)
+
+
+_publish("hardtanh", hardtanh)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(0, x), 6)."""
+    return _apply(_hardtanh, input, inplace, 0.0, 6.0)
+
+
+_publish("relu6", relu6)
+
+_hardsigmoid = _activation(
+    "hardsigmoid",
+    lambda x: where(x <= -3, 0.0, where(x >= 3, 1.0, x / 6 + 0.5)),
+    lambda g, x: where((x > -3) & (x < 3), g / 6, 0.0),
+)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """clip(x / 6 + 1/2, 0, 1)."""
+    return _apply(_hardsigmoid, input, inplace)
+
+
+_publish("hardsigmoid", hardsigmoid)
+
+_hardswish = _activation(
+    "hardswish",
+    lambda x: where(x <= -3, x * 0, where(x >= 3, x, x * (x + 3) / 6)),
+    lambda g, x: where(x <= -3, 0.0, where(x >= 3, g, g * (x / 3 + 0.5))),
+)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x clip(x + 3, 0, 6) / 6."""
+    return _apply(_hardswish, input, inplace)
+
+
+_publish("hardswish", hardswish)
+
+_log_sigmoid = _activation(
+    "log_sigmoid",
+    lambda x: where(x < 0, x, x * 0) - log1p(exp(-abs(x))),
+    lambda g, x: g * sigmoid(-x),
+)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x))."""
+    return _log_sigmoid(input)
+
+
+_publish("logsigmoid", logsigmoid)
+
+_softshrink = _activation(
+    "softshrink",
+    lambda x, lambd: where(x > lambd, x - lambd, where(x < -lambd, x + lambd, x * 0)),
+    lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g),
+)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by lambd."""
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+    return _softshrink(input, lambd)
+
+
+_publish("softshrink", softshrink)
+
+_hardshrink = _activation(
+    "hardshrink",
+    lambda x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, x),
+    lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g),
+)
+
+
+@op()
+def hardshrink(input, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0."""
+    return _hardshrink(input, lambd)
+
+
+_publish("hardshrink", hardshrink)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return input / (abs(input) + 1)
+
+
+_publish("softsign", softsign)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    return input - input.tanh()
+
+
+_publish("tanhshrink", tanhshrink)
+
+_prelu = binary(
+    "prelu_kernel",
+    lambda a, b: where(a > 0, a, a * b),
+    lambda g, a, b: where(a > 0, g, g * b),
+    lambda g, a: where(a > 0, 0.0, g * a),
+    category=FLOATING,
+    function=False,
+    method=False,
+    inplace=False,
+)
+
+
+@op()
+def prelu(input, weight) -> Tensor:
+    """x above 0, weight x below, with one weight or one for each channel (dimension 1)."""
+    n = weight._size.numel()
+    if n != 1:
+        if not input._size:
+            raise RuntimeError("Not allow zero-dim input tensor.")
+        channels = input._size[1] if len(input._size) >= 2 else 1
+        if channels != n:
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {n} and channel size = "
+                f"{channels}."
+            )
+    if len(weight._size) > 1:
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(weight._size)}"
+        )
+    if n == 1 or len(input._size) < 2:
+        weight = weight.reshape(()) if n == 1 else weight
+    else:
+        weight = weight.reshape([n if d == 1 else 1 for d in range(len(input._size))])
+    return _prelu(input, weight)
+
+
+_publish("prelu", prelu)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a sigmoid(b), with a and b the halves of the input along a dimension."""
+    if not input._size:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    n = input._size[dim]
+    if n % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim} is size {n}"
+        )
+    a, b = input.split(n // 2, dim)
+    return a * b.sigmoid()
+
+
+_publish("glu", glu)
+
+
+@op(namespace=F, method=False, name="sigmoid")
+def functional_sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    return sigmoid_(input)
+
+
+@op(namespace=F, method=False, name="tanh")
+def functional_tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent."""
+    return input.tanh()

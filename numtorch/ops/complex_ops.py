@@ -1,0 +1,155 @@
+"""Complex tensors: parts, conjugates, and views between complex numbers and pairs of reals."""
+
+from __future__ import annotations
+
+from numtorch.graph import Node
+from numtorch.kernels.math import where
+
+from .. import _dtype
+from .._dtype import COMPLEX
+from .._pointwise import unary
+from .._registry import op, register
+from .._tensor import Tensor
+from .._views import track_view
+from .shape import _view_dtype
+
+_conj = unary(
+    "conj_physical",
+    lambda x: x.conjugate(),
+    lambda g: g.conj(),
+    node="ConjPhysicalBackward0",
+    function=False,
+    method=False,
+)
+
+
+@op()
+def conj(input) -> Tensor:
+    """The complex conjugate (computed at once: there is no lazy conjugate bit); a real tensor itself."""
+    return _conj(input) if input._dtype.category == COMPLEX else input
+
+
+@op(inplace=True, out=True)
+def conj_physical(input) -> Tensor:
+    """The complex conjugate, computed at once."""
+    return _conj(input) if input._dtype.category == COMPLEX else input.clone()
+
+
+@op()
+def resolve_conj(input) -> Tensor:
+    """`input`: conjugates are never lazy here."""
+    return input
+
+
+@op()
+def resolve_neg(input) -> Tensor:
+    """`input`: negation is never lazy here."""
+    return input
+
+
+@op()
+def is_conj(input) -> bool:
+    """Always False: conjugates are never lazy here."""
+    return False
+
+
+@op()
+def is_neg(input) -> bool:
+    """Always False: negation is never lazy here."""
+    return False
+
+
+class ViewAsRealBackward0(Node):
+    def apply(self, grads):
+        return (None if grads[0] is None else view_as_complex(grads[0].contiguous()),)
+
+
+class ViewAsComplexBackward0(Node):
+    def apply(self, grads):
+        return (None if grads[0] is None else view_as_real(grads[0]),)
+
+
+@op()
+def view_as_real(input) -> Tensor:
+    """A complex tensor's memory as real numbers, the parts in a new last dimension of size 2."""
+    if input._dtype.category != COMPLEX:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    d = input._dtype.to_real()
+    result = input.detach()
+    result._flat, result._dtype = None, d
+    result._size = input._size.__class__((*input._size, 2))
+    result._stride = (*[2 * s for s in input._stride], 1)
+    result._offset = 2 * input._offset
+    return track_view(result, input, ViewAsRealBackward0, {})
+
+
+@op()
+def view_as_complex(input) -> Tensor:
+    """Real numbers whose last dimension has size 2 as complex numbers over the same memory."""
+    if input._dtype not in (_dtype.float32, _dtype.float64):
+        raise RuntimeError(
+            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+            f"{input._dtype.type_name}"
+        )
+    if not input._size:
+        raise RuntimeError("Input tensor must have one or more dimensions")
+    if input._size[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    if input._stride[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(s % 2 for s in input._stride[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if input._offset % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    result = input.detach()
+    result._flat, result._dtype = None, input._dtype.to_complex()
+    result._size = input._size.__class__(input._size[:-1])
+    result._stride = tuple(s // 2 for s in input._stride[:-1])
+    result._offset = input._offset // 2
+    return track_view(result, input, ViewAsComplexBackward0, {})
+
+
+def _real(input) -> Tensor:
+    """The real parts, a view; a real tensor itself."""
+    return view_as_real(input).select(-1, 0) if input._dtype.category == COMPLEX else input
+
+
+def _imag(input) -> Tensor:
+    """The imaginary parts, a view; RuntimeError for real tensors."""
+    if input._dtype.category != COMPLEX:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return view_as_real(input).select(-1, 1)
+
+
+register("real", _real, method=False)
+register("imag", _imag, method=False)
+Tensor.real = property(_real, lambda self, value: _real(self).copy_(value))
+Tensor.imag = property(_imag, lambda self, value: _imag(self).copy_(value))
+
+_angle_real = unary(
+    "angle",
+    lambda x: where(x != x, x, where(x < 0, 3.141592653589793, x * 0)),
+    lambda g: g * 0,
+    promote="float",
+    function=False,
+    method=False,
+)
+
+
+@op(out=True)
+def angle(input) -> Tensor:
+    """The argument of each complex number; 0 or pi for reals."""
+    if input._dtype.category != COMPLEX:
+        return _angle_real(input)
+    return _imag(input).atan2(_real(input))
+
+
+@op(method=False, out=True)
+def polar(abs, angle) -> Tensor:
+    """abs (cos(angle) + i sin(angle))."""
+    from .creation import complex_
+
+    return complex_(abs * angle.cos(), abs * angle.sin())
+
+
+__all__ = ["_view_dtype"]

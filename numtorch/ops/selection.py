@@ -1,0 +1,239 @@
+"""Choosing between values: where, clamp, maximum, minimum and their relatives."""
+
+from __future__ import annotations
+
+import math
+
+from numtorch.graph import mode
+from numtorch.kernels import math as scalar_math
+from numtorch.kernels.math import isnan, maximum, minimum, where
+
+from .. import _dtype
+from .._dtype import BOOL, COMPLEX, FLOATING
+from .._copy import cast
+from .._pointwise import Loops, PointwiseNode, Rule, binary, check_devices, record, run, unary
+from .._promotion import result_type
+from .._registry import FUNCTIONS, OPERATORS, op
+from .._tensor import Tensor, scalar
+
+# Where both operands are equal, each receives half of the gradient, as in torch.
+maximum_ = binary(
+    "maximum",
+    lambda a, b: maximum(a, b),
+    lambda g, a, b: where(a == b, g / 2, where(a < b, 0.0, g)),
+    lambda g, a, b: where(a == b, g / 2, where(a > b, 0.0, g)),
+    category=FLOATING,
+    inplace=False,
+)
+minimum_ = binary(
+    "minimum",
+    lambda a, b: minimum(a, b),
+    lambda g, a, b: where(a == b, g / 2, where(a > b, 0.0, g)),
+    lambda g, a, b: where(a == b, g / 2, where(a < b, 0.0, g)),
+    category=FLOATING,
+    inplace=False,
+)
+fmax = binary(
+    "fmax",
+    lambda a, b: where(isnan(a), b, where(isnan(b), a, where(a > b, a, b))),
+    lambda g, a, b: where(isnan(b), g, where(a >= b, g, 0.0)),
+    lambda g, a, b: where(isnan(b), 0.0, where(a >= b, 0.0, g)),
+    category=FLOATING,
+    inplace=False,
+)
+fmin = binary(
+    "fmin",
+    lambda a, b: where(isnan(a), b, where(isnan(b), a, where(a < b, a, b))),
+    lambda g, a, b: where(isnan(b), g, where(a <= b, g, 0.0)),
+    lambda g, a, b: where(isnan(b), 0.0, where(a <= b, 0.0, g)),
+    category=FLOATING,
+    inplace=False,
+)
+
+_clamp_low = unary(
+    "clamp_low",
+    lambda x, low: maximum(x, low),
+    lambda g, x, low: where(x >= low, g, 0.0),
+    node="ClampBackward1",
+    category=FLOATING,
+    function=False,
+    method=False,
+)
+_clamp_high = unary(
+    "clamp_high",
+    lambda x, high: minimum(x, high),
+    lambda g, x, high: where(x <= high, g, 0.0),
+    node="ClampBackward1",
+    category=FLOATING,
+    function=False,
+    method=False,
+)
+_clamp_both = unary(
+    "clamp_both",
+    lambda x, low, high: minimum(maximum(x, low), high),
+    lambda g, x, low, high: where((x >= low) & (x <= high), g, 0.0),
+    node="ClampBackward1",
+    category=FLOATING,
+    function=False,
+    method=False,
+)
+_clamp_min_tensor = binary(
+    "clamp_min_tensor",
+    lambda a, b: maximum(a, b),
+    lambda g, a, b: where(a >= b, g, 0.0),
+    lambda g, a, b: where(a < b, g, 0.0),
+    node="ClampMinBackward1",
+    category=FLOATING,
+    function=False,
+    method=False,
+)
+_clamp_max_tensor = binary(
+    "clamp_max_tensor",
+    lambda a, b: minimum(a, b),
+    lambda g, a, b: where(a <= b, g, 0.0),
+    lambda g, a, b: where(a > b, g, 0.0),
+    node="ClampMaxBackward1",
+    category=FLOATING,
+    function=False,
+    method=False,
+)
+
+
+def _promoted(input: Tensor, *bounds) -> Tensor:
+    """`input` in the dtype that its clamp with these numbers has."""
+    d = result_type(input, *[b for b in bounds if b is not None])
+    if d.category == COMPLEX:
+        raise RuntimeError("clamp is not supported for complex types")
+    if d.category == BOOL:
+        raise NotImplementedError("\"clamp\" not implemented for 'Bool'")
+    return input if d is input._dtype else input.to(d)
+
+
+@op(inplace=True, out=True, aliases=("clip",))
+def clamp(input, min=None, max=None) -> Tensor:
+    """min(max(input, min), max); the bounds are numbers, tensors or None (not both)."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        result = _promoted(input, min, max)
+        if min is not None:
+            result = _clamp_min_tensor(result, min)
+        return result if max is None else _clamp_max_tensor(result, max)
+    input = _promoted(input, min, max)
+    if min is None:
+        return input * math.nan if isinstance(max, float) and math.isnan(max) else _clamp_high(input, max)
+    if max is None:
+        return input * math.nan if isinstance(min, float) and math.isnan(min) else _clamp_low(input, min)
+    if any(isinstance(b, float) and math.isnan(b) for b in (min, max)):
+        return input * math.nan
+    return _clamp_both(input, min, max)
+
+
+@op(inplace=True, out=True)
+def clamp_min(input, min) -> Tensor:
+    """clamp(input, min=min)."""
+    return clamp(input, min=min)
+
+
+@op(inplace=True, out=True)
+def clamp_max(input, max) -> Tensor:
+    """clamp(input, max=max)."""
+    return clamp(input, max=max)
+
+
+_choose = Loops(lambda condition, a, b: a if condition else b, 3, mask=True)
+_where_node = type(
+    "WhereBackward0",
+    (PointwiseNode,),
+    {
+        "rules": (
+            None,
+            Rule(lambda g, condition: where(condition, g, 0.0), ("condition", "a", "b"), ()),
+            Rule(lambda g, condition: where(condition, 0.0, g), ("condition", "a", "b"), ()),
+        )
+    },
+)
+
+
+def choose(condition: Tensor, a, b) -> Tensor:
+    """Elements of `a` where the condition holds, else of `b`; either may be a number."""
+    if condition._dtype is not _dtype.bool_:
+        if condition._dtype is not _dtype.uint8:
+            raise RuntimeError(
+                f"where expected condition to be a boolean tensor, but got a tensor with dtype {_c_name(condition)}"
+            )
+        condition = condition.to(_dtype.bool_)
+    d = result_type(a, b)
+    a, b = (t if isinstance(t, Tensor) else scalar(t, d) for t in (a, b))
+    check_devices([condition, a, b])
+    inner = d if d.np is d.compute else _dtype.float32
+    y = run(_choose, (condition, cast(a, inner), cast(b, inner)), (), inner)
+    if inner is not d:
+        y = cast(y, d)
+    if mode.enabled and (a._requires_grad or b._requires_grad) and d.category >= FLOATING:
+        record(_where_node, (condition, a, b), y)
+    return y
+
+
+OPERATORS["where"] = choose
+
+
+def _c_name(t: Tensor) -> str:
+    from .matmul import _C_NAMES
+
+    return _C_NAMES[t._dtype.name]
+
+
+@op(method=False, out=True, name="where")
+def where_(condition, input=None, other=None):
+    """input where the condition holds, else other; with the condition alone, nonzero(condition, as_tuple=True)."""
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    return choose(condition, input, other)
+
+
+Tensor.where = lambda self, condition, other: where_(condition, self, other)
+
+heaviside = binary(
+    "heaviside",
+    lambda a, b: where(isnan(a), a, where(a == 0, b, where(a < 0, a * 0, a * 0 + 1))),
+    category=FLOATING,
+)
+
+
+@op(inplace=True, out=True)
+def nan_to_num(input, nan=None, posinf=None, neginf=None) -> Tensor:
+    """nan, inf and -inf replaced (by 0 and the dtype's limits unless given)."""
+    if input._dtype.category < FLOATING:
+        return input.clone()
+    if input._dtype.category == COMPLEX:
+        from .creation import make_complex
+
+        return make_complex(*[nan_to_num(part, nan, posinf, neginf) for part in (input.real, input.imag)])
+    from .._limits import finfo
+
+    info = finfo(input._dtype)
+    return _nan_to_num(
+        input,
+        0.0 if nan is None else nan,
+        info.max if posinf is None else posinf,
+        info.min if neginf is None else neginf,
+    )
+
+
+_nan_to_num = unary(
+    "nan_to_num",
+    lambda x, nan, high, low: where(isnan(x), nan, where(x == math.inf, high, where(x == -math.inf, low, x))),
+    lambda g, x: where(abs(x) < math.inf, g, 0.0),
+    function=False,
+    method=False,
+)
+
+
+
+def _dispatch(name: str, *args):
+    """What a scalar function does when a derivative calls it with tensors."""
+    return FUNCTIONS[""][name](*args)
+
+
+scalar_math.tensor_dispatch = _dispatch
