@@ -429,6 +429,42 @@ def conv_transpose_forward(x, weight, bias, images, groups, channels, outputs, s
     )  # fmt: skip
 
 
+@jit(nogil=True)
+def _conv_integers(x, weight, bias, out, images, groups, channels, outputs, src, kernel, stride, padding, dilation, dst):
+    at = 0
+    for n in range(images):
+        for m in range(groups * outputs):
+            first = (n * groups + m // outputs) * channels
+            for od in range(dst[0]):
+                for oh in range(dst[1]):
+                    for ow in range(dst[2]):
+                        total = bias[m]
+                        w = m * channels * kernel[0] * kernel[1] * kernel[2]
+                        for c in range(first, first + channels):
+                            for i in range(kernel[0]):
+                                z = od * stride[0] - padding[0] + i * dilation[0]
+                                for j in range(kernel[1]):
+                                    y = oh * stride[1] - padding[1] + j * dilation[1]
+                                    for k in range(kernel[2]):
+                                        v = ow * stride[2] - padding[2] + k * dilation[2]
+                                        if 0 <= z < src[0] and 0 <= y < src[1] and 0 <= v < src[2]:
+                                            total += weight[w] * x[((c * src[0] + z) * src[1] + y) * src[2] + v]
+                                        w += 1
+                        out[at] = total
+                        at += 1
+
+
+def conv_forward_integers(
+    x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
+):
+    """conv_forward for integer dtypes, which wrap around: the plain sum, for there is no gradient and nothing to tune."""
+    result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
+    _conv_integers(
+        x, weight, bias, result, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
+    )
+    return result
+
+
 def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out):
     """Gradient (groups * outputs, channels, *kernel) of conv_forward with respect to its weight.
 

@@ -1,0 +1,351 @@
+"""Convolutions: conv1d/2d/3d, their transposes, and one primitive behind them, differentiable to any order.
+
+    convolution   out[n, m, o] = bias[m] + sum_{c, t} weight[m, c, t] * input[n, c, o * stride - padding + t * dilation]
+
+Its gradients are of its own kind: with respect to the input the transposed convolution of the gradient with the same weight (and the
+other way round), with respect to the weight the correlation of input and gradient, whose own gradients are
+convolutions again. So three linear maps close the circle. Shapes: input (N, C, *spatial), weight (M, C / groups, *kernel), or for a
+transposed one (C, M / groups, *kernel).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtorch.kernels.cpu import conv as _kernels
+
+from .. import _dtype
+from .._dtype import COMPLEX, FLOATING
+from .._primitive import primitive
+from .._registry import op
+from .._tensor import Tensor
+from .creation import complex_
+from .matmul import _c_name
+from .spatial import compute_dtype, elements, integers, result, triple
+
+# -- the three linear maps ----------------------------------------------------------------------------------------------
+
+
+def _geometry(image_size, weight_size, stride, padding, dilation, groups, other_size, transposed):
+    """The kernels' arguments after the arrays. `image_size` is the input's size, `other_size` the spatial size of the result."""
+    if transposed:
+        channels, outputs = weight_size[0] // groups, weight_size[1]
+    else:
+        channels, outputs = weight_size[1], weight_size[0] // groups
+    return (
+        image_size[0], groups, channels, outputs, triple(image_size[2:], 1), triple(weight_size[2:], 1),
+        triple(stride, 1), triple(padding, 0), triple(dilation, 1), triple(other_size, 1),
+    )  # fmt: skip
+
+
+@primitive(node="ConvolutionBackward0", save=("input", "weight"), public=False)
+def convolution_to(input, weight, bias, size, stride, padding, dilation, transposed, groups):
+    """The convolution of the module's formula whose result has the spatial `size`; all sizes are checked by the caller.
+
+    `padding` is what lies in front of each dimension; `size` decides how far the result goes behind. For a transposed one
+    out[n, m, i * stride - padding + t * dilation] += weight[c, m, t] * input[n, c, i].
+    """
+    d = input._dtype
+    geometry = _geometry(input._size, weight._size, stride, padding, dilation, groups, size, transposed)
+    kernel = _kernels.conv_transpose_forward if transposed else _kernels.conv_forward
+    inner = compute_dtype(d)
+    b = np.empty(0, inner.np) if bias is None else elements(bias, inner)
+    if d.category < FLOATING:
+        b = np.zeros(groups * geometry[3], d.np) if bias is None else b
+        kernel = _kernels.conv_forward_integers
+    out = kernel(elements(input), elements(weight), b, *geometry)
+    return result(out, (input._size[0], groups * geometry[3], *size), d)
+
+
+def _input_rule(ctx, grad):
+    size = ctx.input.shape[2:]
+    return convolution_to(
+        grad, ctx.weight, None, size, ctx.stride, ctx.padding, ctx.dilation, not ctx.transposed, ctx.groups
+    )
+
+
+def _weight_rule(ctx, grad):
+    images, grads = (grad, ctx.input) if ctx.transposed else (ctx.input, grad)
+    return weight_correlation(
+        images, grads, ctx.weight.shape, ctx.stride, ctx.padding, ctx.dilation, ctx.groups
+    )
+
+
+convolution_to.derivative(
+    input=_input_rule,
+    weight=_weight_rule,
+    bias=lambda ctx, grad: grad.sum((0, *range(2, grad.dim()))),
+)
+
+
+@primitive(node="ConvolutionBackwardBackward0", save=("input", "slope"), public=False)
+def weight_correlation(input, slope, weight_size, stride, padding, dilation, groups):
+    """out[m, c, t] = sum_{n, o} slope[n, m, o] * input[n, c, o * stride - padding + t * dilation]: the weight's gradient."""
+    geometry = _geometry(input._size, weight_size, stride, padding, dilation, groups, slope._size[2:], False)
+    out = _kernels.conv_backward_weight(elements(input), elements(slope), *geometry)
+    return result(out, weight_size, input._dtype)
+
+
+def _correlated_input(ctx, grad):
+    size = ctx.input.shape[2:]
+    return convolution_to(ctx.slope, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, True, ctx.groups)
+
+
+def _correlated_slope(ctx, grad):
+    size = ctx.slope.shape[2:]
+    return convolution_to(ctx.input, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, False, ctx.groups)
+
+
+weight_correlation.derivative(input=_correlated_input, slope=_correlated_slope)
+
+# -- checks -------------------------------------------------------------------------------------------------------------
+
+
+def _per_dimension(value, dims: int, function: str, argument: str) -> tuple[int, ...]:
+    values = integers(value, function, argument)
+    if len(values) == 1:
+        return values * dims
+    if len(values) != dims:
+        raise RuntimeError(
+            f"expected {argument} to be a single integer value or a list of {dims} values to match the convolution "
+            f"dimensions, but got {argument}={list(values)}"
+        )
+    return values
+
+
+def _by(values) -> str:
+    return "(" + " x ".join(str(v) for v in values) + ")"
+
+
+def _check(input, weight, bias, stride, padding, output_padding, dilation, transposed, groups) -> None:
+    """torch's checks of a convolution, in torch's order."""
+    size, kernel = list(weight._size), weight._size[2:]
+    if any(p < 0 for p in padding):
+        raise RuntimeError("negative padding is not supported")
+    if any(p < 0 for p in output_padding):
+        raise RuntimeError("negative output_padding is not supported")
+    if any(s <= 0 for s in stride):
+        raise RuntimeError("non-positive stride is not supported")
+    if any(d <= 0 for d in dilation):
+        raise RuntimeError(f"dilation should be greater than zero, but got {list(dilation)}")
+    if groups <= 0:
+        raise RuntimeError("non-positive groups is not supported")
+    if len(input._size) != len(size):
+        raise RuntimeError(
+            f"Expected {len(size)}-dimensional input for {len(size)}-dimensional weight {size}, but got "
+            f"{len(input._size)}-dimensional input of size {list(input._size)} instead"
+        )
+    if size[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size "
+            f"{size} instead"
+        )
+    if size[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of "
+            f"size [{size}] instead"
+        )
+    channels = size[0] if transposed else size[1] * groups
+    outputs = size[1] * groups if transposed else size[0]
+    given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
+    if input._size[1] != channels:
+        raise RuntimeError(
+            f"Given {given}, weight of size {size}, expected input{list(input._size)} to have {channels} channels, "
+            f"but got {input._size[1]} channels instead"
+        )
+    if bias is not None and tuple(bias._size) != (outputs,):
+        given = "transposed=1, " if transposed else ""
+        raise RuntimeError(
+            f"Given {given}weight of size {size}, expected bias to be 1-dimensional with {outputs} elements, but got "
+            f"bias of size {list(bias._size)} instead"
+        )
+    spatial = input._size[2:]
+    if not transposed:
+        padded = [n + 2 * p for n, p in zip(spatial, padding)]
+        reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+        if any(n < r for n, r in zip(padded, reach)):
+            raise RuntimeError(
+                f"Calculated padded input size per channel: {_by(padded)}. Kernel size: {_by(reach)}. Kernel size "
+                "can't be greater than actual input size"
+            )
+    if 0 in spatial:
+        raise RuntimeError(
+            f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input._size)}"
+        )
+
+
+def _check_dtypes(input, weight, bias) -> None:
+    if bias is not None and input._dtype is not bias._dtype:
+        raise RuntimeError(
+            f"Input type ({_c_name(input)}) and bias type ({_c_name(bias)}) should be the same"
+        )
+    if input._dtype is not weight._dtype:
+        raise RuntimeError(
+            f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}"
+        )
+    if input._dtype is _dtype.bool_:
+        raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
+
+
+def _transposed_size(input, weight, stride, padding, output_padding, dilation) -> tuple[int, ...]:
+    if any(o >= s and o >= d for o, s, d in zip(output_padding, stride, dilation)):
+        dims = ("depth", "height", "width")[-max(2, len(stride)) :]
+        named = [("output_padding", output_padding, 0), ("stride", stride, 1), ("dilation", dilation, 1)]
+        parts = [
+            f"{name}_{dim}: {value}"
+            for name, values, fill in named
+            for dim, value in zip(dims, triple(values, fill)[-len(dims) :])
+        ]
+        raise RuntimeError(
+            "output padding must be smaller than either stride or dilation, but got " + " ".join(parts)
+        )
+    size = [
+        (n - 1) * s - 2 * p + d * (k - 1) + 1 + o
+        for n, k, s, p, o, d in zip(
+            input._size[2:], weight._size[2:], stride, padding, output_padding, dilation
+        )
+    ]
+    if any(n < 1 for n in size):
+        raise RuntimeError(
+            f"Given input size per channel: {_by(input._size[2:])}. Calculated output size per channel: {_by(size)}. "
+            "Output size is too small"
+        )
+    return tuple(size)
+
+
+# -- public functions ---------------------------------------------------------------------------------------------------
+
+
+def _complex_parts(input, weight, bias, *rest) -> Tensor:
+    """A complex convolution through four real ones."""
+    real, imag = (None, None) if bias is None else (bias.real, bias.imag)
+    both = convolution_to(input.real, weight.real, real, *rest), convolution_to(input.imag, weight.imag, None, *rest)
+    cross = convolution_to(input.real, weight.imag, imag, *rest), convolution_to(input.imag, weight.real, None, *rest)
+    return complex_(both[0] - both[1], cross[0] + cross[1])
+
+
+def _convolve(function, input, weight, bias, stride, padding, dilation, groups, transposed=False, output_padding=0):
+    """Any of the public convolutions, on a batch."""
+    dims = len(weight._size) - 2
+    stride = _per_dimension(stride, dims, function, "stride")
+    dilation = _per_dimension(dilation, dims, function, "dilation")
+    output_padding = _per_dimension(output_padding, dims, function, "output_padding")
+    same = padding == "same"
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise RuntimeError(f"Invalid padding string: '{padding}'")
+        if same and any(s != 1 for s in stride):
+            raise RuntimeError("padding='same' is not supported for strided convolutions")
+        # of an odd total the larger half goes behind
+        padding = [d * (k - 1) // 2 if same else 0 for k, d in zip(weight._size[2:], dilation)]
+    padding = _per_dimension(padding, dims, function, "padding")
+    if same:
+        behind = [d * (k - 1) - p for k, d, p in zip(weight._size[2:], dilation, padding)]
+        _check(input, weight, bias, stride, behind, output_padding, dilation, transposed, groups)
+    else:
+        _check(input, weight, bias, stride, padding, output_padding, dilation, transposed, groups)
+    _check_dtypes(input, weight, bias)
+    if transposed:
+        size = _transposed_size(input, weight, stride, padding, output_padding, dilation)
+    elif same:
+        size = tuple(input._size[2:])
+    else:
+        size = tuple(
+            [
+                (n + 2 * p - d * (k - 1) - 1) // s + 1
+                for n, k, s, p, d in zip(input._size[2:], weight._size[2:], stride, padding, dilation)
+            ]
+        )
+    rest = (size, stride, padding, dilation, transposed, groups)
+    if input._dtype.category == COMPLEX:
+        return _complex_parts(input, weight, bias, *rest)
+    return convolution_to(input, weight, bias, *rest)
+
+
+def _batched(function: str, dims: int, input, *rest, **named) -> Tensor:
+    """Add and take away a batch dimension where there is none; RuntimeError for any other number of dimensions."""
+    given = len(input._size)
+    if given == dims + 2:
+        return _convolve(function, input, *rest, **named)
+    if given != dims + 1:
+        raise RuntimeError(
+            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {function}, but got input of size: "
+            f"{list(input._size)}"
+        )
+    return _convolve(function, input.unsqueeze(0), *rest, **named).squeeze(0)
+
+
+@op(method=False)
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
+    """Convolution of input (N, C, L) or (C, L) with weight (M, C / groups, K): out (N, M, L').
+
+    L' = (L + 2 padding - dilation (K - 1) - 1) // stride + 1; padding may be "valid" (none) or "same" (L' = L, stride 1).
+    """
+    return _batched("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+@op(method=False)
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
+    """Convolution of input (N, C, H, W) or (C, H, W) with weight (M, C / groups, KH, KW); sizes as in conv1d."""
+    return _batched("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+@op(method=False)
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
+    """Convolution of input (N, C, D, H, W) or (C, D, H, W) with weight (M, C / groups, KD, KH, KW); sizes as in conv1d."""
+    return _batched("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _transposed(function, dims, input, weight, bias, stride, padding, output_padding, groups, dilation):
+    return _batched(
+        function, dims, input, weight, bias, stride, padding, dilation, groups,
+        transposed=True, output_padding=output_padding,
+    )  # fmt: skip
+
+
+@op(method=False)
+def conv_transpose1d(
+    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+) -> Tensor:
+    """Transposed convolution of input (N, C, L) or (C, L) with weight (C, M / groups, K): out (N, M, L').
+
+    L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1: the gradient of a conv1d with respect to its input.
+    """
+    return _transposed(
+        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation
+    )
+
+
+@op(method=False)
+def conv_transpose2d(
+    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+) -> Tensor:
+    """Transposed convolution of input (N, C, H, W) or (C, H, W) with weight (C, M / groups, KH, KW); as conv_transpose1d."""
+    return _transposed(
+        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation
+    )
+
+
+@op(method=False)
+def conv_transpose3d(
+    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+) -> Tensor:
+    """Transposed convolution of input (N, C, D, H, W) or (C, D, H, W) with weight (C, M / groups, KD, KH, KW)."""
+    return _transposed(
+        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
+    )
+
+
+@op(method=False)
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups) -> Tensor:
+    """The convolution behind all of the above, for a batch; the number of dimensions follows from the weight."""
+    return _convolve(
+        "convolution", input, weight, bias, stride, padding, dilation, groups, transposed, output_padding
+    )
+
+
+@op(method=False)
+def conv_tbc(input, weight, bias, pad: int = 0) -> Tensor:
+    """Convolution over time of input (T, N, C) with weight (K, C, M): out (T + 2 pad - K + 1, N, M)."""
+    out = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, 1, pad)
+    return out.permute(2, 0, 1)

@@ -1,0 +1,45 @@
+"""What convolution, pooling, padding and resampling share: per-dimension numbers, unbatched inputs, and buffers for kernels.
+
+The kernels work on three spatial dimensions (depth, height, width); fewer get unit dimensions in front.
+"""
+
+from __future__ import annotations
+
+from operator import index
+
+import numpy as np
+
+from .. import _dtype
+from .._copy import cast, contiguous
+from .._tensor import Tensor, wrap
+
+
+def triple(values, fill: int) -> tuple[int, int, int]:
+    """One to three numbers as (depth, height, width), with `fill` for the dimensions in front."""
+    values = tuple(values)
+    return (fill,) * (3 - len(values)) + values
+
+
+def integers(value, function: str, argument: str) -> tuple[int, ...]:
+    """An int or a sequence of ints as a tuple; TypeError for anything else."""
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    try:
+        return tuple([index(v) for v in items])
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"{function}(): argument '{argument}' must be tuple of ints, not {kind}") from None
+
+
+def compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
+    """The dtype that kernels calculate `d` in: float32 for the halves."""
+    return d if d.np is d.compute else _dtype.float32
+
+
+def elements(t: Tensor, d: _dtype.dtype | None = None) -> np.ndarray:
+    """The elements of `t` as a dense flat array of the dtype `d` (default: the one that kernels calculate in)."""
+    return contiguous(cast(t, d or compute_dtype(t._dtype))).flat()
+
+
+def result(flat: np.ndarray, size, d: _dtype.dtype) -> Tensor:
+    """A fresh tensor of dtype `d` over what a kernel calculated."""
+    return cast(wrap(flat, size, compute_dtype(d)), d)
