@@ -1,0 +1,103 @@
+"""The op table's samples against torch itself: dtype, values and gradients of every row."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+
+import numtorch
+
+from ..op_db import Op, Sample
+from ..test_ops import OPS, WITH_DTYPES, as_tuple, check_close, tensors
+
+torch = pytest.importorskip("torch", minversion="2.13")
+
+
+def torch_tensors(sample: Sample, dtype: str) -> Sample:
+    def convert(array: np.ndarray):
+        tensor = torch.from_numpy(np.array(array, order="C"))
+        return tensor.bfloat16() if dtype == "bfloat16" and array.dtype == np.float32 else tensor
+
+    return sample.map(convert)
+
+
+def torch_array(tensor) -> np.ndarray:
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def name_of(dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize(("op", "dtype"), WITH_DTYPES)
+def test_values_are_those_of_torch(op: Op, dtype: str):
+    if "compare" in op.skip:
+        pytest.skip(op.skip["compare"])
+    ours, theirs = operator.attrgetter(op.name)(numtorch), operator.attrgetter(op.name)(torch)
+    for i, sample in enumerate(op.calls(dtype)):
+        where = f"{op.name}, {dtype}, sample {i} {sample}"
+        given, other = tensors(sample, dtype), torch_tensors(sample, dtype)
+        expected = as_tuple(theirs(*other.args, **other.kwargs))
+        got = as_tuple(ours(*given.args, **given.kwargs))
+        assert len(got) == len(expected), f"{where}: expected {len(expected)} results, got {len(got)}"
+        for a, b in zip(got, expected, strict=True):
+            check_close(op, where, a, torch_array(b), name_of(b.dtype))
+
+
+def gradients(library, fn, sample: Sample, points: list, rng: np.random.Generator) -> tuple[list, list]:
+    """The names of the nodes, and the gradients for random (but repeatable) output gradients."""
+    outputs = [each for each in as_tuple(fn(*sample.args, **sample.kwargs)) if each.requires_grad]
+    vectors = [
+        library.from_numpy(np.asarray(rng.uniform(-1, 1, tuple(each.shape)))).to(each.dtype)
+        for each in outputs
+    ]
+    found = library.autograd.grad(outputs, points, vectors, allow_unused=True)
+    return [each.grad_fn.name() for each in outputs], list(found)
+
+
+def differentiable(sample: Sample) -> list:
+    found = []
+
+    def collect(tensor):
+        if hasattr(tensor, "requires_grad_") and (tensor.is_floating_point() or tensor.is_complex()):
+            found.append(tensor.requires_grad_())
+        return tensor
+
+    for each in (*sample.args, *sample.kwargs.values()):
+        for part in each if type(each) in (list, tuple) else (each,):
+            collect(part)
+    return found
+
+
+@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in OPS if op.gradcheck])
+def test_gradients_are_those_of_torch(op: Op):
+    if "compare" in op.skip:
+        pytest.skip(op.skip["compare"])
+    ours, theirs = operator.attrgetter(op.name)(numtorch), operator.attrgetter(op.name)(torch)
+    for i, sample in enumerate(op.calls("float32")):
+        where = f"{op.name}, sample {i} {sample}, gradient"
+        given, other = tensors(sample), torch_tensors(sample, "float32")
+        points, other_points = differentiable(given), differentiable(other)
+        names, got = gradients(numtorch, ours, given, points, np.random.default_rng(i))
+        expected_names, expected = gradients(torch, theirs, other, other_points, np.random.default_rng(i))
+        if "node" not in op.skip:
+            assert names == expected_names, f"{where}: expected nodes {expected_names}, got {names}"
+        for position, (a, b) in enumerate(zip(got, expected, strict=True)):
+            if a is None or b is None:
+                assert (a is None or not a.any()) and (b is None or not b.any()), (
+                    f"{where} {position}: one is None"
+                )
+            else:
+                check_close(op, f"{where} {position}", a, torch_array(b), name_of(b.dtype))
+
+
+@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in OPS if op.errors is not None])
+def test_errors_are_those_of_torch(op: Op):
+    theirs = operator.attrgetter(op.name)(torch)
+    for sample, error, message in op.error_calls():
+        other = torch_tensors(sample, "float32")
+        with pytest.raises(error, match=message):
+            theirs(*other.args, **other.kwargs)
