@@ -197,21 +197,60 @@ class Rule:
         self.needs_result = "y" in names
         self.needs = tuple(n in names for n in operand_names)
         self.loops = Loops(text, len(self.positions))
+        self.fast: dict = {}  # dtype -> the contiguous loop
+        self.identity = names == ("g",) and _is_identity(text)
 
     def __call__(self, values: tuple, params: tuple):
         """`values` is (g, operands..., y); what the rule does not name may be None."""
+        if self.identity:
+            return values[0]
         args = [values[i] for i in self.positions]
-        params = tuple([params[i] for i in self.params])
-        if not mode.enabled and len(args) <= 4:
-            g = args[0]
-            d = g._dtype
-            if d.np is d.compute and d.category >= FLOATING:
-                for t in args:
-                    if not isinstance(t, Tensor) or t._dtype is not d:
-                        break
-                else:
-                    return run(self.loops, tuple(args), params, d)
+        if params:
+            params = tuple([params[i] for i in self.params])
+        if mode.enabled or len(args) > 4:
+            return self.text(*args, *params)
+        g = args[0]
+        d, size, flat = g._dtype, g._size, g._flat
+        entry = self.fast.get(d)
+        if flat is None and entry is not None and not any(g._stride) and g._device is cpu:
+            # The gradient of a sum: one number everywhere. Small, it is written out, for the contiguous loops.
+            n = size.numel()
+            if n < PARALLEL_THRESHOLD:
+                flat = _np_empty(n, d.np)
+                flat.fill(g._buffer()[g._offset])
+                args[0] = g = wrap(flat, size, d)
+        if entry is not None and flat is not None and flat.size < PARALLEL_THRESHOLD:
+            flats = []
+            for t in args:
+                if t.__class__ is float or t.__class__ is int:
+                    break
+                x = t._flat
+                if x is None or t._dtype is not d or t._size != size:
+                    break
+                flats.append(x)
+            else:
+                y = _np_empty(flat.size, d.np)
+                entry(*flats, y, params)
+                result = _new(Tensor)
+                result._flat = y
+                result._size = size
+                result._stride = g._stride
+                result._dtype = d
+                return result
+        if d.np is d.compute and d.category >= FLOATING:
+            for t in args:
+                if not isinstance(t, Tensor) or t._dtype is not d:
+                    break
+            else:
+                if entry is None and g._device is cpu:
+                    self.fast[d] = self.loops.entry("contiguous", d.np, len(params))
+                return run(self.loops, tuple(args), params, d)
         return self.text(*args, *params)
+
+
+def _is_identity(text: Callable) -> bool:
+    """Whether the rule hands the gradient on as it is (`lambda g: g`)."""
+    return text.__code__.co_code == (lambda g: g).__code__.co_code
 
 
 def reduce_to(grad: Tensor, operand_size, operand_dtype: dtype) -> Tensor:
@@ -223,6 +262,9 @@ def reduce_to(grad: Tensor, operand_size, operand_dtype: dtype) -> Tensor:
             grad = grad.real
         grad = grad.to(operand_dtype)
     return grad
+
+
+_NOTHING = tuple((None,) * (n + 1) for n in range(5))
 
 
 class PointwiseNode(Node):
@@ -239,7 +281,7 @@ class PointwiseNode(Node):
         rules = self.rules
         if g is None:
             return (None,) * len(rules)
-        saved = unpack(self) if self.saved else (None,) * (len(rules) + 1)
+        saved = unpack(self) if self.saved else _NOTHING[len(rules)]
         if self.saves_result and mode.enabled and saved[-1] is not None and not saved[-1]._requires_grad:
             result = alias(saved[-1])
             result._grad_fn, result._requires_grad = self, True
@@ -309,6 +351,45 @@ def record(node_class, operands: tuple, result: Tensor, params: tuple = ()) -> N
         save(node, tuple(saved))
 
 
+def record_pair(node_class, a: Tensor, b: Tensor, result: Tensor) -> None:
+    """`record` for two tensors of the result's size and dtype: the hot path of x + y and x * y."""
+    node = _new(node_class)
+    node.sequence_nr = next_sequence()
+    grad_a, grad_b = a._requires_grad, b._requires_grad
+    edge_a = edge_b = None
+    if grad_a:
+        edge_a = a._grad_fn if a._base is None else a._edge()
+        if edge_a is None:
+            edge_a = a._acc or a._edge()
+    if grad_b:
+        edge_b = b._grad_fn if b._base is None else b._edge()
+        if edge_b is None:
+            edge_b = b._acc or b._edge()
+    node.next_nodes = (edge_a, edge_b)
+    if a._output_nr or b._output_nr:
+        node.next_nrs = (a._output_nr, b._output_nr)
+    result._grad_fn = node
+    result._requires_grad = True
+    keep_a, keep_b, keep_result = node_class.keeps[grad_a + 2 * grad_b]
+    if keep_result or rare.active:
+        saved = alias(result) if keep_result else None
+        node.saves_result = keep_result
+        save(node, (a if keep_a else None, b if keep_b else None, saved))
+    elif keep_a or keep_b:
+        node.saved = (a if keep_a else None, b if keep_b else None, None)
+        node.versions = (a._version if keep_a else 0, b._version if keep_b else 0, 0)
+
+
+def _keeps(rules) -> tuple:
+    """For each subset of operands that need gradients: which operands, and whether the result, must be saved."""
+    table = []
+    for subset in range(1 << len(rules)):
+        used = [r for i, r in enumerate(rules) if subset >> i & 1 and r is not None]
+        operands = [any(r.needs[i] for r in used) for i in range(len(rules))]
+        table.append((*operands, any(r.needs_result for r in used)))
+    return tuple(table)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Definitions
 # ---------------------------------------------------------------------------------------------------------------------
@@ -326,7 +407,7 @@ class Pointwise:
         self.refuse = refuse
         self.differentiable = any(d is not None for d in derivatives)
         rules = tuple(None if d is None else Rule(d, operand_names, param_names) for d in derivatives)
-        self.node_class = type(node or _node_name(name), (PointwiseNode,), {"rules": rules, "__module__": __name__})
+        self.node_class = type(node or _node_name(name), (PointwiseNode,), {"rules": rules, "keeps": _keeps(rules)})
         # One Python number among two operands: the loop of one element less, with the number as a parameter.
         if self.arity == 2:
             self.number_right = Loops(text, 1, result)
@@ -413,6 +494,7 @@ def _publish(spec: Pointwise, call, call_inplace, *, function, method, inplace, 
     spec.call = call
     OPERATORS[spec.name] = call
     call.pointwise = spec
+    call.inplace = call_inplace
     register(spec.name, call, function=function, method=method, namespace=namespace, aliases=aliases)
     if inplace:
         for each in (spec.name, *aliases):
@@ -564,7 +646,9 @@ def binary(
     )
     node_class, differentiable = spec.node_class, spec.differentiable
     fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
-    fast_number: dict = {}  # (dtype, int or float) -> the same for a tensor and a number
+    fast_row: dict = {}  # dtype -> the same for a matrix and a row
+    fast_float: dict = {}  # the same for a tensor and a Python float
+    fast_int: dict = {}  # and an int
 
     def prepare(d: dtype) -> None:
         probe = wrap(_np_empty(0, d.np), (0,), d)
@@ -582,9 +666,9 @@ def binary(
         out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
         found = (spec.number_right.entry("contiguous", d.np, 1), out_np, out_dtype)
         if d.category == FLOATING:
-            fast_number[d, float] = fast_number[d, int] = found
+            fast_float[d] = fast_int[d] = found
         elif d is _dtype.int64:
-            fast_number[d, int] = found
+            fast_int[d] = found
 
     def general(a, b, params, out):
         if not isinstance(a, Tensor) and not isinstance(b, Tensor):
@@ -609,10 +693,15 @@ def binary(
             return write_out(y, out, name)
         if not params and isinstance(a, Tensor) and a._flat is not None and a._device is cpu:
             if not isinstance(b, Tensor):
-                if (a._dtype, type(b)) not in fast_number:
+                if a._dtype not in fast_int:
                     prepare_number(a._dtype)
-            elif a._dtype is b._dtype and a._dtype not in fast:
-                prepare(a._dtype)
+            elif a._dtype is b._dtype:
+                if a._size == b._size:
+                    if a._dtype not in fast:
+                        prepare(a._dtype)
+                elif a._dtype in fast and a._dtype not in fast_row and len(b._size) == 1 and b._flat is not None:
+                    _, out_np, out_dtype = fast[a._dtype]
+                    fast_row[a._dtype] = (spec.loops.entry("row", a._dtype.np, 0), out_np, out_dtype)
         return y
 
     def call(input, other, *params, out=None):
@@ -623,10 +712,9 @@ def binary(
             n = a.size
         except AttributeError:
             return general(input, other, params, out)
-        try:
-            b = other._flat
-        except AttributeError:
-            found = fast_number.get((input._dtype, type(other)))
+        kind = other.__class__
+        if kind is float or kind is int:
+            found = (fast_float if kind is float else fast_int).get(input._dtype)
             if found is None or n >= PARALLEL_THRESHOLD:
                 return general(input, other, params, out)
             entry, out_np, out_dtype = found
@@ -640,9 +728,29 @@ def binary(
             if input._requires_grad and differentiable and mode.enabled:
                 record(node_class, (input, other), result)
             return result
-        d = input._dtype
-        if b is None or n >= PARALLEL_THRESHOLD or d is not other._dtype or input._size != other._size:
+        try:
+            b = other._flat
+        except AttributeError:
             return general(input, other, params, out)
+        d = input._dtype
+        if b is None or n >= PARALLEL_THRESHOLD or d is not other._dtype:
+            return general(input, other, params, out)
+        if input._size != other._size:
+            found = fast_row.get(d)
+            size = input._size
+            if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
+                return general(input, other, params, out)
+            entry, out_np, out_dtype = found
+            y = _np_empty(n, out_np)
+            entry(a, b, y, ())
+            result = _new(Tensor)
+            result._flat = y
+            result._size = size
+            result._stride = input._stride
+            result._dtype = out_dtype
+            if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
+                record(node_class, (input, other), result)
+            return result
         found = fast.get(d)
         if found is None:
             return general(input, other, params, out)
@@ -655,7 +763,7 @@ def binary(
         result._stride = input._stride
         result._dtype = out_dtype
         if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
-            record(node_class, (input, other), result)
+            record_pair(node_class, input, other, result)
         return result
 
     general_inplace = inplace_form(call, name + "_")
@@ -681,7 +789,8 @@ def binary(
                 input._get_storage().version += 1
                 return input
         else:
-            found = fast_number.get((d, type(other)))
+            kind = other.__class__
+            found = fast_float.get(d) if kind is float else fast_int.get(d) if kind is int else None
             if found is not None and found[2] is d and x.size < PARALLEL_THRESHOLD:
                 found[0](x, x, (other,))
                 input._get_storage().version += 1

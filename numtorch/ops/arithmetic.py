@@ -117,6 +117,21 @@ def sub(input, other, *, alpha=1, out=None) -> Tensor:
     return _sub_scaled(input, other, alpha, out=out)
 
 
+def _inplace_with_alpha(call, name: str):
+    scaled = getattr(Tensor, name)
+    direct = call.inplace
+
+    def inplace(self, other, *, alpha=1):
+        return direct(self, other) if type(alpha) is int and alpha == 1 else scaled(self, other, alpha=alpha)
+
+    inplace.__name__ = inplace.__qualname__ = name
+    return register(name, inplace)
+
+
+add_ = _inplace_with_alpha(_add, "add_")
+sub_ = _inplace_with_alpha(_sub, "sub_")
+
+
 @op()
 def rsub(input, other, *, alpha=1) -> Tensor:
     """other - alpha * input."""

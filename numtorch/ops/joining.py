@@ -8,6 +8,7 @@ from .._copy import cast, copy_elements
 from .._device import cpu
 from .._dtype import promote_types
 from .._pointwise import check_devices
+from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size, flatten_sizes, wrap_dim, wrap_dims
@@ -25,9 +26,32 @@ def _check_list(name: str, tensors) -> list[Tensor]:
     return list(tensors)
 
 
-@primitive(node="CatBackward0", method=False, out=True, aliases=("concat", "concatenate"))
-def cat(tensors, dim: int = 0):
+def _join_vectors(tensors):
+    """Contiguous vectors of one dtype, the case that needs no thought; None for anything else."""
+    flats, dtype = [], None
+    for t in tensors:
+        flat = getattr(t, "_flat", None)
+        if flat is None or len(t._size) != 1 or t._requires_grad or (dtype is not None and t._dtype is not dtype):
+            return None
+        dtype = t._dtype
+        flats.append(flat)
+    if not flats:
+        return None
+    out = np.concatenate(flats)
+    return wrap(out, (out.size,), dtype)
+
+
+@op(method=False, aliases=("concat", "concatenate"))
+def cat(tensors, dim: int = 0, *, out=None) -> Tensor:
     """Tensors one after the other along a dimension; their other sizes must agree."""
+    if out is None:
+        joined = _join_vectors(tensors) if dim == 0 or dim == -1 else None
+        return _cat(tensors, dim) if joined is None else joined
+    return write_out(_cat(tensors, dim), out, "cat")
+
+
+@primitive(name="cat", node="CatBackward0", public=False)
+def _cat(tensors, dim: int = 0):
     tensors = _check_list("cat", tensors)
     # torch lets legacy empty 1-D tensors pass in any company.
     real = [t for t in tensors if t._size != (0,)] or tensors[:1]
@@ -106,7 +130,7 @@ def _cat_backward(ctx, grad):
     return grads
 
 
-cat.derivative(tensors=_cat_backward)
+_cat.derivative(tensors=_cat_backward)
 
 
 @op(method=False, out=True)

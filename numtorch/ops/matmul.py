@@ -193,12 +193,23 @@ def outer(input, vec2) -> Tensor:
     return input.unsqueeze(1) * vec2
 
 
-@op(out=True)
 def matmul(input, other) -> Tensor:
     """numpy's matmul: vectors, matrices, and batches of matrices whose batch dimensions broadcast."""
     a, b = input, other
     na, nb = len(a._size), len(b._size)
     if na == 2 and nb == 2:
+        flat_a, flat_b, d = a._flat, b._flat, a._dtype
+        if (
+            flat_a is not None
+            and flat_b is not None
+            and d is b._dtype
+            and d.np is d.compute
+            and a._size[1] == b._size[0]
+            and not (a._requires_grad or b._requires_grad)
+        ):
+            n, k = a._size
+            m = b._size[1]
+            return wrap(_kernels.mm(flat_a, flat_b, n, k, m), Size((n, m)), d)
         return mm(a, b)
     if na == 0 or nb == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {na}D and {nb}D")
@@ -231,7 +242,8 @@ def matmul(input, other) -> Tensor:
     return result.squeeze(-2) if column else result
 
 
-Tensor.__matmul__ = lambda self, other: matmul(self, other)
+register("matmul", matmul, out=True)
+Tensor.__matmul__ = matmul
 Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
 Tensor.__imatmul__ = lambda self, other: self.copy_(matmul(self, other))
 register("__rmatmul__", Tensor.__rmatmul__, function=False)

@@ -10,6 +10,8 @@ from numtorch.graph import Node
 
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
+from .._device import cpu
+from .._dtype import dtype
 from .._registry import op, register
 from .._size import (
     Size,
@@ -23,7 +25,7 @@ from .._size import (
     wrap_dim,
     wrap_dims,
 )
-from .._tensor import Tensor, alias
+from .._tensor import Tensor, _new, alias
 from .._views import AsStridedBackward0, make_view
 
 # -- the shape, asked for ---------------------------------------------------------------------------------------------
@@ -155,8 +157,28 @@ def _view_as(t: Tensor, new_size: Size, node_class) -> Tensor | None:
 @op(function=False)
 def view(self, *shape) -> Tensor:
     """The same memory under another shape (one -1 is computed), or under another dtype of elements."""
-    from .._dtype import dtype
-
+    flat = self._flat
+    if flat is not None and not self._requires_grad:
+        # The usual call, view(2, -1) aside: whole numbers that multiply to the number of elements.
+        count = 1
+        for n in shape:
+            if n.__class__ is not int or n < 0:
+                count = -1
+                break
+            count *= n
+        if count == flat.size and shape:
+            result = _new(Tensor)
+            result._flat = flat
+            result._size = Size(shape)
+            result._stride = contiguous_strides(shape)
+            result._dtype = self._dtype
+            result._storage = self._storage or self._get_storage()
+            if self._offset:
+                result._offset = self._offset
+            if self._device is not cpu:
+                result._device = self._device
+            result._base = self if self._base is None else self._base
+            return result
     if len(shape) == 1 and isinstance(shape[0], dtype):
         return _view_dtype(self, shape[0])
     new_size = infer_size(flatten_sizes(shape, "size"), self._size.numel())
