@@ -1,0 +1,305 @@
+"""Vector and matrix norms, and what is measured with them: dist, cdist, normalize, renorm, cosine similarity.
+
+    vector_norm(x, p) = (sum |x|**p)**(1/p);  p = 0 counts what is not 0, p = inf and -inf are max and min of |x|.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from numtorch.kernels.cpu import reductions as _kernels
+
+from .. import _dtype
+from .._dtype import COMPLEX, FLOATING
+from .._inplace import write_out
+from .._primitive import primitive
+from .._registry import FUNCTIONS, op
+from .._size import wrap_dim
+from .._tensor import Tensor
+from .reducing import check_cpu, compute_dtype, dims_of, reduce, reduced_size, restore
+
+_INF = float("inf")
+
+
+def _forward(t: Tensor, p: float, dims, keepdim: bool) -> Tensor:
+    check_cpu(t, "vector_norm")
+    d = t._dtype
+    real = d.to_real()
+    if d.category == COMPLEX:
+        t = t.detach().abs()
+    if p == 0:
+        return reduce(t, dims, keepdim, _kernels.COUNT_NONZERO, _dtype.int64, 0, _kernels.SUM_INT64).to(real)
+    kernels = _kernels.NORM.get(p)
+    if kernels is None:
+        return t.detach().abs().pow(p).sum(dims, keepdim).pow(1 / p)
+    n = math.prod(t._size[i] for i in dims) if t.ndim else 1
+    if n == 0 and abs(p) == _INF and reduced_size(t._size, dims, keepdim).numel():
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {'inf' if p > 0 else '-inf'} norm on an empty "
+            + ("tensor because the operation does not have an identity" if len(dims) == t.ndim else "dimension "
+               f"{next(i for i in dims if t._size[i] == 0)} because this dimension is empty and the operation does not have an identity")
+        )
+    computed = compute_dtype(real)
+    result = reduce(t, dims, keepdim, kernels, computed, 0)
+    return result if computed is real else result.to(real)
+
+
+def _rule(ctx, grad):
+    return _norm_gradient(grad, ctx.self, ctx.result, ctx.p, ctx.dims, ctx.keepdim)
+
+
+def _norm_gradient(grad, t, norm, p: float, dims, keepdim: bool):
+    """d norm / d x; at the origin, where it has none, 0."""
+    grad, norm = restore(grad, dims, keepdim, t.ndim), restore(norm, dims, keepdim, t.ndim)
+    if p == 0:
+        return t.new_zeros(t.shape)
+    if p == 1:
+        return t.sgn() * grad
+    if p == 2:
+        return grad * (t / norm).masked_fill(norm == 0, 0)
+    size = t.abs()
+    if abs(p) == _INF:
+        chosen = (size == norm) | (size.isnan() & norm.isnan())
+        return t.sgn() * (grad / chosen.sum(dims, True) * chosen)
+    if p < 1:
+        powers = size.pow(p - 1).masked_fill(t == 0, 0)
+        return t.sgn() * powers * grad * norm.pow(1 - p)
+    if p < 2:
+        scale = (grad * norm.pow(1 - p)).masked_fill(norm == 0, 0)
+        return t.sgn() * size.pow(p - 1) * scale
+    scale = (grad / norm.pow(p - 1)).masked_fill(norm == 0, 0)
+    return t * size.pow(p - 2) * scale
+
+
+@primitive("vector_norm_", node="LinalgVectorNormBackward0", save=("self", "result"), public=False)
+def _vector_norm(self, p, dims, keepdim):
+    return _forward(self, p, dims, keepdim)
+
+
+_vector_norm.derivative(self=_rule)
+
+
+def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> Tensor:
+    """(sum |x|**ord)**(1/ord) over dim (all dims flattened if None)."""
+    if x._dtype.category < FLOATING:
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x._dtype.type_name}"
+        )
+    if dtype is not None:
+        _check_norm_dtype("linalg.vector_norm", x._dtype, dtype)
+        x = x.to(dtype)
+    result = _vector_norm(x, float(ord), dims_of(dim, x.ndim), keepdim)
+    return result if out is None else write_out(result, out, "linalg_vector_norm")
+
+
+def _check_norm_dtype(name: str, given, wanted) -> None:
+    if wanted.category < FLOATING:
+        raise RuntimeError(f"{name}: dtype should be floating point or complex, but got {wanted.type_name}")
+    if (given.category == COMPLEX) != (wanted.category == COMPLEX):
+        raise RuntimeError(
+            f"{name}: dtype should be {'complex' if given.category == COMPLEX else 'real'} for "
+            f"{'complex' if given.category == COMPLEX else 'real'} inputs, but got {wanted.type_name}"
+        )
+
+
+def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None) -> Tensor:
+    """Norm of the matrices in two dims: 'fro', 'nuc', or of order inf, -inf, 1, -1, 2, -2."""
+    if A.ndim < 2:
+        raise RuntimeError(f"linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
+    if A._dtype.category < FLOATING:
+        raise RuntimeError(
+            f"linalg.matrix_norm: Expected a floating point or complex tensor as input. Got {A._dtype.type_name}"
+        )
+    if len(dim) != 2:
+        raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}")
+    row, column = wrap_dim(dim[0], A.ndim), wrap_dim(dim[1], A.ndim)
+    if row == column:
+        raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
+    if dtype is not None:
+        _check_norm_dtype("linalg.matrix_norm", A._dtype, dtype)
+        A = A.to(dtype)
+    result = _matrix_norm(A, ord, row, column, keepdim)
+    return result if out is None else write_out(result, out, "linalg_matrix_norm")
+
+
+def _matrix_norm(A, ord, row: int, column: int, keepdim: bool) -> Tensor:
+    if isinstance(ord, str):
+        if ord == "fro":
+            return vector_norm(A, 2, (row, column), keepdim)
+        if ord != "nuc":
+            raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    elif abs(ord) not in (1, 2, _INF):
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    if ord == "nuc" or abs(ord) == 2:
+        values = FUNCTIONS["linalg"]["svdvals"](A.movedim((row, column), (-2, -1)))
+        result = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+        for d in sorted((row, column)) if keepdim else ():
+            result = result.unsqueeze(d)
+        return result
+    first, second = (row, column) if abs(ord) == 1 else (column, row)
+    sums = vector_norm(A, 1, first, keepdim)
+    if not keepdim and second > first:
+        second -= 1
+    return sums.amax(second, keepdim) if ord > 0 else sums.amin(second, keepdim)
+
+
+def linalg_norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None) -> Tensor:
+    """Vector norm where dim is one dim (or A is 1-d, or no order is given), matrix norm where it is two."""
+    if dtype is not None:
+        _check_norm_dtype("linalg.norm", A._dtype, dtype)
+    if isinstance(dim, int):
+        dim = (dim,)
+    if ord is None:
+        result = vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    else:
+        if dim is not None and len(dim) not in (1, 2):
+            raise RuntimeError(
+                f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got [{', '.join(map(str, dim))}]"
+            )
+        if dim is None and A.ndim not in (1, 2):
+            raise RuntimeError(
+                "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. "
+                f"Got {A.ndim}D."
+            )
+        if (dim is not None and len(dim) == 1) or (dim is None and A.ndim == 1):
+            if isinstance(ord, str):
+                raise RuntimeError(f"linalg.norm: Order {ord} not supported for vectors.")
+            result = vector_norm(A, ord, dim, keepdim, dtype=dtype)
+        else:
+            result = matrix_norm(A, ord, (0, 1) if dim is None else tuple(dim), keepdim, dtype=dtype)
+    return result if out is None else write_out(result, out, "linalg_norm")
+
+
+for _name, _fn in (("vector_norm", vector_norm), ("matrix_norm", matrix_norm), ("norm", linalg_norm)):
+    FUNCTIONS.setdefault("linalg", {})[_name] = _fn
+
+
+@op()
+def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, out=None) -> Tensor:
+    """Vector norm of order p over dim; 'fro' is order 2, 'nuc' the sum of singular values of a matrix."""
+    if input._dtype.category < FLOATING and dtype is None:
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {input._dtype.type_name}"
+        )
+    if p == "nuc":
+        result = matrix_norm(input, "nuc", (-2, -1) if dim is None else tuple(dim), keepdim, dtype=dtype)
+    elif isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"norm(): expected p to be a number, 'fro' or 'nuc', but got {p!r}")
+    else:
+        order = 2.0 if p == "fro" or p is None else p
+        if dtype is not None and input._dtype.category < FLOATING:
+            input = input.to(dtype)
+        result = vector_norm(input, order, dim, keepdim, dtype=dtype)
+    return result if out is None else write_out(result, out, "norm")
+
+
+# -- distances --------------------------------------------------------------------------------------------------------
+
+
+@primitive("dist_", node="DistBackward0", save=("self", "other", "result"), public=False)
+def _dist(self, other, p):
+    difference = self.detach() - other.detach()
+    return _forward(difference, p, dims_of(None, difference.ndim), False)
+
+
+def _dist_rule(sign: int):
+    def rule(ctx, grad):
+        difference = ctx.self - ctx.other
+        found = _norm_gradient(grad, difference, ctx.result, ctx.p, dims_of(None, difference.ndim), False)
+        target = ctx.self if sign > 0 else ctx.other
+        return (found if sign > 0 else -found).sum_to_size(target.shape)
+
+    return rule
+
+
+_dist.derivative(self=_dist_rule(1), other=_dist_rule(-1))
+
+
+@op()
+def dist(input, other, p=2) -> Tensor:
+    """The p-norm of input - other, broadcast."""
+    return _dist(input, other, float(p))
+
+
+def _check_distance(x1, x2, name: str) -> None:
+    if x1.ndim < 2 or x2.ndim < 2:
+        raise RuntimeError(f"{name} only supports at least 2D tensors, X1 got: {x1.ndim}D")
+    if x1.size(-1) != x2.size(-1):
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.size(-1)} X2: {x2.size(-1)}"
+        )
+
+
+@op(method=False)
+def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> Tensor:
+    """Distance of every row of x1 (..., P, M) from every row of x2 (..., R, M): (..., P, R)."""
+    _check_distance(x1, x2, "cdist")
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    rows = max(x1.size(-2), x2.size(-2))
+    if p == 2 and (
+        compute_mode == "use_mm_for_euclid_dist"
+        or (compute_mode == "use_mm_for_euclid_dist_if_necessary" and rows > 25)
+    ):
+        # |a - b|**2 = |a|**2 - 2 a.b + |b|**2: one matrix product instead of P x R x M differences
+        square1, square2 = x1.pow(2).sum(-1, True), x2.pow(2).sum(-1, True)
+        squared = square1 + square2.transpose(-1, -2) - 2 * x1.matmul(x2.transpose(-1, -2))
+        return vector_norm(squared.clamp_min(1e-30).sqrt().unsqueeze(-1), 2, -1)
+    return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+
+
+@op(method=False)
+def pdist(input, p=2) -> Tensor:
+    """Distances between all pairs of rows i < j of input (N, M): (N (N - 1) / 2,)."""
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    first, second = np.triu_indices(input.size(0), 1)
+    from_numpy = FUNCTIONS[""]["from_numpy"]
+    a, b = input.index_select(0, from_numpy(first)), input.index_select(0, from_numpy(second))
+    return vector_norm(a - b, p, 1)
+
+
+@op(method=False)
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False) -> Tensor:
+    """|x1 - x2 + eps| of order p along the last dim."""
+    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+@op(method=False)
+def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
+    if x1._dtype.category < FLOATING or x2._dtype.category < FLOATING:
+        raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + x1._dtype.type_name)
+    length1 = vector_norm(x1, 2, dim, True).clamp_min(eps)
+    length2 = vector_norm(x2, 2, dim, True).clamp_min(eps)
+    return ((x1 / length1) * (x2 / length2)).sum(dim)
+
+
+for _name in ("pdist", "pairwise_distance", "cosine_similarity"):
+    FUNCTIONS.setdefault("nn.functional", {})[_name] = FUNCTIONS[""][_name]
+
+
+@op(namespace="nn.functional", method=False)
+def normalize(input, p=2.0, dim=1, eps=1e-12, out=None) -> Tensor:
+    """input / max(|input| of order p along dim, eps)."""
+    length = vector_norm(input, p, dim, True).clamp_min(eps).expand_as(input)
+    return input / length if out is None else FUNCTIONS[""]["div"](input, length, out=out)
+
+
+@op(out=True, inplace=True)
+def renorm(input, p, dim, maxnorm) -> Tensor:
+    """Scale each slice along dim whose p-norm exceeds maxnorm down to it."""
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    if input.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    dim = wrap_dim(dim, input.ndim)
+    lengths = vector_norm(input, p, [d for d in range(input.ndim) if d != dim], True)
+    factor = (maxnorm / (lengths + 1e-7)).where(lengths > maxnorm, lengths.new_ones(()))
+    return input * factor

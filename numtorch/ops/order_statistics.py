@@ -1,0 +1,251 @@
+"""median, kthvalue, mode and quantile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtorch.kernels.cpu import selection as _kernels
+
+from .. import _dtype, return_types
+from .._copy import cast_array
+from .._dtype import BOOL, COMPLEX, FLOATING, int64
+from .._inplace import write_out
+from .._primitive import primitive
+from .._size import wrap_dim
+from .._tensor import Tensor, wrap
+from .reducing import check_cpu, compute_dtype, elements, finished, publish, reduced_size, rows_of
+from .reductions import put_along
+
+
+def _check(t: Tensor, name: str) -> None:
+    check_cpu(t, name)
+    if t._dtype.category in (COMPLEX, BOOL):
+        raise RuntimeError(f"\"{name}_out_cpu\" not implemented for '{t._dtype.type_name}'")
+
+
+def _select(t: Tensor, dim: int, keepdim: bool, launch, *arguments) -> tuple[Tensor, Tensor]:
+    """(values, indices) along dim by one of the selection kernels."""
+    flat, rows, n = rows_of(t, (dim,) if t.ndim else ())
+    size = reduced_size(t._size, (dim,), keepdim) if t.ndim else t._size
+    values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)
+    if rows:
+        launch(flat.size, rows, flat, n, *arguments, values, indices)
+    computed = compute_dtype(t._dtype)
+    values = values if computed is t._dtype else cast_array(values, computed, t._dtype)
+    return wrap(values, size, t._dtype), wrap(indices, size, int64)
+
+
+def _picked_rule(ctx, grad):
+    return put_along(grad, ctx.result1, ctx.self.shape, ctx.dim, ctx.keepdim)
+
+
+def _shared_rule(ctx, grad):
+    t, result = ctx.self, ctx.result
+    chosen = (t == result) | (t.isnan() & result.isnan())
+    return grad / chosen.sum() * chosen
+
+
+# -- median -----------------------------------------------------------------------------------------------------------
+
+
+def _median_of_all(t: Tensor, skip_nan: bool) -> Tensor:
+    flat = t.detach().reshape(-1)
+    if flat.numel() == 0:
+        return t.new_full((), float("nan") if t._dtype.category == FLOATING else np.iinfo(t._dtype.np).min)
+    return _select(flat, 0, False, _kernels.median, skip_nan)[0]
+
+
+@primitive("median_all", node="MedianBackward0", save=("self", "result"), public=False)
+def _median_all(self):
+    return _median_of_all(self, False)
+
+
+@primitive("nanmedian_all", node="NanmedianBackward0", save=("self", "result"), public=False)
+def _nanmedian_all(self):
+    return _median_of_all(self, True)
+
+
+@primitive("median_dim", node="MedianBackward1", save=("result1",), public=False)
+def _median_dim(self, dim, keepdim):
+    return _select(self, dim, keepdim, _kernels.median, False)
+
+
+@primitive("nanmedian_dim", node="NanmedianBackward1", save=("result1",), public=False)
+def _nanmedian_dim(self, dim, keepdim):
+    return _select(self, dim, keepdim, _kernels.median, True)
+
+
+_median_all.derivative(self=_shared_rule)
+_nanmedian_all.derivative(self=_shared_rule)
+_median_dim.derivative(self=_picked_rule)
+_nanmedian_dim.derivative(self=_picked_rule)
+
+
+def _median(name: str, whole, along, made, doc: str):
+    def call(input, dim=None, keepdim=False, *, out=None):
+        _check(input, "median")
+        if dim is None:
+            result = whole(input)
+        else:
+            d = wrap_dim(dim, input.ndim)
+            if input.ndim and input._size[d] == 0:
+                raise IndexError(f"median(): Expected reduction dim {d} to have non-zero size.")
+            result = made(*along(input, d, keepdim))
+        return result if out is None else write_out(result, out, name)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    return publish()(call)
+
+
+median = _median(
+    "median",
+    _median_all,
+    _median_dim,
+    return_types.median,
+    "The median (the lower of two middle values) of all, or (values, indices) along dim; nan wins.",
+)
+nanmedian = _median(
+    "nanmedian",
+    _nanmedian_all,
+    _nanmedian_dim,
+    return_types.nanmedian,
+    "The median of what is not nan, of all, or (values, indices) along dim.",
+)
+
+
+# -- kthvalue and mode ------------------------------------------------------------------------------------------------
+
+
+@primitive("kthvalue_", node="KthvalueBackward0", save=("result1",), public=False)
+def _kthvalue(self, k, dim, keepdim):
+    return _select(self, dim, keepdim, _kernels.kth_value, k)
+
+
+@primitive("mode_", node="ModeBackward0", save=("result1",), public=False)
+def _mode(self, dim, keepdim):
+    t = self.detach()
+    size = reduced_size(t._size, (dim,), keepdim) if t.ndim else t._size
+    if t.ndim == 0:
+        return t.clone(), wrap(np.zeros(1, np.int64), size, int64)
+    ordered, places = t.movedim(dim, -1).contiguous().sort(-1, stable=True)
+    flat, at = elements(ordered), elements(places)
+    rows = size.numel()
+    values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)
+    if rows:
+        _kernels.mode(flat.size, rows, flat, at, t._size[dim], values, indices)
+    return finished(values, size, compute_dtype(t._dtype), t._dtype), wrap(indices, size, int64)
+
+
+_kthvalue.derivative(self=_picked_rule)
+_mode.derivative(self=_picked_rule)
+
+
+@publish(out=True)
+def kthvalue(input, k, dim=-1, keepdim=False):
+    """(values, indices) of the k-th smallest element along dim, k from 1; nan is the greatest."""
+    _check(input, "kthvalue")
+    d = wrap_dim(dim, input.ndim)
+    n = input._size[d] if input.ndim else 1
+    if n == 0:
+        raise IndexError(f"kthvalue(): Expected reduction dim {d} to have non-zero size.")
+    if not 1 <= k <= n:
+        raise RuntimeError("kthvalue(): selected number k out of range for dimension " + str(d))
+    return return_types.kthvalue(*_kthvalue(input, k, d, keepdim))
+
+
+@publish(out=True)
+def mode(input, dim=-1, keepdim=False):
+    """(values, indices) of the most frequent value along dim: the least of equals, where it stands last."""
+    check_cpu(input, "mode")
+    if input._dtype.category == COMPLEX:
+        raise RuntimeError(f"\"mode\" not implemented for '{input._dtype.type_name}'")
+    d = wrap_dim(dim, input.ndim)
+    if input.ndim and input._size[d] == 0:
+        raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
+    return return_types.mode(*_mode(input, d, keepdim))
+
+
+# -- quantiles --------------------------------------------------------------------------------------------------------
+
+_INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def _quantile(name: str, input, q, dim, keepdim: bool, interpolation: str, skip_nan: bool) -> Tensor:
+    if input._dtype not in (_dtype.float32, _dtype.float64):
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if interpolation not in _INTERPOLATIONS:
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+        )
+    if not isinstance(q, Tensor):
+        if not 0 <= q <= 1:
+            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+        q = input.new_tensor(q)
+    if q.ndim > 1:
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+    if q._dtype is not input._dtype:
+        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+    if input.numel() == 0:
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    if q.numel() and not ((q >= 0) & (q <= 1)).all().item():
+        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+    given_dim, ndim = dim, input.ndim
+    dim = wrap_dim(dim, ndim) if dim is not None else None
+    if dim is None:
+        ordered = input.reshape(-1).sort()[0]
+    else:
+        t = input.unsqueeze(0) if ndim == 0 else input
+        ordered = t.movedim(dim, -1).sort(-1)[0]
+    places = _places(ordered, q.reshape(-1), skip_nan)
+    result = _interpolated(ordered, places, interpolation)
+    # (..., Q) -> (Q, ...)
+    result = result.movedim(-1, 0)
+    if keepdim:
+        if given_dim is None:
+            result = result.reshape((result.size(0),) + (1,) * ndim)
+        elif ndim:
+            result = result.unsqueeze(dim + 1)
+    return result.squeeze(0) if q.ndim == 0 else result
+
+
+def _places(ordered: Tensor, q: Tensor, skip_nan: bool) -> Tensor:
+    """The (fractional) places of the quantiles along the last dim of the sorted values."""
+    last = ordered.size(-1) - 1
+    lead = ordered.shape[:-1]
+    nans = ordered.isnan()
+    if skip_nan:
+        numbers = nans.logical_not().sum(-1, True)
+        places = (numbers - 1).to(ordered._dtype) * q
+        return places.clamp_min(0)
+    places = (q * last).expand(*lead, q.size(0))
+    any_nan = nans.any(-1, True)
+    return places.masked_fill(any_nan, last)
+
+
+def _interpolated(ordered: Tensor, places: Tensor, interpolation: str) -> Tensor:
+    if interpolation == "lower":
+        places = places.floor()
+    elif interpolation == "higher":
+        places = places.ceil()
+    elif interpolation == "nearest":
+        places = places.round()
+    below = places.to(int64)
+    low = ordered.gather(-1, below)
+    if interpolation not in ("linear", "midpoint"):
+        return low
+    weight = places.new_full(places.shape, 0.5) if interpolation == "midpoint" else places - below
+    above = places.ceil().to(int64)
+    return low.lerp(ordered.gather(-1, above), weight)
+
+
+@publish(out=True)
+def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear") -> Tensor:
+    """The q-quantiles over dim, one for each of q in a new leading dim; nan where a nan is."""
+    return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
+
+
+@publish(out=True)
+def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear") -> Tensor:
+    """The q-quantiles over dim of what is not nan."""
+    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)

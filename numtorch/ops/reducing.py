@@ -1,0 +1,186 @@
+"""What all reductions share: which dims, in which layout, and the tensor that comes out.
+
+A kernel wants (outer, n, inner) of a contiguous buffer. A dense tensor in any order of dims is read as it lies (the
+result then lies in the same order); reduced dims that are not neighbours are reduced one group after the other where
+the operator allows it (sums), else brought together by a copy.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from .. import _dtype
+from .._copy import cast_array, contiguous
+from .._device import cpu
+from .._dtype import dtype
+from .._registry import register
+from .._size import Size, contiguous_strides, is_dense, wrap_dim, wrap_dims
+from .._tensor import Tensor, strided, wrap
+
+
+def dims_of(dim, ndim: int) -> tuple[int, ...]:
+    """The dims that `dim` (None, an int or several) names, sorted; None and () mean all of them."""
+    if dim is None:
+        return tuple(range(ndim))
+    if isinstance(dim, (tuple, list)):
+        return tuple(sorted(wrap_dims(dim, ndim))) if dim else tuple(range(ndim))
+    return (wrap_dim(int(dim), ndim),)
+
+
+@lru_cache(maxsize=4096)
+def reduced_size(size: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Size:
+    """The size of the result."""
+    if keepdim:
+        return Size(1 if d in dims else n for d, n in enumerate(size))
+    return Size(n for d, n in enumerate(size) if d not in dims)
+
+
+@lru_cache(maxsize=4096)
+def collapse(size: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """(outer, n, inner) if the reduced dims are neighbours (dims of size 1 do not count), else None."""
+    reduced = [d for d in dims if d < len(size) and size[d] != 1]
+    if not reduced:
+        return prod(size), 1, 1
+    first, last = reduced[0], reduced[-1]
+    if any(size[d] != 1 and d not in dims for d in range(first, last + 1)):
+        return None
+    return prod(size[:first]), prod(size[first : last + 1]), prod(size[last + 1 :])
+
+
+def restore(t: Tensor, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Tensor:
+    """A result of a reduction with its reduced dims back as 1, so that it broadcasts against the input."""
+    if keepdim or ndim == 0:
+        return t
+    for d in dims:
+        t = t.unsqueeze(d)
+    return t
+
+
+def check_cpu(t: Tensor, name: str) -> None:
+    if t._device is not cpu:
+        raise NotImplementedError(f"{name}() on {t._device} is not there yet")
+
+
+def elements(t: Tensor):
+    """The flat contiguous buffer of `t` in the dtype that kernels compute in."""
+    flat = t._flat
+    if flat is None:
+        flat = contiguous(t).flat()
+    d = t._dtype
+    return flat if d.np is d.compute else cast_array(flat, d, _dtype.float32)
+
+
+def compute_dtype(d: dtype) -> dtype:
+    """The dtype kernels see for `d`: float32 for the halves."""
+    return d if d.np is d.compute else _dtype.float32
+
+
+def finished(out: np.ndarray, size, computed: dtype, d: dtype) -> Tensor:
+    """A contiguous result that was computed in one dtype, as a tensor of another."""
+    return wrap(out if computed is d else cast_array(out, computed, d), size, d)
+
+
+def brought_last(t: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """A contiguous tensor outside the graph whose last dims are the given ones."""
+    kept = [d for d in range(t.ndim) if d not in dims]
+    return contiguous(t.detach().permute(*kept, *dims)) if t.ndim else t
+
+
+def rows_of(t: Tensor, dims: tuple[int, ...]):
+    """(flat, rows, n): the elements with the given dims last, as rows of n."""
+    n = prod(t._size[d] for d in dims) if t.ndim else 1
+    shape = collapse(t._size, dims)
+    if shape is None or shape[2] != 1:
+        t = brought_last(t, dims)
+    flat = elements(t)
+    return flat, (flat.size // n if n else prod(s for d, s in enumerate(t._size) if d not in dims)), n
+
+
+def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, staged=None) -> Tensor:
+    """Run the kernels of one reduction (of kernels/cpu/reductions.py) over the given dims.
+
+    computed: dtype of the kernel's result. empty: the value where nothing is reduced. staged: kernels that may reduce
+    the remaining groups of dims after the first (None: the groups must be brought together).
+    """
+    size, d, given = t._size, t._dtype, dims
+    flat = t._flat if t._flat is not None else t.flat()
+    order = None
+    if flat is None and is_dense(size, t._stride):
+        order = sorted(range(len(size)), key=lambda i: -t._stride[i])
+        flat = t._buffer()[t._offset : t._offset + size.numel()]
+        size = tuple(size[i] for i in order)
+        dims = tuple(sorted(order.index(i) for i in dims))
+    shape = collapse(size, dims)
+    if shape is None and staged is None:
+        flat, order = brought_last(t, given)._flat, None
+    elif flat is None:
+        flat = contiguous(t)._flat
+    if d.np is not d.compute:
+        flat = cast_array(flat, d, _dtype.float32)
+    numel = reduced_size(t._size, given, keepdim).numel()
+    out = np.empty(numel, computed.np)
+    if flat.size == 0 or numel == 0:
+        out.fill(empty)
+        return wrap(out, reduced_size(t._size, given, keepdim), computed)
+    if shape is None and staged is None:
+        kernels.run(flat, numel, flat.size // numel, 1, out)
+        return wrap(out, reduced_size(t._size, given, keepdim), computed)
+    full_size = size
+    while shape is None:
+        # The innermost group of neighbours first: it is the one that reads the whole input, along memory.
+        last = max(i for i in dims if size[i] != 1)
+        group = [last]
+        while group[0] > 0 and (group[0] - 1 in dims or size[group[0] - 1] == 1):
+            group.insert(0, group[0] - 1)
+        outer, n, inner = collapse(size, tuple(group))
+        part = np.empty(outer * inner, computed.np)
+        kernels.run(flat, outer, n, inner, part)
+        flat, kernels = part, staged
+        size = tuple(1 if i in group else s for i, s in enumerate(size))
+        shape = collapse(size, dims)
+    kernels.run(flat, *shape, out)
+    return _ordered(out, reduced_size(full_size, dims, keepdim), computed, order, dims, keepdim)
+
+
+def _ordered(out, size, computed: dtype, order, dims, keepdim: bool) -> Tensor:
+    """The result, whose dims lie in memory in `order`, seen in the order of the input's dims."""
+    if order is None:
+        return wrap(out, size, computed)
+    kept = order if keepdim else [o for i, o in enumerate(order) if i not in dims]
+    ranks = sorted(range(len(kept)), key=lambda i: kept[i])
+    in_memory = wrap(out, size, computed)
+    if ranks == list(range(len(kept))):
+        return in_memory
+    stride = contiguous_strides(size)
+    size = Size(size[i] for i in ranks)
+    return strided(in_memory._get_storage(), size, tuple(stride[i] for i in ranks), 0, computed)
+
+
+def numpy_names(fn):
+    """Accept numpy's `axis` and `keepdims` for `dim` and `keepdim`, as torch does."""
+
+    def call(*args, **kwargs):
+        if kwargs:
+            if "axis" in kwargs:
+                kwargs["dim"] = kwargs.pop("axis")
+            if "keepdims" in kwargs:
+                kwargs["keepdim"] = kwargs.pop("keepdims")
+        return fn(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = fn.__name__
+    call.__doc__ = fn.__doc__
+    call.__module__ = fn.__module__
+    call.__wrapped__ = fn
+    return call
+
+
+def publish(**options):
+    """`register` as a decorator, with numpy's argument names."""
+
+    def decorate(fn):
+        return register(options.pop("name", fn.__name__), numpy_names(fn), **options)
+
+    return decorate

@@ -1,0 +1,610 @@
+"""Sums, products, means, extremes and truths over any set of dims.
+
+    input: any size, dim: None (all), an int, or several; the result keeps the reduced dims as 1 where keepdim.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numba import types
+
+from numtorch.graph import Node, mode, next_sequence
+from numtorch.kernels.compiler import entry_point
+from numtorch.kernels.cpu import extremes as _extremes
+from numtorch.kernels.cpu import reductions as _kernels
+from numtorch.kernels.cpu import softmax as _softmax
+
+from .. import _dtype, return_types
+from .._copy import cast_array
+from .._dtype import BOOL, COMPLEX, FLOATING, bool_, dtype, int64
+from .._inplace import write_out
+from .._primitive import primitive
+from .._registry import op
+from .._size import EMPTY, wrap_dim
+from .._tensor import Tensor, _new, wrap
+from .reducing import (
+    brought_last,
+    check_cpu,
+    collapse,
+    compute_dtype,
+    dims_of,
+    elements,
+    finished,
+    publish,
+    reduce,
+    reduced_size,
+    restore,
+    rows_of,
+)
+
+# Below this many elements a full sum goes straight to the serial kernel.
+_SMALL = 65536
+
+
+def _entry(kernels, d: dtype):
+    """The compiled `rows` of a reduction that keeps the dtype, for calls where every 100 ns counts."""
+    x = types.Array(types.float32 if d is _dtype.float32 else types.float64, 1, "C")
+    return entry_point(kernels.rows, (x, types.int64, types.int64, x))
+
+
+# -- sum and mean -----------------------------------------------------------------------------------------------------
+
+
+class _SpreadNode(Node):
+    """Gradient of a sum: the incoming one, expanded; of a mean, divided by the number of elements too."""
+
+    dims: tuple[int, ...] = ()
+    keepdim = True
+    input_dtype: dtype | None = None  # where the sum widened its input
+    divisor: int | None = None
+
+    def apply(self, grads):
+        grad = grads[0]
+        if grad is None:
+            return (None,)
+        if self.divisor is not None:
+            grad = grad / self.divisor
+        size = self.input_size
+        grad = restore(grad, self.dims, self.keepdim, len(size)).expand(size)
+        return (grad if self.input_dtype is None else grad.to(self.input_dtype),)
+
+
+class SumBackward0(_SpreadNode):
+    pass
+
+
+class SumBackward1(_SpreadNode):
+    pass
+
+
+class MeanBackward0(_SpreadNode):
+    pass
+
+
+class MeanBackward1(_SpreadNode):
+    pass
+
+
+def _record_spread(node_class, t: Tensor, result: Tensor, dims, keepdim: bool, divisor: int | None) -> None:
+    node = _new(node_class)
+    node.sequence_nr = next_sequence()
+    node.next_nodes = (t._edge(),)
+    if t._output_nr:
+        node.next_nrs = (t._output_nr,)
+    node.input_size = t._size
+    if dims:
+        node.dims, node.keepdim = dims, keepdim
+    if divisor is not None:
+        node.divisor = divisor
+    if result._dtype is not t._dtype:
+        node.input_dtype = t._dtype
+    result._grad_fn = node
+    result._requires_grad = True
+
+
+def _sum(t: Tensor, dims, keepdim: bool) -> Tensor:
+    d = t._dtype
+    if d.category < FLOATING:
+        kernels = _kernels.SUM_INT64
+        return reduce(t, dims, keepdim, kernels, int64, 0, kernels)
+    computed = compute_dtype(d)
+    result = reduce(t, dims, keepdim, _kernels.SUM, computed, 0, _kernels.SUM)
+    return result if computed is d else result.to(d)
+
+
+def _mean(t: Tensor, dims, keepdim: bool) -> Tensor:
+    d, size = t._dtype, t._size
+    computed = compute_dtype(d)
+    if collapse(size, dims) is None:
+        result = reduce(t, dims, keepdim, _kernels.SUM, computed, float("nan"), _kernels.SUM)
+        result._buffer()[...] /= _count(size, dims)
+    else:
+        result = reduce(t, dims, keepdim, _kernels.MEAN, computed, float("nan"))
+    return result if computed is d else result.to(d)
+
+
+@lru_cache(maxsize=4096)
+def _count(size, dims) -> int:
+    n = 1
+    for d in dims:
+        if d < len(size):
+            n *= size[d]
+    return n
+
+
+def _widened(input: Tensor, dtype) -> Tensor:
+    """The input in the dtype asked for: before the reduction, so that nothing overflows on the way."""
+    return input if dtype is None or dtype is input._dtype else input.to(dtype)
+
+
+_sum_entries: dict = {}
+_mean_entries: dict = {}
+
+
+@op()
+def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None) -> Tensor:
+    """sum of the elements over `dim`; integers and bools add up in int64.
+
+    >>> import numtorch as torch
+    >>> torch.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(0)
+    tensor([4., 6.])
+    """
+    flat = input._flat
+    if dim is None and dtype is None and out is None and axis is None and flat is not None:
+        entry = _sum_entries.get(input._dtype)
+        if entry is not None and 0 < flat.size < _SMALL and not keepdim and not keepdims:
+            y = np.empty(1, flat.dtype)
+            entry(flat, 1, flat.size, y)
+            result = _new(Tensor)
+            result._flat, result._size, result._stride, result._dtype = y, EMPTY, (), input._dtype
+            if input._requires_grad and mode.enabled:
+                _record_spread(SumBackward0, input, result, (), True, None)
+            return result
+    check_cpu(input, "sum")
+    keepdim = keepdim if keepdims is None else keepdims
+    dim = dim if axis is None else axis
+    t = _widened(input, dtype)
+    dims = dims_of(dim, t.ndim)
+    result = _sum(t, dims, keepdim)
+    if t._requires_grad and mode.enabled:
+        whole = dim is None
+        _record_spread(SumBackward0 if whole else SumBackward1, t, result, dims, keepdim, None)
+    if t._dtype not in _sum_entries and t._dtype in (_dtype.float32, _dtype.float64):
+        _sum_entries[t._dtype] = _entry(_kernels.SUM, t._dtype)
+    return result if out is None else write_out(result, out, "sum")
+
+
+@op()
+def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None) -> Tensor:
+    """sum / number of elements over `dim`; floating point and complex only."""
+    flat = input._flat
+    if dim is None and dtype is None and out is None and axis is None and flat is not None:
+        entry = _mean_entries.get(input._dtype)
+        if entry is not None and 0 < flat.size < _SMALL and not keepdim and not keepdims:
+            y = np.empty(1, flat.dtype)
+            entry(flat, 1, flat.size, y)
+            result = _new(Tensor)
+            result._flat, result._size, result._stride, result._dtype = y, EMPTY, (), input._dtype
+            if input._requires_grad and mode.enabled:
+                _record_spread(MeanBackward0, input, result, (), True, flat.size)
+            return result
+    check_cpu(input, "mean")
+    keepdim = keepdim if keepdims is None else keepdims
+    dim = dim if axis is None else axis
+    t = _widened(input, dtype)
+    if t._dtype.category < FLOATING:
+        what = "Optional dtype must be either a floating point or complex dtype." if dtype is not None else (
+            "could not infer output dtype. Input dtype must be either a floating point or complex dtype."
+        )
+        raise RuntimeError(f"mean(): {what} Got: {t._dtype.type_name}")
+    dims = dims_of(dim, t.ndim)
+    result = _mean(t, dims, keepdim)
+    if t._requires_grad and mode.enabled:
+        node_class = MeanBackward0 if dim is None else MeanBackward1
+        _record_spread(node_class, t, result, dims, keepdim, _count(t._size, dims))
+    if t._dtype not in _mean_entries and t._dtype in (_dtype.float32, _dtype.float64):
+        _mean_entries[t._dtype] = _entry(_kernels.MEAN, t._dtype)
+    return result if out is None else write_out(result, out, "mean")
+
+
+@primitive("nansum_", node="NansumBackward0", save=("self",), public=False)
+def _nansum(self, dims, keepdim):
+    d = self._dtype
+    computed = compute_dtype(d)
+    result = reduce(self, dims, keepdim, _kernels.NANSUM, computed, 0, _kernels.SUM)
+    return result if computed is d else result.to(d)
+
+
+_nansum.derivative(
+    self=lambda ctx, grad: restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim).expand(ctx.self.shape)
+    * ctx.self.isnan().logical_not()
+)
+
+
+@publish(out=True)
+def nansum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
+    """sum in which nan counts as 0."""
+    check_cpu(input, "nansum")
+    if input._dtype.category == COMPLEX:
+        raise RuntimeError("nansum does not support complex inputs")
+    t = _widened(input, dtype)
+    if t._dtype.category < FLOATING:
+        return sum(t, dim, keepdim)
+    return _nansum(t, dims_of(dim, t.ndim), keepdim)
+
+
+@publish(out=True)
+def nanmean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
+    """mean of what is not nan."""
+    if input._dtype.category < FLOATING:
+        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {input._dtype.type_name}")
+    numbers = input.isnan().logical_not()
+    return nansum(input, dim, keepdim, dtype=dtype) / sum(numbers, dim, keepdim)
+
+
+# -- products ---------------------------------------------------------------------------------------------------------
+
+
+def _prod(t: Tensor, dims, keepdim: bool) -> Tensor:
+    d = t._dtype
+    if d.category < FLOATING:
+        kernels = _kernels.PROD_INT64
+        return reduce(t, dims, keepdim, kernels, int64, 1, kernels)
+    computed = compute_dtype(d)
+    result = reduce(t, dims, keepdim, _kernels.PROD, computed, 1, _kernels.PROD)
+    return result if computed is d else result.to(d)
+
+
+def _products_of_the_others(t: Tensor, dim: int) -> Tensor:
+    """At each place the product of the other elements along dim: running products from both ends."""
+    n = t.size(dim)
+    ones = t.new_ones(()).expand(reduced_size(t._size, (dim,), True))
+    before = ones.clone() if n == 1 else _joined(ones, t.narrow(dim, 0, n - 1).cumprod(dim), dim)
+    after = ones.clone() if n == 1 else _joined(ones, t.flip(dim).narrow(dim, 0, n - 1).cumprod(dim), dim).flip(dim)
+    return (before * after).conj()
+
+
+def _joined(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    from .joining import cat
+
+    return cat((a, b), dim)
+
+
+def _prod_rule(ctx, grad):
+    t, result = ctx.self, ctx.result
+    if t.ndim == 0:
+        return grad
+    dims, keepdim = ctx.dims, ctx.keepdim
+    grad, result = restore(grad, dims, keepdim, t.ndim), restore(result, dims, keepdim, t.ndim)
+    if not mode.enabled and not (t == 0).any().item():
+        return grad * (result / t).conj()
+    if len(dims) == 1:
+        return grad * _products_of_the_others(t, dims[0])
+    others = _products_of_the_others(t.reshape(-1), 0)
+    return grad * others.reshape(t.shape)
+
+
+@primitive("prod_all", node="ProdBackward0", save=("self", "result"), public=False)
+def _prod_all(self, dims, keepdim):
+    return _prod(self, dims, keepdim)
+
+
+@primitive("prod_dim", node="ProdBackward1", save=("self", "result"), public=False)
+def _prod_dim(self, dims, keepdim):
+    return _prod(self, dims, keepdim)
+
+
+_prod_all.derivative(self=_prod_rule)
+_prod_dim.derivative(self=_prod_rule)
+
+
+@publish(out=True)
+def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
+    """Product of the elements over `dim` (one dim or all); integers multiply in int64."""
+    check_cpu(input, "prod")
+    t = _widened(input, dtype)
+    if dim is None:
+        return _prod_all(t, dims_of(None, t.ndim), keepdim)
+    return _prod_dim(t, (wrap_dim(dim, t.ndim),), keepdim)
+
+
+# -- truths and counts ------------------------------------------------------------------------------------------------
+
+
+def _truth(name: str, kernels, empty: bool, doc: str):
+    def call(input, dim=None, keepdim=False, *, out=None) -> Tensor:
+        check_cpu(input, name)
+        result = reduce(input, dims_of(dim, input.ndim), keepdim, kernels, bool_, empty, kernels)
+        if input._dtype is _dtype.uint8:
+            result = result.to(_dtype.uint8)
+        if out is not None and out._dtype is _dtype.uint8:
+            result = result.to(_dtype.uint8)
+        return result if out is None else write_out(result, out, name)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    return publish()(call)
+
+
+any = _truth("any", _kernels.ANY, False, "Whether any element over `dim` is nonzero (nan is); bool, uint8 of uint8.")
+all = _truth("all", _kernels.ALL, True, "Whether all elements over `dim` are nonzero; bool, uint8 of uint8.")
+
+
+@op()
+def count_nonzero(input, dim=None) -> Tensor:
+    """How many elements over `dim` are not zero: int64."""
+    check_cpu(input, "count_nonzero")
+    dims = dims_of(dim, input.ndim)
+    return reduce(input, dims, False, _kernels.COUNT_NONZERO, int64, 0, _kernels.SUM_INT64)
+
+
+# -- extremes without indices -----------------------------------------------------------------------------------------
+
+
+def _ordered_elements(t: Tensor, name: str) -> Tensor:
+    """bool as uint8; RuntimeError for complex numbers, which have no order."""
+    if t._dtype.category == COMPLEX:
+        raise RuntimeError(f"{name} not implemented for '{t._dtype.type_name}'")
+    if t._dtype.category == BOOL:
+        return wrap(elements(t).view(np.uint8), t._size, _dtype.uint8)
+    return t
+
+
+def _as_input(values: Tensor, t: Tensor) -> Tensor:
+    if t._dtype is values._dtype:
+        return values
+    if t._dtype.category == BOOL:
+        return wrap(elements(values).view(np.bool_), values._size, bool_)
+    return values.to(t._dtype)
+
+
+def _extreme(t: Tensor, dims, keepdim: bool, kernels, name: str) -> Tensor:
+    check_cpu(t, name)
+    x = _ordered_elements(t, f'"{name}_values_cpu"')
+    if t.numel() == 0:
+        for d in dims:
+            if t._size[d] == 0:
+                raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+    return _as_input(reduce(x, dims, keepdim, kernels, compute_dtype(x._dtype), 0, kernels), t)
+
+
+def _shared_gradient(ctx, grad, result):
+    """Each of the equal extremes receives the same share."""
+    t = ctx.self
+    result = restore(result, ctx.dims, ctx.keepdim, t.ndim)
+    grad = restore(grad, ctx.dims, ctx.keepdim, t.ndim)
+    chosen = (t == result) | (t.isnan() & result.isnan())
+    return grad / sum(chosen, ctx.dims, True) * chosen
+
+
+@primitive("amax_", node="AmaxBackward0", save=("self", "result"), public=False)
+def _amax(self, dims, keepdim):
+    return _extreme(self, dims, keepdim, _kernels.AMAX, "amax")
+
+
+@primitive("amin_", node="AminBackward0", save=("self", "result"), public=False)
+def _amin(self, dims, keepdim):
+    return _extreme(self, dims, keepdim, _kernels.AMIN, "amin")
+
+
+_amax.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result))
+_amin.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result))
+
+
+def _check_nonempty(t: Tensor, name: str) -> None:
+    if t.numel() == 0:
+        raise IndexError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+
+
+@publish(out=True)
+def amax(input, dim=(), keepdim=False) -> Tensor:
+    """The greatest element over `dim` (several, or all); equal ones share the gradient."""
+    dims = dims_of(dim, input.ndim)
+    if dim is None or dim == ():
+        _check_nonempty(input, "amax")
+    return _amax(input, dims, keepdim)
+
+
+@publish(out=True)
+def amin(input, dim=(), keepdim=False) -> Tensor:
+    """The least element over `dim` (several, or all); equal ones share the gradient."""
+    dims = dims_of(dim, input.ndim)
+    if dim is None or dim == ():
+        _check_nonempty(input, "amin")
+    return _amin(input, dims, keepdim)
+
+
+@primitive("aminmax_", node="AminmaxBackward0", save=("self", "result0", "result1"), public=False)
+def _aminmax(self, dims, keepdim):
+    return (
+        _extreme(self, dims, keepdim, _kernels.AMIN, "aminmax"),
+        _extreme(self, dims, keepdim, _kernels.AMAX, "aminmax"),
+    )
+
+
+@_aminmax.backward
+def _aminmax_rule(ctx, grad_min, grad_max):
+    parts = [
+        _shared_gradient(ctx, g, r)
+        for g, r in ((grad_min, ctx.result0), (grad_max, ctx.result1))
+        if g is not None
+    ]
+    return {"self": parts[0] if len(parts) == 1 else parts[0] + parts[1]}
+
+
+_aminmax.derivative_of("self")
+
+
+@publish(out=True)
+def aminmax(input, *, dim=None, keepdim=False):
+    """(min, max) over one dim or all."""
+    if dim is None:
+        if input.numel() == 0:
+            raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        dims = dims_of(None, input.ndim)
+    else:
+        dims = (wrap_dim(dim, input.ndim),)
+    return return_types.aminmax(*_aminmax(input, dims, keepdim))
+
+
+# -- extremes with indices --------------------------------------------------------------------------------------------
+
+
+def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) -> tuple[Tensor, Tensor]:
+    check_cpu(t, name)
+    x = _ordered_elements(t, f'"{name}_cpu"')
+    size = reduced_size(t._size, (dim,), keepdim)
+    if t.ndim and t._size[dim] == 0:
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    flat = elements(x)
+    values, indices = np.empty(size.numel(), flat.dtype), np.empty(size.numel(), np.int64)
+    if flat.size:
+        kernels.run(flat, *collapse_one(t._size, dim), values, indices)
+    computed = compute_dtype(x._dtype)
+    values = wrap(values if computed is x._dtype else cast_array(values, computed, x._dtype), size, x._dtype)
+    return _as_input(values, t), wrap(indices, size, int64)
+
+
+def collapse_one(size, dim: int) -> tuple[int, int, int]:
+    """(outer, n, inner) round one dim, also where it has size 1."""
+    if not size:
+        return 1, 1, 1
+    outer = inner = 1
+    for n in size[:dim]:
+        outer *= n
+    for n in size[dim + 1 :]:
+        inner *= n
+    return outer, size[dim], inner
+
+
+def put_along(grad, indices, size, dim: int, keepdim: bool):
+    """zeros(size) with grad at `indices` along dim: the gradient of picking one element a line."""
+    if not size:
+        return grad
+    grad, indices = restore(grad, (dim,), keepdim, len(size)), restore(indices, (dim,), keepdim, len(size))
+    return grad.new_zeros(size).scatter(dim, indices, grad)
+
+
+def _picked_rule(ctx, grad):
+    return put_along(grad, ctx.result1, ctx.self.shape, ctx.dim, ctx.keepdim)
+
+
+@primitive("max_dim", node="MaxBackward0", save=("result1",), public=False)
+def _max_dim(self, dim, keepdim):
+    return _extreme_with_index(self, dim, keepdim, _extremes.MAX, "max")
+
+
+@primitive("min_dim", node="MinBackward0", save=("result1",), public=False)
+def _min_dim(self, dim, keepdim):
+    return _extreme_with_index(self, dim, keepdim, _extremes.MIN, "min")
+
+
+@primitive("max_all", node="MaxBackward1", save=("self", "result"), public=False)
+def _max_all(self, dims, keepdim):
+    return _extreme(self, dims, keepdim, _kernels.AMAX, "max")
+
+
+@primitive("min_all", node="MinBackward1", save=("self", "result"), public=False)
+def _min_all(self, dims, keepdim):
+    return _extreme(self, dims, keepdim, _kernels.AMIN, "min")
+
+
+_max_dim.derivative(self=_picked_rule)
+_min_dim.derivative(self=_picked_rule)
+_max_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result))
+_min_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result))
+
+
+def _three_forms(name: str, whole, along, pairwise: str, made, doc: str):
+    def call(input, dim=None, keepdim=False, *, other=None, out=None):
+        if other is not None or isinstance(dim, Tensor):
+            from .._registry import FUNCTIONS
+
+            return FUNCTIONS[""][pairwise](input, dim if other is None else other, out=out)
+        if dim is None:
+            _check_nonempty(input, name)
+            result = whole(input, dims_of(None, input.ndim), False)
+        else:
+            result = made(*along(input, wrap_dim(dim, input.ndim), keepdim))
+        return result if out is None else write_out(result, out, name)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    return publish()(call)
+
+
+max = _three_forms(
+    "max",
+    _max_all,
+    _max_dim,
+    "maximum",
+    return_types.max,
+    """max(input): the greatest element; max(input, dim): (values, indices) along dim; max(input, other): pairwise.""",
+)
+min = _three_forms(
+    "min",
+    _min_all,
+    _min_dim,
+    "minimum",
+    return_types.min,
+    """min(input): the least element; min(input, dim): (values, indices) along dim; min(input, other): pairwise.""",
+)
+
+
+def _argument(name: str, kernels, doc: str):
+    def call(input, dim=None, keepdim=False) -> Tensor:
+        if dim is None:
+            _check_nonempty(input, name)
+            flat = input.detach().reshape(-1)
+            _, index = _extreme_with_index(flat, 0, False, kernels, name)
+            return index.reshape((1,) * input.ndim) if keepdim else index
+        return _extreme_with_index(input, wrap_dim(dim, input.ndim), keepdim, kernels, name)[1]
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    return publish(out=True)(call)
+
+
+argmax = _argument("argmax", _extremes.MAX, "Index of the (first) greatest element along dim, or of the flattened input.")
+argmin = _argument("argmin", _extremes.MIN, "Index of the (first) least element along dim, or of the flattened input.")
+
+
+# -- logsumexp --------------------------------------------------------------------------------------------------------
+
+
+@primitive("logsumexp_", node="LogsumexpBackward0", save=("self", "result"), public=False)
+def _logsumexp(self, dims, keepdim):
+    d = self._dtype
+    size = reduced_size(self._size, dims, keepdim)
+    flat, rows, n = rows_of(self, dims)
+    out = np.empty(rows, flat.dtype)
+    if n == 0:
+        out.fill(-np.inf)
+    elif rows:
+        _softmax.logsumexp_forward(flat, rows, n, out)
+    return finished(out, size, compute_dtype(d), d)
+
+
+_logsumexp.derivative(
+    self=lambda ctx, grad: restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim)
+    * (ctx.self - restore(ctx.result, ctx.dims, ctx.keepdim, ctx.self.ndim)).exp().conj()
+)
+
+
+@publish(out=True, aliases=())
+def logsumexp(input, dim, keepdim=False) -> Tensor:
+    """log sum exp(input) over dim, computed without overflow."""
+    check_cpu(input, "logsumexp")
+    t = input if input._dtype.category >= FLOATING else input.to(_dtype.get_default_dtype())
+    dims = dims_of(dim, t.ndim)
+    if t._dtype.category == COMPLEX:
+        return t.exp().sum(dims, keepdim).log()
+    return _logsumexp(t, dims, keepdim)
+
+
+__all__ = ["brought_last", "collapse_one", "put_along"]

@@ -1,0 +1,252 @@
+"""Running sums, products and extremes along one dim; differences and the trapezoid rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numtorch.graph import mode
+from numtorch.kernels.cpu import scans as _kernels
+
+from .. import _dtype, return_types
+from .._copy import cast_array
+from .._dtype import BOOL, COMPLEX, FLOATING, int64
+from .._primitive import primitive
+from .._registry import op
+from .._size import wrap_dim
+from .._tensor import Tensor, wrap
+from .reducing import check_cpu, compute_dtype, elements, finished, publish
+from .reductions import collapse_one
+
+
+def _scan(t: Tensor, dim: int, kernel: Callable, kernel_int64: Callable | None) -> Tensor:
+    """Run a scan over a contiguous copy; integers and bools are scanned in int64."""
+    d = t._dtype
+    flat = elements(t)
+    computed = compute_dtype(d)
+    if d.category < FLOATING:
+        computed, kernel, flat = int64, kernel_int64, cast_array(flat, d, int64)
+    out = np.empty(flat.size, flat.dtype)
+    if flat.size:
+        kernel(flat, *collapse_one(t._size, dim), out)
+    return finished(out, t._size, computed, int64 if computed is int64 else d)
+
+
+def _from_the_end(t: Tensor, dim: int) -> Tensor:
+    """Sums of what comes at or after each place."""
+    return cumsum(t.flip(dim), dim).flip(dim) if t.ndim else t
+
+
+@primitive("cumsum_", node="CumsumBackward0", public=False)
+def _cumsum(self, dim):
+    return _scan(self, dim, _kernels.CUMSUM, _kernels.CUMSUM_INT64)
+
+
+_cumsum.derivative(self=lambda ctx, grad: _from_the_end(grad, ctx.dim))
+
+
+def _scanned(t, dtype):
+    return t if dtype is None or dtype is t._dtype else t.to(dtype)
+
+
+@publish(out=True, inplace=True)
+def cumsum(input, dim, *, dtype=None) -> Tensor:
+    """y[i] = x[0] + ... + x[i] along dim; integers and bools in int64 unless dtype says otherwise."""
+    check_cpu(input, "cumsum")
+    t = _scanned(input, dtype)
+    result = _cumsum(t, wrap_dim(dim, t.ndim))
+    return result if dtype is None else _scanned(result, dtype)
+
+
+@primitive("cumprod_", node="CumprodBackward0", save=("self", "result"), public=False)
+def _cumprod(self, dim):
+    return _scan(self, dim, _kernels.CUMPROD, _kernels.CUMPROD_INT64)
+
+
+def _cumprod_rule(ctx, grad):
+    """gx[k] = sum over i >= k of g[i] y[i] / x[k]; where x has zeros, by products that leave x[k] out."""
+    t, dim = ctx.self, ctx.dim
+    if t.ndim == 0:
+        return grad
+    if not mode.enabled and not (t == 0).any().item():
+        return _from_the_end(grad * ctx.result.conj(), dim) / t.conj()
+    t, grad = t.transpose(dim, -1), grad.transpose(dim, -1)
+    n = t.size(-1)
+    # others[..., k, i] = product of x[j] over j <= i, j != k
+    square = t.unsqueeze(-2).expand(*t.shape[:-1], n, n)
+    at_k = t.new_ones((n,)).diag().to(_dtype.bool_)
+    others = cumprod(square.masked_fill(at_k, 1), -1)
+    from_k_on = t.new_ones((n, n)).triu()
+    found = (grad.unsqueeze(-2) * (others * from_k_on).conj()).sum(-1)
+    return found.transpose(dim, -1)
+
+
+_cumprod.derivative(self=_cumprod_rule)
+
+
+@publish(out=True, inplace=True)
+def cumprod(input, dim, *, dtype=None) -> Tensor:
+    """y[i] = x[0] * ... * x[i] along dim; integers and bools in int64 unless dtype says otherwise."""
+    check_cpu(input, "cumprod")
+    t = _scanned(input, dtype)
+    result = _cumprod(t, wrap_dim(dim, t.ndim))
+    return result if dtype is None else _scanned(result, dtype)
+
+
+@primitive("logcumsumexp_", node="LogcumsumexpBackward0", save=("self", "result"), public=False)
+def _logcumsumexp(self, dim):
+    return _scan(self, dim, _kernels.LOGCUMSUMEXP, None)
+
+
+def _logcumsumexp_rule(ctx, grad):
+    """gx[k] = sum over i >= k of g[i] exp(x[k] - y[i]), kept in logarithms, apart for either sign of g."""
+    t, y, dim = ctx.self, ctx.result, ctx.dim
+    if t.ndim == 0:
+        return grad
+
+    def part(g):
+        return (logcumsumexp((g.log() - y).flip(dim), dim).flip(dim) + t).exp()
+
+    zero = grad.new_zeros(())
+    return part(grad.where(grad > 0, zero)) - part((-grad).where(grad < 0, zero))
+
+
+_logcumsumexp.derivative(self=_logcumsumexp_rule)
+
+
+@publish(out=True)
+def logcumsumexp(input, dim) -> Tensor:
+    """y[i] = log(exp(x[0]) + ... + exp(x[i])) along dim, without overflow."""
+    check_cpu(input, "logcumsumexp")
+    dim = wrap_dim(dim, input.ndim)
+    if input._dtype.category < FLOATING:
+        raise RuntimeError(f'"logcumsumexp_out_cpu" not implemented for \'{input._dtype.type_name}\'')
+    if input._dtype.category == COMPLEX:
+        top = input.real.amax(dim, True) if input.numel() else 0
+        return cumsum((input - top).exp(), dim).log() + top
+    return _logcumsumexp(input, dim)
+
+
+# -- running extremes -------------------------------------------------------------------------------------------------
+
+
+def _running_extreme(t: Tensor, dim: int, kernel) -> tuple[Tensor, Tensor]:
+    d = t._dtype
+    if d.category == COMPLEX:
+        raise RuntimeError(f"\"cummax_cummin_cpu\" not implemented for '{d.type_name}'")
+    flat = elements(t)
+    if d.category == BOOL:
+        flat = flat.view(np.uint8)
+    values, indices = np.empty(flat.size, flat.dtype), np.empty(flat.size, np.int64)
+    if flat.size:
+        kernel(flat, *collapse_one(t._size, dim), values, indices)
+    if d.category == BOOL:
+        values = values.view(np.bool_)
+    return finished(values, t._size, compute_dtype(d), d), wrap(indices, t._size, int64)
+
+
+def _running_rule(ctx, grad):
+    if not ctx.self.ndim:
+        return grad
+    return grad.new_zeros(ctx.self.shape).scatter_add(ctx.dim, ctx.result1, grad)
+
+
+@primitive("cummax_", node="CummaxBackward0", save=("result1",), public=False)
+def _cummax(self, dim):
+    return _running_extreme(self, dim, _kernels.CUMMAX)
+
+
+@primitive("cummin_", node="CumminBackward0", save=("result1",), public=False)
+def _cummin(self, dim):
+    return _running_extreme(self, dim, _kernels.CUMMIN)
+
+
+_cummax.derivative(self=_running_rule)
+_cummin.derivative(self=_running_rule)
+
+
+@publish(out=True)
+def cummax(input, dim):
+    """(values, indices): the greatest so far along dim and where it was last met."""
+    check_cpu(input, "cummax")
+    return return_types.cummax(*_cummax(input, wrap_dim(dim, input.ndim)))
+
+
+@publish(out=True)
+def cummin(input, dim):
+    """(values, indices): the least so far along dim and where it was last met."""
+    check_cpu(input, "cummin")
+    return return_types.cummin(*_cummin(input, wrap_dim(dim, input.ndim)))
+
+
+# -- differences and integrals ----------------------------------------------------------------------------------------
+
+
+@op(out=True)
+def diff(input, n=1, dim=-1, prepend=None, append=None) -> Tensor:
+    """The n-th difference x[i + 1] - x[i] along dim, of the input with prepend and append joined on."""
+    from .joining import cat
+
+    if input.ndim == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    dim = wrap_dim(dim, input.ndim)
+    parts = [p for p in (prepend, input, append) if p is not None]
+    if len(parts) > 1 and n > 0:
+        input = cat(tuple(parts), dim)
+    elif len(parts) > 1:
+        input = cat(tuple(parts), dim) if n else input
+    for _ in range(min(n, input.size(dim))):
+        length = input.size(dim)
+        after, before = input.narrow(dim, 1, length - 1), input.narrow(dim, 0, length - 1)
+        input = after.logical_xor(before) if input._dtype.category == BOOL else after - before
+    return input.clone() if n == 0 else input
+
+
+def _trapezoids(y, x, dx, dim):
+    """The areas between neighbours along dim."""
+    length = y.size(dim)
+    pairs = y.narrow(dim, 1, length - 1) + y.narrow(dim, 0, length - 1)
+    if x is None:
+        return pairs / 2 * dx
+    widths = diff(x) if x.ndim == 1 else diff(x, dim=dim)
+    if x.ndim == 1:
+        if x.size(0) != length:
+            raise RuntimeError("trapezoid(): There must be one `x` value for each sample point")
+        widths = widths.reshape((-1,) + (1,) * (y.ndim - 1 - dim))
+    return pairs * widths / 2
+
+
+def _check_trapezoid(y, x, dx, name: str) -> None:
+    for t, what in ((y, "y"), (x, "x")):
+        if isinstance(t, Tensor) and t._dtype.category == BOOL:
+            raise RuntimeError(f"{name}: received a bool input for `{what}`, but bool is not supported")
+    if isinstance(dx, bool) or (isinstance(dx, complex) and y._dtype.category != COMPLEX):
+        raise RuntimeError(f"{name}: Currently, we only support dx as a real number.")
+
+
+@op(method=False, aliases=("trapz",))
+def trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
+    """The integral of y along dim by the trapezoid rule, at the places x or at distances dx."""
+    _check_trapezoid(y, x, dx, "trapezoid")
+    dim = wrap_dim(dim, y.ndim)
+    if y.size(dim) == 0:
+        return y.new_zeros(()).expand(y.shape[:dim] + y.shape[dim + 1 :]).clone()
+    return _trapezoids(y, _aligned(x, y, dim), dx, dim).sum(dim)
+
+
+@op(method=False)
+def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
+    """The running integral of y along dim by the trapezoid rule."""
+    _check_trapezoid(y, x, dx, "cumulative_trapezoid")
+    dim = wrap_dim(dim, y.ndim)
+    return cumsum(_trapezoids(y, _aligned(x, y, dim), dx, dim), dim)
+
+
+def _aligned(x, y, dim):
+    """x with leading dims of size 1, so that its dims count as y's do."""
+    if x is None or x.ndim <= 1 or x.ndim == y.ndim:
+        return x
+    return x.reshape((1,) * (y.ndim - x.ndim) + tuple(x.shape)) if x.ndim < y.ndim else x

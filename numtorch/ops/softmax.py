@@ -1,0 +1,110 @@
+"""softmax, log_softmax and softmin along one dim."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from numtorch.graph import mode
+from numtorch.kernels.cpu import softmax as _kernels
+
+from .._dtype import COMPLEX, FLOATING
+from .._primitive import primitive
+from .._registry import op, register
+from .._size import wrap_dim
+from .._tensor import Tensor
+from .reducing import check_cpu, compute_dtype, elements, finished
+from .reductions import collapse_one
+
+
+def _forward(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
+    flat = elements(t)
+    out = np.empty(flat.size, flat.dtype)
+    if flat.size:
+        _kernels.softmax_forward(flat, *collapse_one(t._size, dim), log_of_it, out)
+    return finished(out, t._size, compute_dtype(t._dtype), t._dtype)
+
+
+def _backward(grad: Tensor, result: Tensor, dim: int, log_of_it: bool) -> Tensor:
+    g, y = elements(grad), elements(result)
+    out = np.empty(y.size, y.dtype)
+    if y.size:
+        _kernels.softmax_backward(g, y, *collapse_one(result._size, dim), log_of_it, out)
+    return finished(out, result._size, compute_dtype(result._dtype), result._dtype)
+
+
+@primitive("softmax_", node="SoftmaxBackward0", save=("result",), public=False)
+def _softmax(self, dim):
+    return _forward(self, dim, False)
+
+
+@primitive("log_softmax_", node="LogSoftmaxBackward0", save=("result",), public=False)
+def _log_softmax(self, dim):
+    return _forward(self, dim, True)
+
+
+def _softmax_rule(ctx, grad):
+    y, dim = ctx.result, ctx.dim
+    if mode.enabled:
+        dotted = grad * y
+        return dotted - y * dotted.sum(dim, True)
+    return _backward(grad, y, dim, False)
+
+
+def _log_softmax_rule(ctx, grad):
+    y, dim = ctx.result, ctx.dim
+    if mode.enabled:
+        return grad - y.exp() * grad.sum(dim, True)
+    return _backward(grad, y, dim, True)
+
+
+_softmax.derivative(self=_softmax_rule)
+_log_softmax.derivative(self=_log_softmax_rule)
+
+
+def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
+    check_cpu(t, name)
+    if dtype is not None and dtype is not t._dtype:
+        t = t.to(dtype)
+    if t._dtype.category < FLOATING or t._dtype.category == COMPLEX:
+        raise RuntimeError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{t._dtype.type_name}'")
+    return t, wrap_dim(dim, t.ndim)
+
+
+@op(out=True)
+def softmax(input, dim, dtype=None) -> Tensor:
+    """exp(x) / sum exp(x) along dim."""
+    return _softmax(*_input(input, dim, dtype, "softmax"))
+
+
+@op(out=True)
+def log_softmax(input, dim, dtype=None) -> Tensor:
+    """log softmax(x) along dim, computed without leaving the logarithm."""
+    return _log_softmax(*_input(input, dim, dtype, "log_softmax"))
+
+
+def _implicit_dim(name: str, ndim: int) -> int:
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=4,
+    )
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def _functional(name: str, compute):
+    def call(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+        if dim is None:
+            dim = _implicit_dim(name, input.ndim)
+        return compute(input, dim, dtype)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"`torch.{name}`; without dim, torch's old choice of it, with a warning."
+    return register(name, call, namespace="nn.functional", method=False)
+
+
+_functional("softmax", softmax)
+_functional("log_softmax", log_softmax)
+_functional("softmin", lambda input, dim, dtype: softmax(-input, dim, dtype))
+register("softmax", softmax, namespace="special", method=False)
+register("log_softmax", log_softmax, namespace="special", method=False)
