@@ -23,8 +23,9 @@ def pad_positions(mode: str, src: tuple, before: tuple, after: tuple) -> np.ndar
             i[(i < 0) | (i >= n)] = -1
         elif mode == "replicate":
             i = np.clip(i, 0, n - 1)
-        elif mode == "circular":
-            i %= n
+        elif mode == "circular":  # what is cut away does not come back
+            first, last = max(-low, 0), n - max(-high, 0)
+            i = first + (i - first) % max(last - first, 1)
         else:  # reflect, without repeating the edge
             i = np.abs(i)
             i = np.where(i >= n, 2 * (n - 1) - i, i)

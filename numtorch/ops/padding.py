@@ -1,0 +1,160 @@
+"""Padding: constant in any number of dimensions, and reflecting, replicating or circular in the last one to three.
+
+    constant_pad_nd   its gradient is itself with the amounts negated (a crop)
+    the others        out = x at a table of positions; the gradient is added where it was read (kernels/cpu/padding.py)
+"""
+
+from __future__ import annotations
+
+from numtorch.kernels.cpu import padding as _kernels
+
+from .. import _dtype
+from .._copy import contiguous, copy_elements
+from .._primitive import primitive
+from .._size import Size
+from .._tensor import Tensor, strided, wrap
+from .creation import filled
+from .spatial import elements, integers, result, triple
+
+
+@primitive(node="ConstantPadNdBackward0", method=False)
+def constant_pad_nd(input, pad, value=0) -> Tensor:
+    """`input` with `value` around it: pad is (before, after) of the last dimension, then of the one before it, and so on.
+
+    Negative amounts cut elements away.
+    """
+    pad = _amounts(input, pad)
+    size, stride = list(input._size), input._stride
+    length, from_offset, to_start = list(size), input._offset, [0] * len(size)
+    for i in range(len(pad) // 2):
+        d, before, after = len(size) - 1 - i, pad[2 * i], pad[2 * i + 1]
+        length[d] += min(before, 0) + min(after, 0)
+        if length[d] < 0:
+            raise RuntimeError("narrow(): length must be non-negative.")
+        from_offset += max(-before, 0) * stride[d]
+        to_start[d] = max(before, 0)
+        size[d] += before + after
+    # TypeError for a number that the dtype cannot hold
+    out = filled(Size(size), value, input._dtype)
+    if 0 not in length:
+        start = sum(s * n for s, n in zip(out._stride, to_start))
+        window = strided(out._get_storage(), Size(length), out._stride, start, input._dtype)
+        source = strided(input._get_storage(), Size(length), stride, from_offset, input._dtype)
+        copy_elements(source, window)
+    return out
+
+
+constant_pad_nd.derivative(input=lambda ctx, grad: constant_pad_nd(grad, [-p for p in ctx.pad], 0))
+
+
+def _amounts(input, pad) -> tuple[int, ...]:
+    pad = integers(pad, "pad", "pad")
+    if len(pad) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    if len(pad) > 2 * len(input._size):
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input dimension but got padding length "
+            f"{len(pad)} and input of dimension {len(input._size)}"
+        )
+    return pad
+
+
+def _geometry(mode: str, size, pad):
+    """(planes, src, dst, positions) of padding the last len(pad) / 2 dimensions of `size`."""
+    dims = len(pad) // 2
+    src = tuple(size[len(size) - dims :])
+    before, after = pad[-2::-2], pad[::-2]
+    dst = tuple(n + b + a for n, b, a in zip(src, before, after))
+    positions = _kernels.pad_positions(mode, triple(src, 1), triple(before, 0), triple(after, 0))
+    planes = 1
+    for n in size[: len(size) - dims]:
+        planes *= n
+    return planes, triple(src, 1), triple(dst, 1), positions, dst
+
+
+def _pad_primitive(name: str, node: str, mode: str):
+    def padded(input, pad):
+        planes, src, dst, positions, spatial = _geometry(mode, input._size, pad)
+        out = _kernels.pad_forward(contiguous(input).flat(), planes, src, dst, positions)
+        return wrap(out, (*input._size[: len(input._size) - len(spatial)], *spatial), input._dtype)
+
+    padded.__doc__ = f"`input` with its last len(pad) / 2 dimensions padded by mode {mode}."
+    padded = primitive(name, node=node, public=False)(padded)
+    padded.derivative(input=lambda ctx, grad: add_padding(grad, ctx.pad, mode, ctx.input.shape))
+    return padded
+
+
+@primitive("add_padding", node="PadBackwardBackward0", public=False)
+def add_padding(grad_output, pad, mode, size):
+    """The gradient of a padding: every element of grad_output is added to the element of a `size` tensor that was read there."""
+    planes, src, dst, positions, _ = _geometry(mode, size, pad)
+    out = _kernels.pad_backward(elements(grad_output), planes, src, dst, positions)
+    return result(out, size, grad_output._dtype)
+
+
+add_padding.derivative(grad_output=lambda ctx, grad: _PADDED[ctx.mode][len(ctx.pad) // 2](grad, ctx.pad))
+
+_PADDED = {
+    mode: {d: _pad_primitive(f"{name}{d}d", node.format(d), mode) for d in (1, 2, 3)}
+    for mode, name, node in (
+        ("reflect", "reflection_pad", "ReflectionPad{}DBackward0"),
+        ("replicate", "replication_pad", "ReplicationPad{}DBackward0"),
+        ("circular", "circular_pad", "PadCircular{}DBackward0"),
+    )
+}
+_ERROR_NAMES = {"reflect": "reflection_pad{}d", "replicate": "replication_pad{}d"}
+
+
+def _check(input, pad, mode: str) -> None:
+    dims, given = len(pad) // 2, len(input._size)
+    if dims not in (1, 2, 3) or given not in (dims + 1, dims + 2):
+        raise NotImplementedError(
+            f"Padding size {len(pad)} is not supported for {given}D input tensor.\n"
+            "Supported combinations for non-constant padding:\n"
+            "  - 2D or 3D input: padding size = 2 (pads last dimension)\n"
+            "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
+            "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
+        )
+    if mode in _ERROR_NAMES and input._dtype is _dtype.bool_:
+        raise NotImplementedError(f"\"{_ERROR_NAMES[mode].format(dims)}\" not implemented for 'Bool'")
+    first = given - dims - 1  # of the dimensions behind the batch
+    if 0 in input._size[first:] and mode != "circular":
+        raise RuntimeError(
+            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero "
+            f"dimensions for input, but got: {list(input._size)}"
+        )
+    for i in range(dims):
+        n, before, after = input._size[given - 1 - i], pad[2 * i], pad[2 * i + 1]
+        if mode == "reflect" and (before >= n or after >= n):
+            raise RuntimeError(
+                f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input dimension, but got: "
+                f"padding ({before}, {after}) at dimension {given - 1 - i} of input {list(input._size)}"
+            )
+        if mode == "circular":
+            if before > n or after > n:
+                raise RuntimeError("Padding value causes wrapping around more than once.")
+            if n + before + after < 0:
+                raise RuntimeError("Negative padding value is resulting in an empty dimension")
+        elif n + before + after < 1:
+            edges = ("D", "H", "W")[-dims:]
+            sizes = input._size[given - dims :]
+            out = [s + b + a for s, b, a in zip(sizes, pad[-2::-2], pad[::-2])]
+            each = " ".join(f"{e}: {s}" for e, s in zip(edges, sizes))
+            too_small = " ".join(f"{e}: {s}" for e, s in zip(edges, out))
+            raise RuntimeError(f"input ({each}) is too small. Calculated output {too_small}")
+
+
+def pad(input, pad, mode: str = "constant", value: float | None = None) -> Tensor:
+    """Pad the last dimensions of `input` by (before, after) pairs, the last dimension's first; negative amounts cut.
+
+    mode: "constant" (with `value`, any number of dimensions), "reflect", "replicate" or "circular" (one to three dimensions).
+    """
+    amounts = _amounts(input, pad)
+    if mode == "constant":
+        return constant_pad_nd(input, amounts, 0 if value is None else value)
+    if value is not None and value != 0:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    if mode not in _PADDED:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    _check(input, amounts, mode)
+    return _PADDED[mode][len(amounts) // 2](input, amounts)
