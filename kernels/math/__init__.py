@@ -13,19 +13,30 @@ Accuracy is 2 ulp or better over the whole range, with inf, nan, signed zeros an
 from .choice import conj, logaddexp, maximum, minimum, where
 from .error_functions import erf, erfc
 from .exp_log import exp, expm1, log, log1p, sigmoid, tanh
+from .hyperbolic import acosh, asinh, atanh, cosh, sinh
 from .naming import tensor_dispatch
-from .power import hypot, rsqrt, sqrt
+from .power import cbrt, exp2, hypot, log2, log10, pow, rsqrt, sqrt
 from .rounding import ceil, copysign, floor, fmod, isfinite, isinf, isnan, remainder, round, sign, trunc
-from .trig import cos, sin
+from .trig import acos, asin, atan, atan2, cos, sin, tan
 
 __all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
     "ceil",
     "conj",
     "copysign",
     "cos",
+    "cosh",
     "erf",
     "erfc",
     "exp",
+    "exp2",
     "expm1",
     "floor",
     "fmod",
@@ -34,17 +45,22 @@ __all__ = [
     "isinf",
     "isnan",
     "log",
+    "log10",
     "log1p",
+    "log2",
     "logaddexp",
     "maximum",
     "minimum",
+    "pow",
     "remainder",
     "round",
     "rsqrt",
     "sigmoid",
     "sign",
     "sin",
+    "sinh",
     "sqrt",
+    "tan",
     "tanh",
     "tensor_dispatch",
     "trunc",

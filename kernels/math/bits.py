@@ -35,6 +35,18 @@ def fma(typingctx, a, b, c):
 
 
 @intrinsic
+def product(typingctx, a, b):
+    """a * b, rounded: never contracted with a sum that follows, for the sake of fma(a, b, -product(a, b))."""
+    if a not in _IR_TYPE or b != a:
+        return None
+
+    def codegen(context, builder, signature, values):
+        return builder.fmul(*values)
+
+    return a(a, b), codegen
+
+
+@intrinsic
 def copysign(typingctx, magnitude, sign):
     """|magnitude| with the sign of `sign`."""
     return _llvm_call("llvm.copysign", magnitude, sign)
@@ -141,6 +153,19 @@ def select(typingctx, condition, a, b):
         return builder.select(*values)
 
     return a(condition, a, b), codegen
+
+
+@intrinsic
+def real_like(typingctx, x, value):
+    """The float64 `value` in the precision of the real or complex number x."""
+    real = getattr(x, "underlying_float", x)
+    if real not in _IR_TYPE or value != types.float64:
+        return None
+
+    def codegen(context, builder, signature, values):
+        return context.cast(builder, values[1], types.float64, real)
+
+    return real(x, value), codegen
 
 
 _RARE_ATTRIBUTES = ("noinline", "nounwind", "willreturn")

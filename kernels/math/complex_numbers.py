@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cmath
 
+from .bits import real_like
 from .naming import any_type
 
 
@@ -17,7 +18,7 @@ def exp(z):
 
 @any_type
 def expm1(z):
-    return cmath.exp(z) - 1
+    return cmath.exp(z) - real_like(z, 1.0)
 
 
 @any_type
@@ -27,12 +28,13 @@ def log(z):
 
 @any_type
 def log1p(z):
-    return cmath.log(z + 1)
+    return cmath.log(z + real_like(z, 1.0))
 
 
 @any_type
 def sigmoid(z):
-    return 1 / (1 + cmath.exp(-z))
+    one = real_like(z, 1.0)
+    return one / (one + cmath.exp(-z))
 
 
 @any_type
@@ -57,4 +59,70 @@ def sqrt(z):
 
 @any_type
 def rsqrt(z):
-    return 1 / cmath.sqrt(z)
+    return real_like(z, 1.0) / cmath.sqrt(z)
+
+
+@any_type
+def tan(z):
+    return cmath.tan(z)
+
+
+@any_type
+def asin(z):
+    return cmath.asin(z)
+
+
+@any_type
+def acos(z):
+    return cmath.acos(z)
+
+
+@any_type
+def atan(z):
+    return cmath.atan(z)
+
+
+@any_type
+def sinh(z):
+    return cmath.sinh(z)
+
+
+@any_type
+def cosh(z):
+    return cmath.cosh(z)
+
+
+@any_type
+def asinh(z):
+    return cmath.asinh(z)
+
+
+@any_type
+def acosh(z):
+    return cmath.acosh(z)
+
+
+@any_type
+def atanh(z):
+    return cmath.atanh(z)
+
+
+@any_type
+def pow(z, w):
+    return z**w
+
+
+
+@any_type
+def exp2(z):
+    return cmath.exp(z * real_like(z, 0.6931471805599453))
+
+
+@any_type
+def log2(z):
+    return cmath.log(z) * real_like(z, 1.4426950408889634)
+
+
+@any_type
+def log10(z):
+    return cmath.log(z) * real_like(z, 0.4342944819032518)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from .bits import copysign, fabs, fma, select
-from .exp_log import exp32, exp64
+from .bits import copysign, fabs, fma, product, select
+from .exp_log import exp32, exp64, exp_parts64, times_power_of_two64
 from .naming import double, formulas, single
 
 
@@ -97,6 +97,9 @@ def erf(x):
     """2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
 
 
+# erfc(x) = exp(-x**2) q(t) / (x + c),  t = (x - k) / (x + c),  for x >= 0.48
+
+
 @double
 def erfc32(x):
     # in float64, since exp(-x**2) magnifies every rounding before it
@@ -104,54 +107,65 @@ def erfc32(x):
     a = fabs(wide)
     b = select(a > 10.2, 10.2, a)
     u = 1.0 / (b + 2.0)
-    t = (b - 2.75) * u
-    q = 4.893659112703755e-05
-    q = q * t + -8.732114097903857e-05
-    q = q * t + -0.0004651591497680935
-    q = q * t + 0.0006102264501161591
-    q = q * t + 0.0037374511543631717
-    q = q * t + -0.007734686541902324
-    q = q * t + -0.028778204961647603
-    q = q * t + 0.18386196107663796
-    q = q * t + -0.5069042427941741
-    q = q * t + 0.9198949578134085
+    t = (b - 2.0) * u
+    q = 0.00012130104211732826
+    q = q * t + 5.9991095342586245e-05
+    q = q * t + -0.000653955486817776
+    q = q * t + -0.000845798527288494
+    q = q * t + 0.003088979707362112
+    q = q * t + 0.006480491362838316
+    q = q * t + -0.021510532394911377
+    q = q * t + -0.03644231509880407
+    q = q * t + 0.279472088931119
+    q = q * t + -0.6871606829092528
+    q = q * t + 1.0215827052572588
     tail = exp64(-(b * b)) * (q * u)
     far = np.float32(select(wide < 0.0, 2.0 - tail, tail))
-    return select(a < 0.85, np.float32(1) - erf_near32(x), far)
+    return select(a < 0.48, np.float32(1) - erf_near32(x), far)
 
 
 @double
 def erfc64(x):
     a = fabs(x)
     b = select(a > 27.5, 27.5, a)
-    u = 1.0 / (b + 3.0)
-    t = (b - 3.75) * u
-    q = -1.7678137930969684e-09
-    q = q * t + 1.0547468604637555e-09
-    q = q * t + 1.606231231805215e-08
-    q = q * t + -3.784807039622235e-09
-    q = q * t + -1.0620066128327983e-07
-    q = q * t + -8.111550054391268e-09
-    q = q * t + 6.997757660673882e-07
-    q = q * t + 9.989454826604655e-08
-    q = q * t + -5.045429669224834e-06
-    q = q * t + 1.1177306625592742e-06
-    q = q * t + 3.9750325495095006e-05
-    q = q * t + -4.9302503682926716e-05
-    q = q * t + -0.00029614945399999466
-    q = q * t + 0.0010710102428782846
-    q = q * t + 0.0004585572024870448
-    q = q * t + -0.014925289564239726
-    q = q * t + 0.06526286625211603
-    q = q * t + -0.1830792988094232
-    q = q * t + 0.3912876672549508
-    q = q * t + -0.6783076152282057
-    q = q * t + 0.9827306186065101
-    square = b * b
-    tail = exp64(-square) * (q * u)
-    tail = tail - tail * fma(b, b, -square)
+    d = b + 3.0
+    u = 1.0 / d
+    t = (b - 2.75) * u
+    q = -1.4690594483510013e-08
+    q = q * t + 5.057225099082683e-09
+    q = q * t + 1.0814172306726952e-07
+    q = q * t + 1.9556413215896224e-08
+    q = q * t + -5.244351957365095e-07
+    q = q * t + -4.5163518787939617e-07
+    q = q * t + 2.312615767191707e-06
+    q = q * t + 3.6938641994972195e-06
+    q = q * t + -1.0812790821848567e-05
+    q = q * t + -2.3914762393051348e-05
+    q = q * t + 6.186242286307683e-05
+    q = q * t + 0.00013922154192911064
+    q = q * t + -0.0004694719055482222
+    q = q * t + -0.0006062395945430238
+    q = q * t + 0.004317188664286593
+    q = q * t + -0.00279208579744088
+    q = q * t + -0.03264565239713729
+    q = q * t + 0.14857371622604063
+    q = q * t + -0.37694112550614356
+    q = q * t + 0.6882620336069991
+    q = q * t + -0.9772373382438446
+    # From here on every name ending in 2 is what the rounding of the name before it lost.
+    c = 1.1135570536046449
+    y = q * t + c
+    y2 = fma(q, t, c - y)
+    square = product(b, b)
+    e, e2, n = exp_parts64(-square, -fma(b, b, -square))
+    p = product(e, y)
+    p2 = fma(e, y, -p) + (e * y2 + e2 * y)
+    back = d - 3.0
+    d2 = (b - back) + (3.0 - (d - back))
+    tail = p * u
+    tail = times_power_of_two64(tail + (fma(-tail, d, p) + (p2 - tail * d2)) * u, n)
     far = select(x < 0.0, 2.0 - tail, tail)
-    return select(a < 0.85, 1.0 - erf_near64(x), far)
+    return select(a < 0.48, 1.0 - erf_near64(x), far)
 
 
 @formulas(erfc32, erfc64, python=_elementwise(math.erfc))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import complex_numbers as cplx
-from .bits import copysign, fabs, float_as_int, int_as_float32, int_as_float64, select
+from .bits import copysign, fabs, float_as_int, fma, int_as_float32, int_as_float64, product, select
 from .naming import double, formulas, single
 
 # 1.5 * 2**23 and 1.5 * 2**52: a float of moderate size plus this has its rounded integer in its low bits
@@ -33,7 +33,8 @@ def exp_tail32(r):
 
 
 @double
-def exp_tail64(r):
+def exp_curve64(r):
+    """(exp(r) - 1 - r) / r**2."""
     q = 2.092458246097324e-09
     q = q * r + 2.5109264697016628e-08
     q = q * r + 2.7557242313951027e-07
@@ -44,8 +45,12 @@ def exp_tail64(r):
     q = q * r + 0.008333333333321431
     q = q * r + 0.0416666666666667
     q = q * r + 0.16666666666666677
-    q = q * r + 0.5
-    return q * (r * r) + r
+    return q * r + 0.5
+
+
+@double
+def exp_tail64(r):
+    return exp_curve64(r) * (r * r) + r
 
 
 @single
@@ -70,25 +75,50 @@ def times_power_of_two64(y, shifted):
 
 
 @single
-def exp32(x):
-    x = select(x > 89.0, 89.0, x)
+def scaled_exp32(x, by):
+    """exp(x) 2**by for by = 0 or -1, without overflow before that factor."""
+    x = select(x > 90.0, 90.0, x)
     x = select(x < -104.0, -104.0, x)
     n = x * 1.4426950408889634 + _SHIFT32
     whole = n - _SHIFT32
     r = x - whole * 0.693145751953125
     r = r - whole * 1.4286068203094173e-06
-    return times_power_of_two32(exp_tail32(r) + 1.0, n)
+    return times_power_of_two32(exp_tail32(r) + 1.0, n + by)
 
 
 @double
-def exp64(x):
-    x = select(x > 710.0, 710.0, x)
+def scaled_exp64(x, by):
+    x = select(x > 711.0, 711.0, x)
     x = select(x < -746.0, -746.0, x)
     n = x * 1.4426950408889634 + _SHIFT64
     whole = n - _SHIFT64
     r = x - whole * 0.6931471803691238
     r = r - whole * 1.9082149292705877e-10
-    return times_power_of_two64(exp_tail64(r) + 1.0, n)
+    return times_power_of_two64(exp_tail64(r) + 1.0, n + by)
+
+
+@single
+def exp32(x):
+    return scaled_exp32(x, 0.0)
+
+
+@double
+def exp64(x):
+    return scaled_exp64(x, 0.0)
+
+
+@double
+def exp_parts64(x, low):
+    """exp(x + low) as (a + b) 2**n: a, b and the shifted n, for those who go on with more than 53 bits."""
+    n = x * 1.4426950408889634 + _SHIFT64
+    whole = n - _SHIFT64
+    high = x - whole * 0.6931471803691238
+    r = high - whole * 1.9082149292705877e-10
+    low = ((high - r) - whole * 1.9082149292705877e-10) + low
+    top = r + 1.0
+    rest = (r - (top - 1.0)) + (exp_curve64(r) * (r * r) + low)
+    a = top + rest
+    return a, rest - (a - top), n
 
 
 @formulas(exp32, exp64, complex=cplx.exp, python=np.exp)
@@ -202,6 +232,45 @@ def _log_limits64(x, y):
     y = select(x < np.inf, y, x)
     y = select(x > 0.0, y, select(x == 0.0, -np.inf, np.nan))
     return select(x == x, y, x)
+
+
+@double
+def log_parts64(x):
+    """log(x) as a + b for 0 < x < inf, good to 70 bits: the series of atanh with its two leading terms doubled."""
+    tiny = x < 2.2250738585072014e-308
+    bits = float_as_int(select(tiny, x * 4503599627370496.0, x))
+    shifted = bits - 0x3FE6A09E667F3BCD
+    e = int_as_float64((shifted >> 52) + 0x4338000000000000) - (_SHIFT64 + select(tiny, 52.0, 0.0))
+    m = int_as_float64((shifted & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD)
+    # s = (m - 1) / (m + 1);  every name ending in 2 is what the rounding of the name before it lost
+    f = m - 1.0
+    d = m + 1.0
+    d2 = m - (d - 1.0)
+    s = f / d
+    s2 = (fma(-s, d, f) - s * d2) / d
+    z = product(s, s)
+    z2 = fma(s, s, -z) + 2.0 * (s * s2)
+    q = 0.11990404078047541
+    q = q * z + 0.11674651370920416
+    q = q * z + 0.13336325660445916
+    q = q * z + 0.1538455665652534
+    q = q * z + 0.18181818873463296
+    q = q * z + 0.22222222217510748
+    q = q * z + 0.2857142857144522
+    q = q * z + 0.3999999999999998
+    t = q * z + 3.700743415417188e-17  # 2/3 in two parts
+    p = t + 0.6666666666666666
+    p2 = t - (p - 0.6666666666666666)
+    w = product(z, s)
+    w2 = fma(z, s, -w) + (z * s2 + z2 * s)
+    v = product(w, p)
+    v2 = fma(w, p, -v) + (w * p2 + w2 * p)
+    a = 2.0 * s + v
+    a2 = (2.0 * s - a) + v + (2.0 * s2 + v2)
+    # ln 2 in two parts, of which the first has 42 bits
+    top = e * 0.6931471805598903
+    y = top + a
+    return y, ((top - y) + a) + (a2 + e * 5.497923018708371e-14)
 
 
 @formulas(log32, log64, complex=cplx.log, python=np.log)

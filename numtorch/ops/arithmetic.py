@@ -10,8 +10,8 @@ from numtorch.kernels.math import (
     fmod,
     hypot,
     log,
-    log1p,
-    maximum,
+    logaddexp,
+    pow,
     remainder,
     trunc,
     where,
@@ -279,7 +279,7 @@ def fmod_(input, other, *, out=None) -> Tensor:
 
 
 def _pow_da(g, a, b):
-    return where(b == 0, 0.0, g * conj(b * a ** (b - 1)))
+    return where(b == 0, 0.0, g * conj(b * pow(a, b - 1)))
 
 
 def _pow_db(g, a, y):
@@ -289,7 +289,7 @@ def _pow_db(g, a, y):
 
 _pow = binary(
     "pow",
-    lambda a, b: a**b,
+    lambda a, b: pow(a, b),
     _pow_da,
     _pow_db,
     node="PowBackward1",
@@ -299,8 +299,8 @@ _pow = binary(
 _square = None
 
 
-@op(inplace=True)
-def pow(input, exponent, *, out=None) -> Tensor:
+@op("pow", inplace=True)
+def power(input, exponent, *, out=None) -> Tensor:
     """input ** exponent."""
     if not isinstance(exponent, Tensor):
         if isinstance(input, Tensor) and input._dtype.category <= INTEGRAL and isinstance(exponent, int):
@@ -325,7 +325,7 @@ def float_power(input, exponent, *, out=None) -> Tensor:
     b = exponent.to(d) if isinstance(exponent, Tensor) else exponent
     if not isinstance(a, Tensor):
         a = b.new_tensor(a)
-    return pow(a, b, out=out)
+    return power(a, b, out=out)
 
 
 # -- other binary operators -------------------------------------------------------------------------------------------
@@ -348,15 +348,9 @@ copysign_ = binary(
 )
 
 
-def _logaddexp_text(a, b):
-    m = maximum(a, b)
-    d = abs(a - b)
-    return where(a == b, a + 0.6931471805599453, m + log1p(exp(-d)))
-
-
 logaddexp_ = binary(
     "logaddexp",
-    _logaddexp_text,
+    lambda a, b: logaddexp(a, b),
     lambda g, a, y: g * exp(a - y),
     lambda g, b, y: g * exp(b - y),
     category=COMPLEX,
@@ -443,7 +437,7 @@ Tensor.__floordiv__ = lambda self, other: floor_divide(self, other)
 Tensor.__rfloordiv__ = _reflected(floor_divide)
 Tensor.__mod__ = lambda self, other: remainder_(self, other)
 Tensor.__rmod__ = _reflected(remainder_)
-Tensor.__pow__ = lambda self, other: pow(self, other)
+Tensor.__pow__ = lambda self, other: power(self, other)
 Tensor.__rpow__ = _reflected(_pow)
 register("__rdiv__", Tensor.__rtruediv__, function=False)
 
