@@ -221,11 +221,7 @@ def masked_select_forward(source, mask, out):
 
 
 @jit
-def masked_scatter_forward(target, mask, values):
-    """The true places of target take the elements of values in order; the caller has checked that there are
-    enough."""
-    k = 0
+def masked_fill_forward(target, mask, value):
+    """target[i] = value where mask[i]."""
     for i in range(mask.size):
-        if mask[i]:
-            target[i] = values[k]
-            k += 1
+        target[i] = value if mask[i] else target[i]

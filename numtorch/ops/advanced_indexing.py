@@ -95,19 +95,20 @@ def common_shape(entries: tuple[Index, ...]) -> tuple[int, ...]:
             try:
                 shape = tuple(broadcast_size(shape, entry.shape))
             except RuntimeError:
-                shapes = ", ".join(str(list(e.shape)) for e in entries)
+                shapes = ", ".join(str(list(e.shape)) for e in entries for _ in range(e.span))
                 raise IndexError(
                     f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
                 ) from None
     return shape
 
 
-def _bad_index(entry: Index, where: int, size) -> IndexError:
+def _bad_index(entry: Index, where: int, size, position: int) -> IndexError:
+    """torch names the position among the index tensors as the dimension."""
     n = prod(size[entry.dim : entry.dim + entry.span])
     if n == 0:
         return IndexError("index is out of bounds for dimension with size 0")
     return IndexError(
-        f"index {int(entry.flat[where])} is out of bounds for dimension {entry.dim} with size {n}"
+        f"index {int(entry.flat[where])} is out of bounds for dimension {position} with size {n}"
     )
 
 
@@ -120,6 +121,8 @@ def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
     shape = common_shape(entries)
     base = np.zeros(prod(shape), np.int64)
     taken = set()
+    wrong = None
+    position = 0
     for entry in entries:
         flat = entry.flat
         if entry.shape != shape:
@@ -132,10 +135,13 @@ def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
             sizes = np.array([size[d] for d in dims], np.int64)
             strides = np.array([stride[d] for d in dims], np.int64)
             bad = _kernels.flat_positions(flat, int(sizes.prod()), sizes, strides, base)
-        if bad >= 0:
-            raise _bad_index(entry._replace(flat=flat), bad, size)
-    first, last = min(taken), max(taken)
+        if bad >= 0 and wrong is None:
+            wrong = _bad_index(entry._replace(flat=flat), bad, size, position)
+        position += entry.span
     rest = [d for d in range(len(size)) if d not in taken]
+    if wrong is not None and (all(size[d] for d in rest) or "size 0" in str(wrong)):
+        raise wrong  # (torch does not look at the indices of an empty result)
+    first, last = min(taken), max(taken)
     if last - first + 1 == len(taken):
         before, after = [d for d in rest if d < first], [d for d in rest if d > last]
     else:

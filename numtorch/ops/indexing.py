@@ -66,6 +66,19 @@ slice_backward.derivative(
 )
 
 
+@primitive(node="DiagonalBackwardBackward0", public=False)
+def diagonal_backward(grad, input_size, offset: int, dim1: int, dim2: int) -> Tensor:
+    """Zeros of input_size with `grad` on a diagonal of two dimensions."""
+    out = np.zeros(input_size, grad._dtype.np)
+    diagonal = np.diagonal(out, offset, dim1, dim2)
+    diagonal.flags.writeable = True
+    diagonal[...] = grad._nd()
+    return wrap(out.reshape(-1), input_size, grad._dtype)
+
+
+diagonal_backward.derivative(grad=lambda ctx, grad: grad.diagonal(ctx.offset, ctx.dim1, ctx.dim2))
+
+
 class AliasBackward0(Node):
     def apply(self, grads):
         return grads
@@ -97,7 +110,7 @@ def _getitem(self: Tensor, key):
     kind = type(key)
     if kind is int:
         if not self._size:
-            raise _no_dimension()
+            raise _out_of_bounds(key, 0, 0) if key else _no_dimension()
         n, step, size, stride = _first_dim(self._size, self._stride)
         if key < 0:
             key += n
@@ -108,7 +121,9 @@ def _getitem(self: Tensor, key):
         if _plain(self):
             return _plain_view(self, size, stride, self._offset + key * step)
         return select(self, 0, key)
-    if kind is slice and self._size:
+    if kind is slice:
+        if not self._size:
+            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
         n, step, size, stride = _first_dim(self._size, self._stride)
         start, stop, by = _slice_bounds(key, n)
         if _plain(self):
@@ -231,13 +246,11 @@ def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
     ndim = len(self._size)
     specified = sum(_consumes(each) for each in items)
     if specified > ndim:
-        if not ndim and not any(isinstance(each, Tensor) for each in items):
-            raise _no_dimension()
         raise IndexError(f"too many indices for tensor of dimension {ndim}")
     view, dim = self, 0
     tensors: list[tuple[int, Tensor]] = []
     alone = len(items) == 1
-    for each in items:
+    for position, each in enumerate(items):
         if each is Ellipsis:
             dim += ndim - specified
         elif each is None:
@@ -261,21 +274,20 @@ def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
                 tensors.append((dim, wrap(np.zeros(true, np.int64), (true,), int64)))
                 dim += 1
             elif not each._size and d.category == int64.category:
-                view = _select_item(view, dim, each.item(), self)
+                view = _select_item(view, dim, each.item(), position)
             else:
                 tensors.append((dim, each))
                 dim += len(each._size) if d is bool_ or d is uint8 else 1
         else:
-            view = _select_item(view, dim, each, self)
+            view = _select_item(view, dim, each, position)
     return view, tuple(entry_of(each, d, view._size) for d, each in tensors)
 
 
-def _select_item(view: Tensor, dim: int, i: int, self: Tensor) -> Tensor:
+def _select_item(view: Tensor, dim: int, i: int, position: int) -> Tensor:
+    """One index of a dimension; an error names the item's position in the expression, as torch's does."""
     n = view._size[dim]
     if not -n <= i < n:
-        raise _out_of_bounds(
-            i, dim if view._size == self._size else len(self._size) - len(view._size) + dim, n
-        )
+        raise _out_of_bounds(i, position, n)
     return select(view, dim, i)
 
 

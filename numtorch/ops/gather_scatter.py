@@ -1,0 +1,366 @@
+"""gather and scatter: one index for every element.
+
+Writing operators come in pairs: `<op>_into` writes in a tensor's own memory, whatever its strides. `op` calls
+it on a copy, and `op_` on the tensor itself, recorded by `write_recorded` as the same node.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from numtorch.kernels.cpu import gather_scatter as _kernels
+from numtorch.kernels.cpu.indexing import PROD, SUM
+
+from .._copy import cast, cast_array, contiguous, copy_into
+from .._dtype import float32, int32, int64
+from .._inplace import inplace_form
+from .._primitive import primitive
+from .._registry import op, register
+from .._size import Size, broadcast_size, wrap_dim
+from .._tensor import Tensor, wrap
+from . import positions as at
+from .advanced_indexing import write_recorded
+from .creation import filled
+from .indexing import slice_backward
+
+# --- in place and not ---------------------------------------------------------------------------------------
+
+
+def copied(t: Tensor) -> Tensor:
+    """A contiguous copy outside the graph."""
+    return wrap(contiguous(t)._flat.copy(), t._size, t._dtype)
+
+
+def is_half(t: Tensor) -> bool:
+    """Whether kernels must compute in another dtype than t's own buffer (the halves)."""
+    return t._dtype.np != t._dtype.compute
+
+
+def inplace(name: str, prim: Callable, into: Callable) -> Callable:
+    """Publish Tensor.name_: `into` in the tensor's memory, recorded as `prim`, with prim's arguments."""
+    signature = prim.primitive
+
+    def call(self, *args, **kwargs):
+        bound = signature.bind((self, *args), kwargs)
+        del bound[signature.names[0]]
+        return write_recorded(self, prim, into, *bound.values())
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"In-place {name.rstrip('_')}()."
+    return register(name, call, function=False)
+
+
+def values_flat(values: Tensor, target: Tensor) -> np.ndarray:
+    """The elements of `values` in order, apart from the memory of `target`."""
+    flat = contiguous(values)._flat
+    return flat.copy() if np.may_share_memory(flat, target._buffer()) else flat
+
+
+# --- gather -------------------------------------------------------------------------------------------------
+
+
+def _check_gather_index(index: Tensor, name: str) -> np.ndarray:
+    if index._size.numel() and index._dtype is not int64 and index._dtype is not int32:
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+    return at.index_array(index)
+
+
+def _check_range(flat: np.ndarray, n: int, dim: int) -> None:
+    bad = at.first_bad(flat, n)
+    if bad is not None:
+        raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {n}")
+
+
+def _block(t: Tensor, index_size: tuple[int, ...], dim: int):
+    """The arguments of the gather kernels for `t`: (outer, inner, stride, count, width)."""
+    stride = t._stride
+    if not index_size:
+        return at.positions((), (), t._offset), at.NOTHING, 1, 1, 1
+    if not stride:
+        stride = (1,) * len(index_size)
+    outer = at.positions(index_size[:dim], stride[:dim], t._offset)
+    inner, width = at.inner_block(index_size[dim + 1 :], stride[dim + 1 :])
+    return outer, inner, stride[dim], index_size[dim], width
+
+
+def dim_of(t: Tensor, dim: int) -> int:
+    return wrap_dim(dim.__index__(), len(t._size))
+
+
+def length(t: Tensor, dim: int) -> int:
+    return t._size[dim] if t._size else 1
+
+
+@primitive(save=("index",), out=True)
+def gather(input, dim: int, index, *, sparse_grad: bool = False) -> Tensor:
+    """out[..., i, ...] = input[..., index[..., i, ...], ...] along dim; the result has the size of index.
+
+    index may be smaller than input in the other dimensions. RuntimeError for an index outside 0 .. size -
+    1."""
+    d = dim_of(input, dim)
+    flat = _check_gather_index(index, "gather")
+    if not index._size.numel():
+        return wrap(np.empty(0, input._dtype.np), index._size, input._dtype)
+    if max(len(input._size), 1) != max(len(index._size), 1):
+        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+    size = tuple(index._size)
+    if any(k != d and n > input._size[k] for k, n in enumerate(size) if input._size):
+        raise RuntimeError(
+            "Size does not match at dimension "
+            f"{next(k for k, n in enumerate(size) if k != d and n > input._size[k])} "
+            f"expected index {list(size)} to be no larger than self {list(input._size)} apart from dimension "
+            f"{d}"
+        )
+    _check_range(flat, length(input, d), d)
+    outer, inner, stride, count, width = _block(input, size, d)
+    out = np.empty(flat.size, input._dtype.np)
+    _kernels.gather_forward(at.bits(input), outer, inner, flat, stride, count, width, at.bits_of(out))
+    return wrap(out, index._size, input._dtype)
+
+
+gather.derivative(
+    input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).scatter_add(ctx.dim, ctx.index, grad)
+)
+
+
+@op()
+def take_along_dim(input, indices, dim: int | None = None, *, out=None) -> Tensor:
+    """gather with broadcasting: the sizes of input and indices are broadcast except along dim (None: both
+    flat)."""
+    if indices._dtype is not int64 and indices._dtype is not int32:
+        raise RuntimeError(
+            f"torch.take_along_dim(): dtype of indices should be Long but got {indices._dtype.type_name}"
+        )
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)
+    if len(input._size) != len(indices._size):
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{len(input._size)} dimensions for input, and {len(indices._size)} dimensions for indices"
+        )
+    d = dim_of(input, dim)
+    a, b = list(input._size), list(indices._size)
+    n, m = a[d], b[d]
+    a[d] = b[d] = 1
+    common = list(broadcast_size(tuple(a), tuple(b)))
+    common[d] = n
+    wide = input.expand(common)
+    common[d] = m
+    return gather(wide, d, indices.expand(common), out=out)
+
+
+# --- scatter ------------------------------------------------------------------------------------------------
+
+
+def check_scatter(self: Tensor, dim: int, index: Tensor, src, name: str) -> np.ndarray:
+    """The checked index of a scatter; an empty one means that nothing is to be done."""
+    flat = _check_gather_index(index, "scatter")
+    if isinstance(src, Tensor) and src._dtype is not self._dtype:
+        raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
+    if not flat.size:
+        return flat
+    ndim = max(len(self._size), 1)
+    if max(len(index._size), 1) != ndim:
+        raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
+    size = tuple(index._size) or (1,)
+    own = tuple(self._size) or (1,)
+    fits = all(k == dim or n <= own[k] for k, n in enumerate(size))
+    if isinstance(src, Tensor):
+        if max(len(src._size), 1) != ndim:
+            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+        given = tuple(src._size) or (1,)
+        if not fits or any(n > m for n, m in zip(size, given, strict=True)):
+            raise RuntimeError(
+                f"Expected index {list(index._size)} to be no larger than self {list(self._size)} apart from "
+                f"dimension {dim} and to be no larger size than src {list(src._size)}"
+            )
+    elif not fits:
+        raise RuntimeError(
+            f"Expected index {list(index._size)} to be no larger than self {list(self._size)} apart from "
+            "dimension "
+            f"{dim}"
+        )
+    _check_range(flat, length(self, dim), dim)
+    return flat
+
+
+def _part(src: Tensor, size) -> Tensor:
+    """The leading part of `src` that the index covers."""
+    if src._size == size:
+        return src
+    part = src.detach()
+    for d, n in enumerate(size):
+        if part._size[d] != n:
+            part = part.narrow(d, 0, n)
+    return part
+
+
+def _source_flat(self: Tensor, index: Tensor, src) -> np.ndarray:
+    """The values to scatter: one for each index, or a single one for a number."""
+    if isinstance(src, Tensor):
+        return values_flat(_part(src, index._size), self)
+    return contiguous(filled((), src, self._dtype))._flat
+
+
+def scatter_into(self: Tensor, dim: int, index: Tensor, src) -> None:
+    d = dim_of(self, dim)
+    flat = check_scatter(self, d, index, src, "scatter")
+    if flat.size:
+        outer, inner, stride, count, width = _block(self, tuple(index._size), d)
+        values = at.bits_of(_source_flat(self, index, src))
+        _kernels.scatter_forward(at.bits(self), outer, inner, flat, stride, count, width, values)
+
+
+def _scatter_add_into(self: Tensor, dim: int, index: Tensor, src: Tensor) -> None:
+    reduce_into(self, dim, index, src, SUM, "scatter")
+
+
+def _reduce_buffer(
+    self: Tensor, dim: int, flat: np.ndarray, index_size, values: np.ndarray, mode: int
+) -> None:
+    outer, inner, stride, count, width = _block(self, tuple(index_size), dim)
+    if mode == SUM and values.size == flat.size:
+        _kernels.scatter_add_forward(self._buffer(), outer, inner, flat, stride, count, width, values)
+    else:
+        _kernels.scatter_reduce_forward(
+            self._buffer(), outer, inner, flat, stride, count, width, values, mode
+        )
+
+
+def reduce_into(self: Tensor, dim: int, index: Tensor, src, mode: int, name: str) -> None:
+    d = dim_of(self, dim)
+    flat = check_scatter(self, d, index, src, name)
+    if not flat.size:
+        return
+    values = _source_flat(self, index, src)
+    if is_half(self):
+        wide = cast(contiguous(self), float32)
+        _reduce_buffer(wide, d, flat, index._size, cast_array(values, self._dtype, float32), mode)
+        copy_into(self, cast(wide, self._dtype))
+    else:
+        _reduce_buffer(self, d, flat, index._size, values, mode)
+
+
+def _src_gradient(ctx, grad):
+    """The gradient of a src of which only the part covered by the index was used."""
+    found = grad.gather(ctx.dim, ctx.index)
+    return found if ctx.src.shape == found.shape else _padded(found, ctx.src.shape)
+
+
+def _padded(part: Tensor, size) -> Tensor:
+    """`part` at the start of zeros of `size`."""
+    for d, n in enumerate(size):
+        if part._size[d] != n:
+            part = slice_backward(part, Size((*part._size[:d], n, *part._size[d + 1 :])), d, 0, 1)
+    return part
+
+
+def _mask_places(ctx, grad):
+    """grad with zeros at the places that were written."""
+    return grad.scatter(ctx.dim, ctx.index, 0)
+
+
+@primitive(node="ScatterBackward0", save=("index",), public=False)
+def _scatter_tensor(self, dim: int, index, src):
+    result = copied(self)
+    scatter_into(result, dim, index, src)
+    return result
+
+
+_scatter_tensor.derivative(self=_mask_places, src=_src_gradient)
+
+
+@primitive(node="ScatterBackward1", save=("index",), public=False)
+def _scatter_value(self, dim: int, index, value):
+    result = copied(self)
+    scatter_into(result, dim, index, value)
+    return result
+
+
+_scatter_value.derivative(self=_mask_places)
+
+
+@primitive(save=("index",))
+def scatter_add(input, dim: int, index, src) -> Tensor:
+    """A copy of input with src added at index along dim: out[index[i][j]][j] += src[i][j] for dim 0."""
+    result = copied(input)
+    _scatter_add_into(result, dim, index, src)
+    return result
+
+
+scatter_add.derivative(input=lambda ctx, grad: grad, src=_src_gradient)
+
+
+inplace("scatter_add_", scatter_add, _scatter_add_into)
+
+_SCATTER_MODES = {"add": SUM, "multiply": PROD}
+
+
+def _scatter_with(self: Tensor, dim: int, index: Tensor, src, reduce: str) -> Tensor:
+    if reduce not in _SCATTER_MODES:
+        raise RuntimeError("reduce argument must be either add or multiply.")
+    if isinstance(src, Tensor):
+        warnings.warn(
+            "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a "
+            "future "
+            "PyTorch release. Use torch.scatter_reduce instead for more reduction options.",
+            UserWarning,
+            stacklevel=3,
+        )
+    result = copied(self)
+    reduce_into(result, dim, index, src, _SCATTER_MODES[reduce], "scatter")
+    return result
+
+
+def _source(src, value):
+    return value if src is None else src
+
+
+@op(out=True)
+def scatter(input, dim: int, index, src=None, *, value=None, reduce: str | None = None) -> Tensor:
+    """A copy of input with src (a tensor or a number) written at index along dim; `reduce` is "add" or
+    "multiply"."""
+    src = _source(src, value)
+    if reduce is not None:
+        return _scatter_with(input, dim, index, src, reduce)
+    prim = _scatter_tensor if isinstance(src, Tensor) else _scatter_value
+    return prim(input, dim, index, src)
+
+
+@op(function=False)
+def scatter_(self, dim: int, index, src=None, *, value=None, reduce: str | None = None) -> Tensor:
+    """In-place scatter()."""
+    src = _source(src, value)
+    if reduce is not None:
+        return inplace_form(_scatter_with, "scatter_")(self, dim, index, src, reduce)
+    prim = _scatter_tensor if isinstance(src, Tensor) else _scatter_value
+    return write_recorded(self, prim, scatter_into, dim, index, src)
+
+
+# --- as_strided ---------------------------------------------------------------------------------------------
+
+
+@primitive(node="AsStridedScatterAddBackward0", public=False)
+def as_strided_scatter_add(grad, input_size, size, stride, offset: int) -> Tensor:
+    """Zeros of input_size to which `grad` is added at the places of an as_strided view of it.
+
+    A view may reach past its tensor into the rest of the storage; what lies there has no gradient here."""
+    d = grad._dtype
+    wide = cast(grad, float32) if is_half(grad) else grad
+    out = np.zeros(Size(input_size).numel(), wide._dtype.np)
+    base = at.positions(tuple(size), tuple(stride), offset)
+    values = contiguous(wide)._flat
+    inside = (base >= 0) & (base < out.size)
+    if not inside.all():
+        base, values = base[inside], values[inside]
+    result = wrap(out, Size(input_size), wide._dtype)
+    at.accumulate(result, at.Places(at.ORIGIN, base, at.NOTHING, 1, Size((base.size,))), values)
+    return cast(result, d)
+
+
+as_strided_scatter_add.derivative(
+    grad=lambda ctx, grad: grad.contiguous().as_strided(ctx.size, ctx.stride, ctx.offset)
+)

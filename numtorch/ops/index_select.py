@@ -1,0 +1,299 @@
+"""Whole parts along one dimension: index_select, index_add, index_copy, index_fill; and take and put, on flat
+positions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtorch.kernels.cpu import indexing as _kernels
+
+from .._copy import cast, cast_array, contiguous, copy_into
+from .._dtype import COMPLEX, float32, int64
+from .._primitive import primitive
+from .._registry import op
+from .._size import Size
+from .._tensor import Tensor, wrap
+from . import positions as at
+from .advanced_indexing import write_recorded
+from .creation import filled
+from .gather_scatter import copied, dim_of, inplace, is_half, length, values_flat
+
+# --- parts --------------------------------------------------------------------------------------------------
+
+
+@primitive(save=("index",), out=True)
+def index_select(input, dim: int, index) -> Tensor:
+    """The parts of `input` at index (a vector) along dim, copied. IndexError outside 0 .. size - 1."""
+    d = dim_of(input, dim)
+    flat = at.check_vector(index, "index_select")
+    if at.first_bad(flat, length(input, d)) is not None:
+        raise IndexError("index out of range in self")
+    places = at.along(input, d, flat)
+    return wrap(at.read(input, places), places.size if input._size else Size(), input._dtype)
+
+
+index_select.derivative(
+    input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).index_add(ctx.dim, ctx.index, grad)
+)
+
+
+def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name: str) -> None:
+    """`source` has one part for each index, of the size of self's parts."""
+    if length(source, dim) != flat.size:
+        raise RuntimeError(
+            f"{name}(): Number of indices ({flat.size}) should be equal to source.size(dim): "
+            f"({length(source, dim)}), for dim: {dim}"
+        )
+    if source._dtype is not self._dtype:
+        raise RuntimeError(
+            f"{name}(): self ({self._dtype.type_name}) and source ({source._dtype.type_name}) must have the "
+            "same "
+            "scalar type"
+        )
+    own, given = list(self._size) or [1], list(source._size) or [1]
+    if len(own) != len(given) or any(
+        n != m for k, (n, m) in enumerate(zip(own, given, strict=True)) if k != dim
+    ):
+        raise RuntimeError(
+            f"{name}(): source and destination must match in all dimensions but dim {dim}, got {given} and "
+            f"{own}"
+        )
+
+
+def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=1) -> None:
+    d = dim_of(self, dim)
+    flat = at.check_vector(index, "index_add_")
+    _check_source(self, d, flat, source, "index_add_")
+    n = length(self, d)
+    bad = at.first_bad(flat, n)
+    if bad is not None:
+        raise RuntimeError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+    values = values_flat(source, self)
+    if is_half(self):
+        wide = cast(contiguous(self), float32)
+        at.accumulate(wide, at.along(wide, d, flat), _scaled(cast_array(values, self._dtype, float32), alpha))
+        copy_into(self, cast(wide, self._dtype))
+    else:
+        at.accumulate(self, at.along(self, d, flat), _scaled(values, alpha))
+
+
+def _scaled(values: np.ndarray, alpha) -> np.ndarray:
+    return values if alpha == 1 else (values * values.dtype.type(alpha)).astype(values.dtype, copy=False)
+
+
+def _source_rows(ctx, grad):
+    return grad.index_select(ctx.dim, ctx.index).reshape(ctx.source.shape)
+
+
+@primitive(save=("index",), out=True)
+def index_add(input, dim: int, index, source, *, alpha=1) -> Tensor:
+    """A copy of input with alpha * source added at index (a vector) along dim."""
+    result = copied(input)
+    index_add_into(result, dim, index, source, alpha)
+    return result
+
+
+index_add.derivative(
+    input=lambda ctx, grad: grad,
+    source=lambda ctx, grad: (
+        _source_rows(ctx, grad) * ctx.alpha if ctx.alpha != 1 else _source_rows(ctx, grad)
+    ),
+)
+inplace("index_add_", index_add, index_add_into)
+
+
+def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    d = dim_of(self, dim)
+    if len(index._size) > 1:
+        raise IndexError(
+            "index_copy_(): Index should have dimension 1 or 0 (got " + str(len(index._size)) + ")"
+        )
+    if index._dtype is not int64:
+        raise RuntimeError(
+            f"index_copy_(): Expected a long tensor for index, but got {index._dtype.type_name}"
+        )
+    if self._dtype is not source._dtype:
+        raise RuntimeError(
+            f"index_copy_(): self and source expected to have the same dtype, but got (self) "
+            f"{self._dtype.type_name} and (source) {source._dtype.type_name}"
+        )
+    flat = at.index_array(index)
+    if not source._size and flat.size != 1:
+        raise IndexError(
+            f"index_copy_(): When source is scalar, index should have one element (got {flat.size})"
+        )
+    if source._size and self._size and len(source._size) != len(self._size):
+        raise IndexError(
+            "index_copy_(): When source and destination are not scalars, their dimensionality must match. "
+            "Source "
+            f"dimensionality ({len(source._size)}), destination dimensionality ({len(self._size)})"
+        )
+    if source._size and self._size:
+        own, given = list(self._size), list(source._size)
+        if own[:d] + own[d + 1 :] != given[:d] + given[d + 1 :]:
+            raise RuntimeError(
+                "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice "
+                "shape: "
+                f"{own[:d] + own[d + 1 :]} at dimension {d} and source slice shape: "
+                f"{given[:d] + given[d + 1 :]} at "
+                f"dimension {d}."
+            )
+        if given[d] != flat.size:
+            raise IndexError(
+                f"index_copy_(): Number of indices ({flat.size}) should be equal to source.size(dim) "
+                f"({given[d]})"
+            )
+    n = length(self, d)
+    bad = at.first_bad(flat, n)
+    if bad is not None:
+        raise IndexError(f"index_copy_(): index {bad} is out of bounds for dimension {d} with size {n}")
+    places = at.along(self, d, flat)
+    if places.numel != source._size.numel():
+        raise RuntimeError(
+            f"index_copy_(): source of size {list(source._size)} does not fill {list(places.size)}"
+        )
+    at.write(self, places, values_flat(source, self))
+
+
+@primitive(save=("index",), out=True)
+def index_copy(input, dim: int, index, source) -> Tensor:
+    """A copy of input with the parts at index (a vector) along dim replaced by those of source."""
+    result = copied(input)
+    index_copy_into(result, dim, index, source)
+    return result
+
+
+index_copy.derivative(
+    input=lambda ctx, grad: grad.index_fill(ctx.dim, ctx.index, 0),
+    source=_source_rows,
+)
+inplace("index_copy_", index_copy, index_copy_into)
+
+
+def index_fill_into(self: Tensor, dim: int, index: Tensor, value) -> None:
+    d = dim_of(self, dim)
+    if len(index._size) > 1:
+        raise IndexError("index_fill_(): Index is supposed to be a vector")
+    if index._dtype is not int64:
+        raise IndexError("index_fill_(): Expected dtype int64 for index.")
+    if isinstance(value, Tensor) and value._size:
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{len(value._size)} dimension(s)."
+        )
+    if self._dtype.category != COMPLEX and isinstance(_plain_number(value), complex):
+        raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+    flat = at.index_array(index)
+    n = length(self, d)
+    bad = at.first_bad(flat, n, -n)
+    if bad is not None:
+        raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+    flat = np.where(flat < 0, flat + n, flat)
+    at.write(self, at.along(self, d, flat), contiguous(filled((), _plain_number(value), self._dtype))._flat)
+
+
+def _plain_number(value):
+    return value.item() if isinstance(value, Tensor) else value
+
+
+def _index_filled(input, dim: int, index, value) -> Tensor:
+    result = copied(input)
+    index_fill_into(result, dim, index, value)
+    return result
+
+
+_fill_number = primitive("index_fill", node="IndexFillBackward0", save=("index",), public=False)(
+    _index_filled
+)
+_fill_number.derivative(input=lambda ctx, grad: grad.index_fill(ctx.dim, ctx.index, 0))
+_fill_tensor = primitive("index_fill", node="IndexFillBackward1", save=("index",), public=False)(
+    _index_filled
+)
+_fill_tensor.derivative(
+    input=lambda ctx, grad: grad.index_fill(ctx.dim, ctx.index, 0),
+    value=lambda ctx, grad: grad.index_select(ctx.dim, ctx.index.unique()).sum(),
+)
+
+
+@op()
+def index_fill(input, dim: int, index, value) -> Tensor:
+    """A copy of input with one value (a number or a 0-d tensor) in the parts at index along dim."""
+    return (_fill_tensor if isinstance(value, Tensor) else _fill_number)(input, dim, index, value)
+
+
+@op(function=False)
+def index_fill_(self, dim: int, index, value) -> Tensor:
+    """In-place index_fill()."""
+    prim = _fill_tensor if isinstance(value, Tensor) else _fill_number
+    return write_recorded(self, prim, index_fill_into, dim, index, value)
+
+
+# --- flat positions -----------------------------------------------------------------------------------------
+
+
+def _flat_places(t: Tensor, index: Tensor, name: str) -> at.Places:
+    """The places of flat positions in a tensor of any strides; negative ones count from the end."""
+    if index._dtype is not int64:
+        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index._dtype.type_name}")
+    flat = at.index_array(index)
+    total = t._size.numel()
+    if not total and flat.size:
+        raise IndexError(
+            f"{name}(): tried to {'take from' if name == 'take' else 'put elements into'} an empty tensor"
+        )
+    base = np.zeros(flat.size, np.int64)
+    sizes, strides = np.array(t._size, np.int64), np.array(t._stride, np.int64)
+    bad = _kernels.flat_positions(flat, total, sizes, strides, base)
+    if bad >= 0:
+        raise IndexError(
+            f"out of range: tried to access index {int(flat[bad])} on a tensor of {total} elements."
+        )
+    return at.Places(at.positions((), (), t._offset), base, at.NOTHING, 1, index._size)
+
+
+@primitive(save=("index",), out=True)
+def take(input, index) -> Tensor:
+    """The elements of input at flat positions (row-major, negative ones from the end); the size is
+    index's."""
+    return wrap(at.read(input, _flat_places(input, index, "take")), index._size, input._dtype)
+
+
+take.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).put(ctx.index, grad, accumulate=True))
+
+
+def put_into(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> None:
+    if self._dtype is not source._dtype:
+        raise RuntimeError(
+            "put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{self._dtype.type_name} and source.dtype = {source._dtype.type_name}"
+        )
+    if index._size.numel() != source._size.numel():
+        raise IndexError(
+            "put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+            f"{source._size.numel()}, index.numel() = {index._size.numel()}"
+        )
+    places = _flat_places(self, index, "put_")
+    values = values_flat(source, self)
+    if not accumulate:
+        at.write(self, places, values)
+    elif is_half(self):
+        wide = cast(contiguous(self), float32)
+        at.accumulate(wide, _flat_places(wide, index, "put_"), cast_array(values, self._dtype, float32))
+        copy_into(self, cast(wide, self._dtype))
+    else:
+        at.accumulate(self, places, values)
+
+
+@primitive(save=("index",))
+def put(input, index, source, accumulate: bool = False) -> Tensor:
+    """A copy of input with source written (or added) at flat positions."""
+    result = copied(input)
+    put_into(result, index, source, accumulate)
+    return result
+
+
+put.derivative(
+    input=lambda ctx, grad: grad if ctx.accumulate else grad.put(ctx.index, grad.new_zeros(ctx.source.shape)),
+    source=lambda ctx, grad: grad.take(ctx.index).reshape(ctx.source.shape),
+)
+inplace("put_", put, put_into)

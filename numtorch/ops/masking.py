@@ -1,0 +1,221 @@
+"""Masks: masked_fill, masked_select, masked_scatter and nonzero."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtorch.kernels.cpu import indexing as _kernels
+
+from .._copy import cast_array, contiguous
+from .._dtype import COMPLEX, INTEGRAL, bool_, int64
+from .._primitive import primitive
+from .._registry import op
+from .._size import Size, broadcast_size
+from .._tensor import Tensor, wrap
+from . import positions as at
+from .advanced_indexing import write_recorded
+from .creation import filled
+from .gather_scatter import copied, inplace
+
+_C_NAMES = {
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short int",
+    "int32": "int",
+    "int64": "long int",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def _mask_flat(mask: Tensor, size: Size) -> np.ndarray:
+    """The mask broadcast to `size`, as a flat bool array."""
+    return contiguous(mask if mask._size == size else mask.expand(size))._flat
+
+
+# --- masked_fill --------------------------------------------------------------------------------------------
+
+
+def _check_fill(self: Tensor, mask: Tensor, value) -> object:
+    """The value as a number; RuntimeError in torch's words."""
+    if isinstance(value, Tensor):
+        if value._size:
+            raise RuntimeError(
+                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                f"{len(value._size)} dimension(s)."
+            )
+        value = value.item()
+    if mask._dtype is not bool_:
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {_C_NAMES[mask._dtype.name]}"
+        )
+    if isinstance(value, complex) and self._dtype.category != COMPLEX:
+        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[self._dtype.name]} without overflow")
+    if isinstance(value, float) and self._dtype.category <= INTEGRAL and not np.isfinite(value):
+        raise RuntimeError(f"value cannot be converted to type {self._dtype.name}_t without overflow")
+    return value
+
+
+def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
+    number = _check_fill(self, mask, value)
+    if broadcast_size(self._size, mask._size) != self._size:
+        raise RuntimeError(
+            f"output with shape {list(self._size)} doesn't match the broadcast shape "
+            f"{list(broadcast_size(self._size, mask._size))}"
+        )
+    flat_mask = _mask_flat(mask, self._size)
+    bits = at.bits_of(contiguous(filled((), number, self._dtype))._flat)
+    if self.flat() is not None:
+        _kernels.masked_fill_forward(at.bits_of(self._flat), flat_mask, bits[0])
+        return
+    base = np.empty(_kernels.count_true(flat_mask), np.int64)
+    _kernels.true_positions(flat_mask, base)
+    places = at.positions(tuple(self._size), self._stride, self._offset)[base]
+    at.write(
+        self, at.Places(at.ORIGIN, places, at.NOTHING, 1, Size((places.size,))), bits.view(self._dtype.np)
+    )
+
+
+def _masked_filled(input, mask, value) -> Tensor:
+    size = broadcast_size(input._size, mask._size)
+    result = copied(input if input._size == size else input.expand(size))
+    masked_fill_into(result, mask, value)
+    return result
+
+
+def _unmasked(ctx, grad):
+    return grad.masked_fill(ctx.mask, 0).sum_to_size(ctx.input.shape)
+
+
+_fill_number = primitive("masked_fill", node="MaskedFillBackward0", save=("mask",), public=False)(
+    _masked_filled
+)
+_fill_number.derivative(input=_unmasked)
+_fill_tensor = primitive("masked_fill", node="MaskedFillBackward1", save=("mask",), public=False)(
+    _masked_filled
+)
+_fill_tensor.derivative(input=_unmasked, value=lambda ctx, grad: grad.masked_fill(~ctx.mask, 0).sum())
+
+
+@op()
+def masked_fill(input, mask, value) -> Tensor:
+    """A copy of input with one value (a number or a 0-d tensor) where mask (bool, broadcast) is true."""
+    return (_fill_tensor if isinstance(value, Tensor) else _fill_number)(input, mask, value)
+
+
+@op(function=False)
+def masked_fill_(self, mask, value) -> Tensor:
+    """In-place masked_fill()."""
+    prim = _fill_tensor if isinstance(value, Tensor) else _fill_number
+    return write_recorded(self, prim, masked_fill_into, mask, value)
+
+
+# --- masked_select and masked_scatter -----------------------------------------------------------------------
+
+
+@primitive(save=("mask",), out=True)
+def masked_select(input, mask) -> Tensor:
+    """The elements of input where mask (bool) is true, in row-major order of their common broadcast size."""
+    if mask._dtype is not bool_:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    size = broadcast_size(input._size, mask._size)
+    flat_mask = _mask_flat(mask, size)
+    out = np.empty(_kernels.count_true(flat_mask), input._dtype.np)
+    source = contiguous(input if input._size == size else input.expand(size))
+    _kernels.masked_select_forward(at.bits_of(source._flat), flat_mask, at.bits_of(out))
+    return wrap(out, (out.size,), input._dtype)
+
+
+def _unselected(ctx, grad):
+    """The selected gradients back in their places."""
+    size = broadcast_size(ctx.input.shape, ctx.mask._size)
+    return grad.new_zeros(size).masked_scatter(ctx.mask, grad).sum_to_size(ctx.input.shape)
+
+
+masked_select.derivative(input=_unselected)
+
+
+def masked_scatter_into(self: Tensor, mask: Tensor, source: Tensor) -> None:
+    if mask._dtype is not bool_:
+        raise RuntimeError(
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask._dtype.type_name}"
+        )
+    if self._dtype is not source._dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got"
+            f"{self._dtype.type_name} and {source._dtype.type_name}"
+        )
+    flat_mask = _mask_flat(mask, self._size)
+    base = np.empty(_kernels.count_true(flat_mask), np.int64)
+    if source._size.numel() < base.size:
+        raise RuntimeError("Number of elements of source < number of ones in mask")
+    _kernels.true_positions(flat_mask, base)
+    if self.flat() is None:
+        base = at.positions(tuple(self._size), self._stride)[base]
+    values = contiguous(source)._flat[: base.size].copy()
+    origin = np.array([self._offset], np.int64)
+    at.write(self, at.Places(origin, base, at.NOTHING, 1, Size((base.size,))), values)
+
+
+@primitive(save=("mask",))
+def masked_scatter(input, mask, source) -> Tensor:
+    """A copy of input whose places where mask is true take the elements of source in order."""
+    size = broadcast_size(input._size, mask._size)
+    result = copied(input if input._size == size else input.expand(size))
+    masked_scatter_into(result, mask, source)
+    return result
+
+
+def _source_gradient(ctx, grad):
+    """The gradients of the elements used; the rest of source gets zeros."""
+    used = grad.masked_select(ctx.mask)
+    unused = ctx.source.numel() - used.numel()
+    if unused:
+        from .joining import cat
+
+        used = cat((used, used.new_zeros(unused)))
+    return used.reshape(ctx.source.shape)
+
+
+masked_scatter.derivative(
+    input=lambda ctx, grad: grad.masked_fill(ctx.mask, 0).sum_to_size(ctx.input.shape),
+    source=_source_gradient,
+)
+inplace("masked_scatter_", masked_scatter, masked_scatter_into)
+
+
+# --- nonzero ------------------------------------------------------------------------------------------------
+
+
+def _is_true(t: Tensor) -> np.ndarray:
+    flat = contiguous(t)._flat
+    return flat if t._dtype is bool_ else cast_array(flat, t._dtype, bool_)
+
+
+@op(out=True)
+def nonzero(input, *, as_tuple: bool = False):
+    """The coordinates of the elements that are not zero, (count, ndim) int64; as_tuple: one tensor a
+    dimension."""
+    if as_tuple:
+        if not input._size:
+            return nonzero(input.unsqueeze(0), as_tuple=True)
+        return tuple(nonzero(input).unbind(1))
+    mask = _is_true(input)
+    found = np.empty(_kernels.count_true(mask), np.int64)
+    _kernels.true_positions(mask, found)
+    ndim = len(input._size)
+    if ndim == 1:
+        return wrap(found, (found.size, 1), int64)
+    out = np.empty(found.size * ndim, np.int64)
+    _kernels.nonzero_coordinates(found, np.array(input._size, np.int64), out)
+    return wrap(out, (found.size, ndim), int64)
+
+
+@op()
+def argwhere(input) -> Tensor:
+    """The coordinates of the elements that are not zero, (count, ndim) int64."""
+    return nonzero(input)

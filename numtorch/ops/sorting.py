@@ -1,0 +1,134 @@
+"""sort, argsort, msort and topk.
+
+All of them work on rows: the dimension is moved to the end, and kernels/cpu/sorting.py orders keys of its own
+making.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtorch.kernels.cpu import sorting as _kernels
+
+from .. import return_types
+from .._copy import cast_array, contiguous
+from .._dtype import COMPLEX, dtype, float32, int64
+from .._primitive import primitive
+from .._registry import op
+from .._size import Size, wrap_dim
+from .._tensor import Tensor, wrap
+from . import positions as at
+
+
+class Rows:
+    """A tensor as rows of `n` along one dimension, and back."""
+
+    def __init__(self, t: Tensor, dim: int):
+        self.tensor, self.dtype = t, t._dtype
+        self.scalar = not t._size
+        self.dim = wrap_dim(dim, len(t._size))
+        last = len(t._size) - 1
+        self.moved = t.detach().transpose(self.dim, last) if self.dim < last else t
+        self.n = self.moved._size[-1] if not self.scalar else 1
+        self.flat = contiguous(self.moved)._flat
+        self.rows = self.flat.size // self.n if self.n else 0
+
+    def keys(self, descending: bool = False) -> np.ndarray:
+        return _kernels.sort_keys(comparable(self.flat, self.dtype), descending)
+
+    def values(self, order: np.ndarray, count: int) -> np.ndarray:
+        """The elements at `order` (rows, count)."""
+        out = np.empty(order.size, self.flat.dtype)
+        _kernels.take_rows(at.bits_of(self.flat), order, at.bits_of(out), self.rows, self.n, count)
+        return out
+
+    def back(self, flat: np.ndarray, d: dtype, count: int) -> Tensor:
+        """A flat (rows, count) array as a tensor with `count` elements along the dimension."""
+        if self.scalar:
+            return wrap(flat, Size(), d)
+        result = wrap(flat, Size((*self.moved._size[:-1], count)), d)
+        last = len(result._size) - 1
+        return contiguous(result.transpose(self.dim, last)) if self.dim < last else result
+
+
+def comparable(flat: np.ndarray, d: dtype) -> np.ndarray:
+    """The elements in a dtype that kernels compare (halves as float32)."""
+    return flat if d.np == d.compute else cast_array(flat, d, float32)
+
+
+def _no_complex(t: Tensor, message: str) -> None:
+    if t._dtype.category == COMPLEX:
+        raise RuntimeError(message)
+
+
+def _values_back(ctx, grad, indices, dim: int):
+    """Gradients of picked elements, back in their places."""
+    return grad.new_zeros(ctx.input.shape).scatter(dim, indices, grad) if ctx.input.shape else grad
+
+
+# --- sort ---------------------------------------------------------------------------------------------------
+
+
+@primitive(node="SortBackward0", save=("result1",), name="sort", public=False)
+def _sort(input, dim: int, descending: bool, stable: bool):
+    _no_complex(input, " Sort does not support complex dtypes on CPU")
+    rows = Rows(input, dim)
+    order = np.empty(rows.flat.size, np.int64)
+    _kernels.sort_forward(rows.keys(descending), order, rows.rows, rows.n)
+    return return_types.sort(
+        rows.back(rows.values(order, rows.n), input._dtype, rows.n), rows.back(order, int64, rows.n)
+    )
+
+
+_sort.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
+
+
+@op(out=True)
+def sort(input, dim: int = -1, descending: bool = False, stable: bool = False) -> return_types.sort:
+    """(values, indices) in ascending (or descending) order along dim; equal elements keep their order, nan is
+    last."""
+    if type(dim) is bool:
+        dim, descending = -1, dim
+    return _sort(input, dim, bool(descending), bool(stable))
+
+
+@op()
+def argsort(input, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """The indices that sort `input` along dim."""
+    if type(dim) is bool:
+        dim, descending = -1, dim
+    return _sort(input.detach(), dim, bool(descending), bool(stable)).indices
+
+
+@op(out=True)
+def msort(input) -> Tensor:
+    """`input` sorted along its first dimension."""
+    return _sort(input, 0, False, False).values
+
+
+# --- topk, kthvalue, median, mode ---------------------------------------------------------------------------
+
+
+# Where more than an eighth of a row is wanted, sorting it is faster than a heap of that size (measured).
+_HEAP_SHARE = 8
+
+
+@primitive(node="TopkBackward0", save=("result1",), out=True)
+def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
+    """(values, indices) of the k largest (or smallest) elements along dim, in order."""
+    _no_complex(input, " topk does not support complex dtypes on CPU")
+    rows = Rows(input, dim)
+    if not 0 <= k <= rows.n:
+        raise RuntimeError("selected index k out of range")
+    keys = rows.keys(bool(largest))
+    order = np.empty(rows.rows * k, np.int64)
+    if k * _HEAP_SHARE > rows.n and rows.n > 64:
+        full = np.empty(rows.flat.size, np.int64)
+        _kernels.sort_forward(keys, full, rows.rows, rows.n)
+        order = np.ascontiguousarray(full.reshape(rows.rows, rows.n)[:, :k]).reshape(-1)
+    elif order.size:
+        _kernels.topk_forward(keys, rows.rows, rows.n, k, order)
+    return return_types.topk(rows.back(rows.values(order, k), input._dtype, k), rows.back(order, int64, k))
+
+
+topk.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
