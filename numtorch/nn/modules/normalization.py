@@ -44,7 +44,8 @@ class CrossMapLRN2d(Module):
         self.k = k
 
     def forward(self, input: Tensor) -> Tensor:
-        # The window of channel c is [c - pad, c + pad], pad = (size - 1) // 2 rounded up, cut at the border.
+        # The window of channel c is [c - pad, c + pad], cut at the border. A quirk of torch's running sum: the square of
+        # channel 0 never leaves it, and its backward does not know.
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
         pad = int((self.size - 1) / 2 + 1) - 1
@@ -53,6 +54,9 @@ class CrossMapLRN2d(Module):
         total = squares.narrow(1, 0, channels)
         for shift in range(1, 2 * pad + 1):
             total = total + squares.narrow(1, shift, channels)
+        if channels > pad + 1:
+            first = squares.narrow(1, pad, 1).detach().expand(-1, channels - pad - 1, -1, -1)
+            total = total + F.pad(first, (0, 0, 0, 0, pad + 1, 0))
         return input * (total * (self.alpha / self.size) + self.k).pow(-self.beta)
 
     def extra_repr(self) -> str:
@@ -98,7 +102,10 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class GroupNorm(Module):
@@ -143,7 +150,10 @@ class GroupNorm(Module):
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class RMSNorm(Module):

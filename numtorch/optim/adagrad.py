@@ -1,0 +1,100 @@
+"""Adagrad. Duchi et al. 2011."""
+
+from __future__ import annotations
+
+import numtorch
+from numtorch._tensor import Tensor
+from numtorch.kernels.cpu import optimizers as kernels
+from numtorch.optim.optimizer import (
+    ElementwiseOptimizer,
+    count_step,
+    direction,
+    flat_arrays,
+    new_step,
+    require,
+    to_scalar,
+)
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(ElementwiseOptimizer):
+    """v += g^2; p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(v) + eps)."""
+
+    def __init__(
+        self,
+        params,
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
+        require(0.0 <= lr, f"Invalid learning rate: {lr}")
+        require(0.0 <= lr_decay, f"Invalid lr_decay value: {lr_decay}")
+        require(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
+        require(
+            0.0 <= initial_accumulator_value, f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
+        )
+        require(0.0 <= eps, f"Invalid epsilon value: {eps}")
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+        # Unlike the others, the state is there from the beginning.
+        for group in self.param_groups:
+            for p in group["params"]:
+                self._start(p, self.state[p], group)
+
+    def share_memory(self) -> None:
+        """Move the sums to shared memory."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p]["sum"].share_memory_()
+
+    def _start(self, param: Tensor, state: dict, group: dict) -> None:
+        value = group["initial_accumulator_value"]
+        state["step"] = new_step()
+        state["sum"] = numtorch.full_like(param, complex(value, value) if param.is_complex() else value)
+
+    def _update(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> None:
+        step = count_step(state["step"])
+        grad = direction(param, grad, group)
+        rate = to_scalar(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
+        total = state["sum"]
+        total.addcmul_(grad, grad, value=1)
+        param.addcdiv_(grad, total.sqrt().add(group["eps"]), value=-rate)
+
+    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> bool:
+        arrays = flat_arrays(param, grad, state["sum"])
+        if arrays is None:
+            return False
+        p, g, total = arrays
+        step = count_step(state["step"])
+        run = kernels.adagrad_step if p.size < kernels.PARALLEL_THRESHOLD else kernels.adagrad_step_parallel
+        run(
+            p,
+            g,
+            total,
+            float(group["lr"]) / (1.0 + (step - 1.0) * group["lr_decay"]),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            -1.0 if group["maximize"] else 1.0,
+        )
+        param._bump_version()
+        state["sum"]._bump_version()
+        return True

@@ -1,0 +1,78 @@
+"""NAdam: Adam with Nesterov momentum. Dozat 2016."""
+
+from __future__ import annotations
+
+import numtorch
+from numtorch._tensor import Tensor
+from numtorch.optim.adam import check_betas
+from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, new_step, require, to_scalar
+
+__all__ = ["NAdam"]
+
+
+class NAdam(ElementwiseOptimizer):
+    """Adam whose momentum follows mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2) and looks one step ahead."""
+
+    def __init__(
+        self,
+        params,
+        lr: float | Tensor = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
+        check_betas(lr, betas, eps, weight_decay)
+        require(0.0 <= momentum_decay, f"Invalid momentum_decay value: {momentum_decay}")
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+        }
+        super().__init__(params, defaults)
+
+    def _start(self, param: Tensor, state: dict, group: dict) -> None:
+        state["step"] = new_step()
+        state["mu_product"] = numtorch.ones((), dtype=state["step"].dtype)
+        state["exp_avg"] = numtorch.zeros_like(param)
+        state["exp_avg_sq"] = numtorch.zeros_like(param)
+
+    def _update(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> None:
+        lr, (beta1, beta2) = to_scalar(group["lr"]), group["betas"]
+        decay = group["momentum_decay"]
+        step = count_step(state["step"])
+        grad = decayed(param, -grad if group["maximize"] else grad, group)
+        mu = beta1 * (1.0 - 0.5 * (0.96 ** (step * decay)))
+        mu_next = beta1 * (1.0 - 0.5 * (0.96 ** ((step + 1) * decay)))
+        state["mu_product"] *= mu
+        product = state["mu_product"].item()
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        mean.lerp_(grad, 1 - beta1)
+        square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        denominator = square.div(1 - beta2**step).sqrt().add(group["eps"])
+        param.addcdiv_(grad, denominator, value=-lr * (1.0 - mu) / (1.0 - product))
+        param.addcdiv_(mean, denominator, value=-lr * mu_next / (1.0 - product * mu_next))
+
+
+def decayed(param: Tensor, grad: Tensor, group: dict) -> Tensor:
+    """Weight decay on the gradient, which is returned, or, decoupled, on the parameter."""
+    if group["weight_decay"] != 0:
+        if group["decoupled_weight_decay"]:
+            param.mul_(1 - to_scalar(group["lr"]) * group["weight_decay"])
+        else:
+            grad = grad.add(param, alpha=group["weight_decay"])
+    return grad

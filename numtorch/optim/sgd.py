@@ -1,0 +1,110 @@
+"""Stochastic gradient descent, with momentum. Sutskever et al. 2013."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numtorch._tensor import Tensor
+from numtorch.kernels.cpu import optimizers as kernels
+from numtorch.optim.optimizer import ElementwiseOptimizer, direction, flat_arrays, require, to_scalar
+
+__all__ = ["SGD"]
+
+_NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+class SGD(ElementwiseOptimizer):
+    """b = momentum b + (1 - dampening) (g + weight_decay p); p -= lr b (nesterov: lr (g + momentum b))."""
+
+    def __init__(
+        self,
+        params,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
+        require(lr >= 0.0, f"Invalid learning rate: {lr}")
+        require(momentum >= 0.0, f"Invalid momentum value: {momentum}")
+        require(weight_decay >= 0.0, f"Invalid weight_decay value: {weight_decay}")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        require(
+            not nesterov or (momentum > 0 and dampening == 0),
+            "Nesterov momentum requires a momentum and zero dampening",
+        )
+        super().__init__(params, defaults)
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("nesterov", False)
+            group.setdefault("maximize", False)
+            group.setdefault("foreach", None)
+            group.setdefault("differentiable", False)
+            group.setdefault("fused", False)
+
+    def _keeps_state(self, group: dict) -> bool:
+        return group["momentum"] != 0
+
+    def _start(self, param: Tensor, state: dict, group: dict) -> None:
+        """The buffer is the first gradient; there is nothing before it."""
+
+    def _update(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> None:
+        momentum = group["momentum"]
+        d = direction(param, grad, group)
+        if momentum != 0:
+            buf = state.get("momentum_buffer")
+            if buf is None:
+                buf = state["momentum_buffer"] = d.detach().clone()
+            else:
+                buf.mul_(momentum).add_(d, alpha=1 - group["dampening"])
+            d = d.add(buf, alpha=momentum) if group["nesterov"] else buf
+        param.add_(d, alpha=-to_scalar(group["lr"]))
+
+    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> bool:
+        momentum = group["momentum"]
+        buf = state.get("momentum_buffer")
+        first = momentum != 0 and buf is None
+        if first:
+            buf = grad.new_empty(param.shape)
+        arrays = flat_arrays(param, grad) if buf is None else flat_arrays(param, grad, buf)
+        if arrays is None:
+            return False
+        p, g = arrays[0], arrays[1]
+        b = arrays[2] if buf is not None else _NOTHING[p.dtype]
+        run = kernels.sgd_step if p.size < kernels.PARALLEL_THRESHOLD else kernels.sgd_step_parallel
+        run(
+            p,
+            g,
+            b,
+            float(group["lr"]),
+            float(momentum),
+            float(group["dampening"]),
+            float(group["weight_decay"]),
+            -1.0 if group["maximize"] else 1.0,
+            bool(group["nesterov"]),
+            first,
+        )
+        param._bump_version()
+        if buf is not None:
+            if first:
+                state["momentum_buffer"] = buf
+            buf._bump_version()
+        return True
