@@ -5,7 +5,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor, log10
+from math import ceil, floor, isfinite, log10
 from xml.sax.saxutils import escape
 
 INK, FAINT, BLUE, ORANGE, RED = "#222222", "#d8d8d8", "#1f6fb2", "#d9790b", "#c62828"
@@ -75,13 +75,12 @@ def training_figure(
     """
     svg = Svg(980, 500)
     svg.text(30, 36, title, 18)
-    top = max(losses)
-    # Losses span decades: a logarithmic scale, written by its powers of ten.
-    low, high = floor(log10(min(losses))), max(ceil(log10(top)), floor(log10(min(losses))) + 1)
+    # Losses span decades: a logarithmic scale, written by its powers of ten. A diverged one leaves it at the top.
+    powers = [log10(min(max(loss, 1e-9), 1e3)) if isfinite(loss) else 3.0 for loss in losses]
+    low = floor(min(powers))
+    high = max(ceil(max(powers)), low + 1)
     ticks = [(power, f"{10.0**power:g}") for power in range(low, high + 1)]
-    _curve(
-        svg, (70, 90, 360, 140), [log10(loss) for loss in losses], (low, high), ticks, BLUE, "training loss"
-    )
+    _curve(svg, (70, 90, 360, 140), powers, (low, high), ticks, BLUE, "training loss")
     floor_of_scale = min(0.9, floor(min(accuracies) * 10) / 10)
     steps = [floor_of_scale + (1 - floor_of_scale) * i / 4 for i in range(5)]
     ticks = [(value, f"{100 * value:.4g}%") for value in steps]
@@ -89,7 +88,7 @@ def training_figure(
     _curve(svg, box, accuracies, (floor_of_scale, 1), ticks, ORANGE, "accuracy on held-out images")
     svg.text(490, 78, "held-out images and what the network reads (red: wrong, with the right digit)", 14)
     for i, (pixels, label, guess) in enumerate(samples):
-        _digit(svg, 490 + 58 * (i % 8), 94 + 76 * (i // 8), 50, pixels, label, guess)
+        _digit(svg, 490 + 58 * (i % 8), 94 + 76 * (i // 8), 48, pixels, label, guess)
     return svg.document()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import math
 import multiprocessing
 import os
 import pickle
+import select
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
@@ -345,13 +346,13 @@ def _make_fetcher(kind: int, auto_collation: bool, collate_fn, drop_last: bool, 
 
 
 class _Worker:
-    """A worker process, the queue of its tasks, the pipe of its answers, and what it is about to do."""
+    """A worker process, the pipes of its tasks and of its answers, and what it is about to do."""
 
     def __init__(self, context, number: int, target_args: Callable[[Any, Any], tuple]) -> None:
-        self.tasks = context.Queue()
-        self.tasks.cancel_join_thread()
-        self.answers, far_end = context.Pipe(duplex=False)
-        self.process = context.Process(target=worker_loop, args=target_args(self.tasks, far_end), daemon=True)
+        tasks_end, self.tasks = context.Pipe(duplex=False)
+        self.answers, answers_end = context.Pipe(duplex=False)
+        arguments = target_args(tasks_end, answers_end)
+        self.process = context.Process(target=worker_loop, args=arguments, daemon=True)
         try:
             self.process.start()
         except (TypeError, AttributeError, pickle.PicklingError):
@@ -362,10 +363,30 @@ class _Worker:
                 stacklevel=5,
             )
             raise
-        far_end.close()
+        tasks_end.close()
+        answers_end.close()
         self.number = number
         self.active = True  # False once its stream has ended in this pass
         self.outstanding = 0  # tasks without an answer
+
+    def stop(self) -> None:
+        """Ask the worker to end; one that has not room for the question is busy with too much, and is killed.
+        """
+        try:
+            if sys.platform == "win32" or select.select([], [self.tasks], [], 0)[1]:
+                self.tasks.send(None)
+            else:
+                self.process.terminate()
+        except OSError:  # it is gone
+            pass
+        self.answers.close()
+
+    def join(self) -> None:
+        self.process.join(_JOIN_SECONDS)
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join(_JOIN_SECONDS)
+        self.tasks.close()
 
 
 class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
@@ -386,6 +407,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._workers: list[_Worker] = []
         self._pid = os.getpid()
         context = loader.multiprocessing_context or multiprocessing.get_context()
+        self._done = context.Event()
         make_fetcher = functools.partial(
             *(
                 _make_fetcher,
@@ -399,8 +421,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
             def arguments(tasks, answers, number=number) -> tuple:
                 return (
-                    *(make_fetcher, loader.dataset, tasks, answers, self._base_seed, loader.worker_init_fn),
-                    *(number, self._num_workers),
+                    *(make_fetcher, loader.dataset, tasks, answers, self._done, self._base_seed),
+                    *(loader.worker_init_fn, number, self._num_workers),
                 )
 
             self._workers.append(_Worker(context, number, arguments))
@@ -432,7 +454,10 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
                 break
         else:
             return
-        worker.tasks.put((self._epoch, self._sent, index))
+        try:
+            worker.tasks.send((self._epoch, self._sent, index))
+        except OSError:
+            self._fail([worker])
         worker.outstanding += 1
         self._assigned[self._sent] = worker
         self._sent += 1
@@ -496,16 +521,11 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
     def _shutdown_workers(self) -> None:
         workers, self._workers = self._workers, []
+        self._done.set()
         for worker in workers:
-            with contextlib.suppress(OSError, ValueError):
-                worker.tasks.put(None)
-            worker.answers.close()  # a worker that waits for us to read stops waiting
+            worker.stop()
         for worker in workers:
-            worker.process.join(_JOIN_SECONDS)
-            if worker.process.is_alive():
-                worker.process.terminate()
-                worker.process.join(_JOIN_SECONDS)
-            worker.tasks.close()
+            worker.join()
 
     def __del__(self) -> None:
         # A forked child inherits this object, but not the workers.

@@ -1,10 +1,11 @@
 """The worker processes of a DataLoader.
 
-The main process sends tasks `(epoch, number, index)` down a queue per worker; a worker answers with pickled
-`(epoch, number, batch)` on a pipe of its own. One pipe a worker: a worker that dies while it writes can spoil
-nothing but its own pipe, and the main process notices an end of file and the death at once. Answers are
-pickled by the thread that made them, so what can not be pickled is an error of that batch, and sent by
-another thread, so a worker can be ahead by several batches.
+The main process sends tasks `(epoch, number, index)` down a pipe to each worker; a worker answers with
+pickled `(epoch, number, batch)` on another. Pipes of its own for each worker: one that dies while it writes
+can spoil nothing but its own, and is noticed at once. Answers are pickled by the thread that made them, so
+what can not be pickled is an error of that batch, and sent by another thread: a worker can be ahead by
+several batches, and it always goes on to read its tasks, so that neither side can wait for the other for
+ever.
 """
 
 from __future__ import annotations
@@ -58,18 +59,22 @@ class Failure:
 
     def __init__(self, error: BaseException, where: str) -> None:
         self.kind = type(error)
+        self.name = self.kind.__name__
         self.text = "".join(traceback.format_exception(error))
         self.where = where
 
     def reraise(self) -> None:
-        message = f"Caught {self.kind.__name__} {self.where}.\nOriginal {self.text}"
+        message = f"Caught {self.name} {self.where}.\nOriginal {self.text}"
         if issubclass(self.kind, KeyError):
             message = _PlainRepr(message)  # KeyError prints the repr of its argument
         try:
             error = self.kind(message)
         except Exception:
             raise RuntimeError(message) from None
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: the two would live until the next garbage collection
 
 
 class _PlainRepr(str):
@@ -109,12 +114,15 @@ def worker_loop(
     dataset: Any,
     tasks: Any,
     answers: Any,
+    done: Any,
     base_seed: int,
     init_fn: Callable[[int], None] | None,
     worker_id: int,
     num_workers: int,
 ) -> None:
-    """What a worker process does until it is sent None, or the main process is gone."""
+    """What a worker process does until it is sent None, or the main process is gone; skips tasks once `done`
+    is set.
+    """
     global _worker_info
     parent = os.getppid()
     numtorch.set_num_threads(1)
@@ -134,14 +142,15 @@ def worker_loop(
         failure = Failure(error, where)
     try:
         while True:
-            try:
-                task = tasks.get(timeout=STATUS_CHECK_INTERVAL)
-            except queue.Empty:
+            if not tasks.poll(STATUS_CHECK_INTERVAL):
                 if os.getppid() != parent:
                     return
                 continue
+            task = tasks.recv()
             if task is None:
                 break
+            if done.is_set():  # nobody waits for the tasks that are left
+                continue
             task_epoch, number, index = task
             try:
                 if failure is not None:
@@ -167,7 +176,12 @@ def _pickled(message: tuple, where: str) -> Any:
     try:
         return ForkingPickler.dumps(message, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        return ForkingPickler.dumps((*message[:2], Failure(error, where)), pickle.HIGHEST_PROTOCOL)
+        failure = message[2]
+        if isinstance(failure, Failure):
+            failure.kind = RuntimeError  # the exception's own class is what can not be pickled
+        else:
+            failure = Failure(error, where)
+        return ForkingPickler.dumps((*message[:2], failure), pickle.HIGHEST_PROTOCOL)
 
 
 def _send_all(outbox: queue.SimpleQueue, answers: Any) -> None:

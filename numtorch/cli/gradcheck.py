@@ -1,0 +1,277 @@
+"""Check derivatives against finite differences, of first and second order, in float64.
+
+Without a target: those of every operator of numtorch, on the samples of its test suite. With one,
+package.module:function or file.py:function (or a class of nn.Module that needs no arguments): those of that
+function, on random inputs made to the given specifications. The function may be written for PyTorch: `import
+torch` means numtorch here.
+
+An input is SHAPE[:DTYPE[:LOW..HIGH]]: `3,4` is a float64 matrix of standard normal numbers,
+`5:float64:0.1..2` five numbers between 0.1 and 2, `7:int64:0..9` seven integers that are passed but not
+differentiated, `scalar` one number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HELP = "check derivatives, of all operators or of a function of yours"
+
+_TOLERANCE = 1e-3  # of |analytic - numeric| / max(1, |numeric|)
+_EPS = 1e-6
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", nargs="?", help="package.module:function or file.py:function")
+    parser.add_argument(
+        "--input", action="append", default=[], metavar="SPEC", help="an input of the target; once for each"
+    )
+    parser.add_argument(
+        "--only", metavar="NAME", help="without a target: only operators whose name contains this"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=_TOLERANCE, help="largest error let pass (%(default)g)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random inputs (%(default)s)")
+
+
+class Case(NamedTuple):
+    """A function and its inputs; those of float64 or complex128 that require grad are differentiated."""
+
+    name: str
+    function: Callable
+    inputs: tuple
+
+
+class Row(NamedTuple):
+    """A line of the table: errors of first and second order, None where there is nothing to differentiate."""
+
+    name: str
+    dtype: str
+    samples: int
+    first: float | None
+    second: float | None
+    verdict: str
+
+
+def main(options: argparse.Namespace) -> int:
+    if options.target is None:
+        if options.input:
+            print("numtorch gradcheck: --input needs a target, package.module:function", file=sys.stderr)
+            return 2
+        try:
+            groups = list(_operator_cases(options.only))
+        except ModuleNotFoundError as error:
+            print(f"numtorch gradcheck: {error}", file=sys.stderr)
+            return 2
+    else:
+        try:
+            groups = [_target_case(options)]
+        except (ValueError, ImportError, AttributeError, OSError) as error:
+            print(f"numtorch gradcheck: {error}", file=sys.stderr)
+            return 2
+    rows = _check_all(groups, options.tolerance)
+    _print_table(rows)
+    bad = [row for row in rows if row.verdict not in ("ok", "not differentiable")]
+    print(f"{len(rows) - len(bad)} of {len(rows)} pass" if rows else "nothing to check")
+    return 1 if bad or not rows else 0
+
+
+# -- what to check --------------------------------------------------------
+
+
+def _target_case(options: argparse.Namespace) -> list[Case]:
+    from numtorch import _alias
+
+    if not options.input:
+        raise ValueError("give the inputs of the function, for example --input 3,4 --input 4")
+    module_name, colon, name = options.target.rpartition(":")
+    if not colon or not module_name or not name:
+        raise ValueError(f"expected package.module:function, but got {options.target!r}")
+    _alias.install()
+    sys.path.insert(0, os.getcwd())
+    if module_name.endswith(".py"):
+        spec = importlib.util.spec_from_file_location("__gradcheck__", module_name)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["__gradcheck__"] = module
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(module_name)
+    function = module
+    for part in name.split("."):
+        function = getattr(function, part)
+    import numtorch
+
+    numtorch.manual_seed(options.seed)
+    if isinstance(function, type) and issubclass(function, numtorch.nn.Module):
+        function = function()
+    if isinstance(function, numtorch.nn.Module):
+        function = function.double()
+    return [Case(options.target, function, tuple(parse_input(spec) for spec in options.input))]
+
+
+def parse_input(spec: str) -> Any:
+    """The tensor of a specification SHAPE[:DTYPE[:LOW..HIGH]]; ValueError says what is wrong with it."""
+    import numtorch as torch
+
+    shape_text, _, rest = spec.partition(":")
+    dtype_text, _, range_text = rest.partition(":")
+    try:
+        shape = () if shape_text == "scalar" else tuple(int(n) for n in shape_text.strip(",").split(","))
+    except ValueError:
+        raise ValueError(f"input {spec!r}: {shape_text!r} is not a shape such as 3,4") from None
+    dtype = getattr(torch, dtype_text or "float64", None)
+    if not isinstance(dtype, torch.dtype):
+        raise ValueError(f"input {spec!r}: {dtype_text!r} is not a dtype")
+    low = high = None
+    if range_text:
+        try:
+            low, high = (float(n) for n in range_text.split(".."))
+        except ValueError:
+            raise ValueError(f"input {spec!r}: {range_text!r} is not a range such as 0.1..2") from None
+    if dtype.is_floating_point or dtype.is_complex:
+        drawn = torch.randn(shape, dtype=dtype)
+        if low is not None:
+            drawn = low + (high - low) * torch.rand(shape, dtype=dtype)
+        return drawn.requires_grad_(dtype in (torch.float64, torch.complex128))
+    low, high = (0, 10) if low is None else (int(low), int(high) + 1)
+    return torch.randint(low, high, shape).to(dtype)
+
+
+# -- errors ---------------------------------------------------------------
+
+
+def _check_all(groups: Sequence[list[Case]], tolerance: float) -> list[Row]:
+    from .progress import Progress, listening
+
+    rows = []
+    with Progress("checking", len(groups)) as progress, listening(progress):
+        for cases in groups:
+            progress.tell(cases[0].name)
+            rows.append(_check(cases, tolerance))
+            progress.advance()
+    return rows
+
+
+def _check(cases: list[Case], tolerance: float) -> Row:
+    """The worst errors over the samples of one operator."""
+    first = second = None
+    verdict = "ok"
+    dtypes: set[str] = set()
+    for case in cases:
+        try:
+            dtypes |= {str(t.dtype).removeprefix("torch.") for t in _wanted(case.inputs)}
+            found = errors(case.function, case.inputs)
+        except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
+            verdict = f"{type(error).__name__}: {error}".splitlines()[0][:70]
+            break
+        if found is None:
+            continue
+        first = max(first or 0.0, found[0])
+        second = max(second or 0.0, found[1])
+    if verdict == "ok" and first is None:
+        verdict = "not differentiable"
+    elif verdict == "ok" and not max(first, second) <= tolerance:  # a nan fails
+        verdict = "FAIL"
+    return Row(cases[0].name, "/".join(sorted(dtypes)), len(cases), first, second, verdict)
+
+
+def _wanted(inputs: Sequence) -> list:
+    import numtorch
+
+    return [each for each in inputs if isinstance(each, numtorch.Tensor) and each.requires_grad]
+
+
+def errors(function: Callable, inputs: Sequence) -> tuple[float, float] | None:
+    """Largest errors of first and second derivatives, relative where the derivative is above 1; None if there
+    is none.
+
+    f(x) = Re <v, function(x)> for a fixed random v is differentiated by backward and by (f(x + eps) - f(x -
+    eps)) / 2 eps in each element of each input; then so is g(x) = Re <u, grad f(x)>.
+    """
+    import numtorch as torch
+
+    generator = torch.Generator().manual_seed(1)
+    wanted = _wanted(inputs)
+    if not wanted:
+        return None
+
+    def weights(tensors: Sequence) -> list:
+        return [torch.randn(t.shape, dtype=t.dtype, generator=generator) for t in tensors]
+
+    def projected(tensors: Sequence, by: Sequence) -> Any:
+        products = [(t * w.conj()).sum() for t, w in zip(tensors, by, strict=True)]
+        return sum(p.real if p.dtype.is_complex else p for p in products)
+
+    outputs = _outputs(function(*inputs))
+    if not outputs:
+        return None
+    v = weights(outputs)
+
+    def f() -> Any:
+        return projected(_outputs(function(*inputs)), v)
+
+    def gradients(create_graph: bool = False) -> list:
+        found = torch.autograd.grad(f(), wanted, create_graph=create_graph, allow_unused=True)
+        return [torch.zeros_like(x) if g is None else g for g, x in zip(found, wanted, strict=True)]
+
+    first = _difference(f, gradients(), wanted)
+    u = weights(wanted)
+    curved = projected(gradients(create_graph=True), u)
+    if not curved.requires_grad:  # linear: the second derivative is zero, and so must be its numeric value
+        second = [torch.zeros_like(x) for x in wanted]
+    else:
+        second = torch.autograd.grad(curved, wanted, allow_unused=True)
+        second = [torch.zeros_like(x) if g is None else g for g, x in zip(second, wanted, strict=True)]
+    return first, _difference(lambda: projected(gradients(), u), second, wanted)
+
+
+def _outputs(result: Any) -> list:
+    import numtorch
+
+    results = result if isinstance(result, (tuple, list)) else [result]
+    return [
+        each
+        for each in results
+        if isinstance(each, numtorch.Tensor) and each.requires_grad and each.dtype.itemsize >= 8
+    ]
+
+
+def _difference(f: Callable, analytic: Sequence, inputs: Sequence) -> float:
+    """The largest error of the gradients `analytic` of f at `inputs`, which are moved in place, element by element."""
+    worst = 0.0
+    for x, gradient in zip(inputs, analytic, strict=True):
+        values, exact = x.detach().numpy(), gradient.detach().numpy()
+        for where in np.ndindex(values.shape):
+            for part in ("real", "imag") if x.dtype.is_complex else ("real",):
+                at = values[where]
+                step = _EPS * (1j if part == "imag" else 1)
+                values[where] = at + step
+                above = f().item()
+                values[where] = at - step
+                below = f().item()
+                values[where] = at
+                numeric = (above - below) / (2 * _EPS)
+                error = abs(getattr(exact[where], part) - numeric) / max(1.0, abs(numeric))
+                worst = worst if error <= worst else error  # so that a nan stays
+    return worst
+
+
+def _print_table(rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    name, dtype = max(len(row.name) for row in rows), max(7, *(len(row.dtype) for row in rows))
+    print(f"{'operator':<{max(name, 8)}}  {'dtype':<{dtype}}  samples  1st order  2nd order  verdict")
+    for row in rows:
+        first, second = (("-" if error is None else f"{error:.1e}") for error in (row.first, row.second))
+        print(
+            f"{row.name:<{max(name, 8)}}  {row.dtype:<{dtype}}  {row.samples:7}  {first:>9}  {second:>9}  "
+            f"{row.verdict}"
+        )
