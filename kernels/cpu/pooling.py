@@ -85,6 +85,28 @@ def _max_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw, step_d,
         _max_planes(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table)
 
 
+@jit(nogil=True)
+def _fractional_planes(planes, x, out, index, sd, sh, sw, dd, dh, dw, kernel, samples):
+    """_max_planes with windows of its own for each plane, drawn by `samples` (planes, dims) in [0, 1)."""
+    table = np.empty(3 * (dd + dh + dw), np.int64)
+    dims = samples.size // planes
+    for plane in range(planes):
+        first = 0
+        for axis in range(3):
+            size, count = (sd, sh, sw)[axis], (dd, dh, dw)[axis]
+            # two dimensions have their samples in the order width, height; three in the order depth, height, width
+            place = axis if dims == 3 else 2 - axis
+            u = samples[plane * dims + place] if dims == 3 or axis > 0 else samples.dtype.type(0)
+            alpha = samples.dtype.type(size - kernel[axis]) / samples.dtype.type(max(count - 1, 1))
+            for i in range(count):
+                start = size - kernel[axis]
+                if i < count - 1:
+                    start = np.int64((samples.dtype.type(i) + u) * alpha) - np.int64(u * alpha)
+                table[first + i], table[first + count + i] = start, start + kernel[axis]
+            first += 3 * count
+        _max_planes(plane, plane + 1, x, out, index, sd, sh, sw, dd, dh, dw, 1, 1, 1, table)
+
+
 @jit
 def _row_sum(row):
     """Sum of a row over four lanes, so that the additions do not wait for one another."""
@@ -198,6 +220,19 @@ def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table)
         _max_planes(0, planes, x, out, index, *src, *dst, *step, table)
     else:
         _max_parallel(min(planes, CHUNKS), planes, x, out, index, *src, *dst, *step, table)
+    return out, index
+
+
+def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: tuple, samples):
+    """(out, index) of max pooling over windows at pseudo-random distances (Graham, "Fractional max-pooling", 2014).
+
+    Along a dimension window i < dst - 1 starts at floor((i + u) a) - floor(u a) with a = (src - kernel) / (dst - 1), and the last at
+    src - kernel; u is the plane's number of `samples` (planes, dims) for that dimension.
+    """
+    size = planes * dst[0] * dst[1] * dst[2]
+    out, index = np.empty(size, x.dtype), np.empty(size, np.int64)
+    if size:
+        _fractional_planes(planes, x, out, index, *src, *dst, kernel, samples)
     return out, index
 
 

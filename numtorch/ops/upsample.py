@@ -19,7 +19,23 @@ from .._copy import contiguous
 from .._primitive import primitive
 from .._tensor import Tensor, wrap
 from . import pooling
+from .grid_sample import affine_grid, grid_sample
 from .spatial import elements, integers, result, triple
+from .unfold import fold, unfold
+
+__all__ = [
+    "affine_grid",
+    "channel_shuffle",
+    "fold",
+    "grid_sample",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
+]
 
 # -- tables -------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,203 @@
+"""Sampling images at points: grid_sample, and affine_grid, which makes the points of an affine transform."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from numtorch.kernels.cpu import grid_sample as _kernels
+
+from .. import _dtype
+from .._copy import cast
+from .._primitive import primitive
+from .._registry import op
+from .._tensor import Tensor, wrap
+from .spatial import compute_dtype, elements, integers, result, triple
+
+_MODES = {"bilinear": _kernels.BILINEAR, "nearest": _kernels.NEAREST, "bicubic": _kernels.BICUBIC}
+_PADDINGS = {"zeros": _kernels.ZEROS, "border": _kernels.BORDER, "reflection": _kernels.REFLECTION}
+
+
+def _geometry(input_size, grid_size):
+    dims = len(input_size) - 2
+    points = 1
+    for n in grid_size[1:-1]:
+        points *= n
+    return input_size[0], input_size[1], points, dims, triple(input_size[2:], 1)
+
+
+def _sampler(dims: int):
+    name = f"grid_sampler_{dims}d"
+
+    @primitive(name, node=f"GridSampler{dims}DBackward0", save=("input", "grid"), method=False)
+    def sampler(input, grid, interpolation_mode: int, padding_mode: int, align_corners: bool):
+        """input (N, C, *src) at the points grid (N, *dst, dims), coordinates in [-1, 1]: (N, C, *dst)."""
+        d = compute_dtype(input._dtype)
+        out = _kernels.grid_sample_forward(
+            elements(input), elements(grid, d), *_geometry(input._size, grid._size), interpolation_mode, padding_mode,
+            bool(align_corners),
+        )  # fmt: skip
+        return result(out, (*input._size[:2], *grid._size[1:-1]), input._dtype)
+
+    @primitive(name + "_backward", node=f"GridSampler{dims}DBackwardBackward0", public=False)
+    def sampler_backward(grad_output, input, grid, interpolation_mode, padding_mode, align_corners, needs):
+        """The gradients with respect to input and grid, each None where `needs` says so."""
+        d = compute_dtype(input._dtype)
+        found = _kernels.grid_sample_backward(
+            elements(grad_output, d), elements(input), elements(grid, d), *_geometry(input._size, grid._size),
+            interpolation_mode, padding_mode, bool(align_corners), *needs,
+        )  # fmt: skip
+        return tuple(
+            [result(g, t._size, t._dtype) if need else None for g, t, need in zip(found, (input, grid), needs)]
+        )
+
+    sampler.derivative_of("input", "grid")
+    sampler_backward.derivative_of("grad_output", "input", "grid")
+
+    @sampler.backward
+    def _(ctx, grad):
+        needs = (ctx.needs("input"), ctx.needs("grid"))
+        by_input, by_grid = sampler_backward(
+            grad, ctx.input, ctx.grid, ctx.interpolation_mode, ctx.padding_mode, ctx.align_corners, needs
+        )
+        return {"input": by_input, "grid": by_grid}
+
+    @sampler_backward.backward
+    def _(ctx, *grads):
+        raise RuntimeError(f"derivative for aten::{name}_backward is not implemented")
+
+    return sampler
+
+
+_SAMPLERS = {2: _sampler(2), 3: _sampler(3)}
+
+
+@op(method=False)
+def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+    """grid_sample with its modes as numbers: bilinear, nearest, bicubic; zeros, border, reflection."""
+    size, points = list(input._size), list(grid._size)
+    dims = len(size) - 2
+    if len(size) < 2 or size[0] != points[0]:
+        raise RuntimeError(
+            "grid_sampler(): expected grid and input to have same batch size, but got input with sizes "
+            f"{size} and grid with sizes {points}"
+        )
+    if points[-1] != dims:
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {dims} in last dimension, but got grid with sizes {points}"
+        )
+    for i in range(2, len(size)):
+        if size[i] == 0:
+            raise RuntimeError(
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
+                f"{size} with dimension {i} being empty"
+            )
+    if dims not in (2, 3) or len(points) != len(size):
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
+            f"{size} and grid with sizes {points}"
+        )
+    if dims == 3 and interpolation_mode == _kernels.BICUBIC:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+    if input._dtype is not grid._dtype:
+        raise RuntimeError(
+            f"expected scalar type {input._dtype.type_name} but found {grid._dtype.type_name}"
+        )
+    if input._dtype.category != _dtype.FLOATING:
+        raise NotImplementedError(
+            f"\"grid_sampler_{dims}d_cpu\" not implemented for '{input._dtype.type_name}'"
+        )
+    return _SAMPLERS[dims](input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+def grid_sample(
+    input, grid, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+) -> Tensor:
+    """input (N, C, H, W) at the points grid (N, H', W', 2) of (x, y) in [-1, 1], or in three dimensions (N, D', H', W', 3).
+
+    -1 and 1 are the centres of the edge pixels with align_corners, else their outer borders.
+    """
+    if mode not in _MODES:
+        raise ValueError(
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+        )
+    if padding_mode not in _PADDINGS:
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            f"'{padding_mode}'"
+        )
+    if align_corners is None:
+        warnings.warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+            "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+            "details.",
+            stacklevel=2,
+        )
+        align_corners = False
+    return grid_sampler(input, grid, _MODES[mode], _PADDINGS[padding_mode], align_corners)
+
+
+def _base_points(spatial, d: _dtype.dtype, align_corners: bool) -> Tensor:
+    """(1, points, dims + 1): x, y, (z,) 1 of every point of a regular grid over [-1, 1]."""
+    lines = []
+    for n in spatial:
+        line = np.linspace(-1, 1, n) if n > 1 else np.zeros(1)
+        lines.append(line if align_corners or n == 1 else line * (n - 1) / n)
+    mesh = np.meshgrid(*lines, indexing="ij")[::-1]
+    points = np.stack([*mesh, np.ones(spatial)], -1).reshape(-1)
+    wide = _dtype.float64
+    return cast(wrap(points, (1, points.size // (len(spatial) + 1), len(spatial) + 1), wide), d)
+
+
+@primitive(node="AffineGridGeneratorBackward0", method=False)
+def affine_grid_generator(theta, size, align_corners: bool):
+    """Points (N, *spatial, dims) of a regular grid after the affine transforms theta (N, dims, dims + 1)."""
+    spatial = tuple(size[2:])
+    base = _base_points(spatial, theta._dtype, align_corners)
+    out = base.expand(theta._size[0], -1, -1).bmm(theta.detach().transpose(1, 2))
+    return out.view(theta._size[0], *spatial, len(spatial))
+
+
+def _theta_rule(ctx, grad):
+    spatial = tuple(ctx.size[2:])
+    base = _base_points(spatial, grad.dtype, ctx.align_corners)
+    images = grad.shape[0]
+    flat = grad.reshape(images, -1, len(spatial))
+    return flat.transpose(1, 2).bmm(base.expand(images, -1, -1))
+
+
+affine_grid_generator.derivative(theta=_theta_rule)
+
+
+def affine_grid(theta, size, align_corners: bool | None = None) -> Tensor:
+    """The grid for grid_sample of an output `size` (N, C, H, W) or (N, C, D, H, W) under theta (N, 2, 3) or (N, 3, 4)."""
+    if align_corners is None:
+        warnings.warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+            "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+            "details.",
+            stacklevel=2,
+        )
+        align_corners = False
+    if theta._dtype.category != _dtype.FLOATING:
+        raise ValueError(f"Expected theta to have floating point type, but got {theta._dtype}")
+    dims = len(size) - 2
+    if dims not in (2, 3):
+        raise NotImplementedError(
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
+            f"{size}."
+        )
+    if len(theta._size) != 3 or tuple(theta._size[1:]) != (dims, dims + 1):
+        raise ValueError(
+            f"Expected a batch of {dims}D affine matrices of shape Nx{dims}x{dims + 1} for size {size}. Got "
+            f"{theta._size}."
+        )
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    if theta._size[0] != size[0]:
+        raise RuntimeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{size[0]}, {dims + 1}] but got: [{theta._size[0]}, {dims + 1}]."
+        )
+    return affine_grid_generator(theta, integers(tuple(size), "affine_grid", "size"), align_corners)
