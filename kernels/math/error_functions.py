@@ -12,8 +12,8 @@ from .naming import double, formulas, single
 
 
 @single
-def erf_near32(x):
-    """erf(x) for |x| <= 0.85."""
+def erf_curve32(x):
+    """erf(x) / x - 1 for |x| <= 0.85."""
     z = x * x
     q = 8.837170025799423e-05
     q = q * z + -0.0008244505734182894
@@ -21,12 +21,11 @@ def erf_near32(x):
     q = q * z + -0.0268624909222126
     q = q * z + 0.11283747106790543
     q = q * z + -0.37612637877464294
-    q = q * z + 0.12837916612625122
-    return q * x + x
+    return q * z + 0.12837916612625122
 
 
 @double
-def erf_near64(x):
+def erf_curve64(x):
     z = x * x
     q = -8.827477170835343e-10
     q = q * z + 1.4185720261159027e-08
@@ -39,8 +38,7 @@ def erf_near64(x):
     q = q * z + -0.026866170645012125
     q = q * z + 0.11283791670954661
     q = q * z + -0.3761263890318374
-    q = q * z + 0.1283791670955126
-    return q * x + x
+    return q * z + 0.1283791670955126
 
 
 @single
@@ -56,7 +54,7 @@ def erf32(x):
     q = q * t + 2.4716339111328125
     q = q * t + 1.5940972566604614
     far = 1.0 - exp32(-q)
-    return select(a < 0.85, erf_near32(x), copysign(far, x))
+    return select(a < 0.85, erf_curve32(x) * x + x, copysign(far, x))
 
 
 @double
@@ -80,7 +78,7 @@ def erf64(x):
     q = q * t + -2.8832501414382916
     q = q * t + 1.7804734401601565
     far = 1.0 - exp64(-(b * b)) * (q * u)
-    return select(a < 0.85, erf_near64(x), copysign(far, x))
+    return select(a < 0.85, erf_curve64(x) * x + x, copysign(far, x))
 
 
 def _elementwise(function):
@@ -121,7 +119,7 @@ def erfc32(x):
     q = q * t + 1.0215827052572588
     tail = exp64(-(b * b)) * (q * u)
     far = np.float32(select(wide < 0.0, 2.0 - tail, tail))
-    return select(a < 0.48, np.float32(1) - erf_near32(x), far)
+    return select(a < 0.8, (np.float32(1) - x) - erf_curve32(x) * x, far)
 
 
 @double
@@ -165,7 +163,7 @@ def erfc64(x):
     tail = p * u
     tail = times_power_of_two64(tail + (fma(-tail, d, p) + (p2 - tail * d2)) * u, n)
     far = select(x < 0.0, 2.0 - tail, tail)
-    return select(a < 0.48, 1.0 - erf_near64(x), far)
+    return select(a < 0.8, (1.0 - x) - erf_curve64(x) * x, far)
 
 
 @formulas(erfc32, erfc64, python=_elementwise(math.erfc))

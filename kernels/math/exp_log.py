@@ -116,7 +116,8 @@ def exp_parts64(x, low):
     r = high - whole * 1.9082149292705877e-10
     low = ((high - r) - whole * 1.9082149292705877e-10) + low
     top = r + 1.0
-    rest = (r - (top - 1.0)) + (exp_curve64(r) * (r * r) + low)
+    curve = exp_curve64(r) * (r * r)
+    rest = (r - (top - 1.0)) + (curve + low * (top + curve))
     a = top + rest
     return a, rest - (a - top), n
 
