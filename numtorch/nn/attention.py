@@ -6,13 +6,15 @@ import math
 import warnings
 
 import numtorch
+from numtorch._registry import FUNCTIONS
 from numtorch._tensor import Tensor
 from numtorch.ops.dropout import dropout
-from numtorch.ops.matmul import linear
 from numtorch.ops.padding import pad
-from numtorch.ops.softmax import softmax
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
+
+linear = FUNCTIONS["nn.functional"]["linear"]
+softmax = FUNCTIONS[""]["softmax"]
 
 
 def scaled_dot_product_attention(
