@@ -8,7 +8,8 @@ torch's names and load when they are first used.
 
 from __future__ import annotations
 
-import importlib as _importlib
+import importlib.util as _importlib_util
+from importlib import import_module as _import_module
 import math as _math
 from pathlib import Path as _Path
 
@@ -99,14 +100,14 @@ _SUBMODULES = frozenset(
 
 
 def __getattr__(name: str):
-    if name in _SUBMODULES:
-        return _importlib.import_module("." + name, __name__)
+    if name in _SUBMODULES and _importlib_util.find_spec("numtorch." + name):
+        return _import_module("." + name, __name__)
     if name in ("UntypedStorage", "TypedStorage") or name.endswith("Storage"):
-        storage = _importlib.import_module(".storage", __name__)
+        storage = _import_module(".storage", __name__)
         if hasattr(storage, name):
             return getattr(storage, name)
     if name in ("finfo", "iinfo"):
-        return getattr(_importlib.import_module("._limits", __name__), name)
+        return getattr(_import_module("._limits", __name__), name)
     raise AttributeError(f"module 'torch' has no attribute '{name}'")
 
 

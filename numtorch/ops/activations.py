@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from numtorch.kernels.math import conj, erf, exp, expm1, log1p, sigmoid, tanh, where
 
+from .. import _dtype
 from .._dtype import COMPLEX, FLOATING
 from .._pointwise import binary, unary
-from .._registry import op
+from .._registry import op, register
 from .._tensor import Tensor
+from .arithmetic import mul
 
 F = "nn.functional"
 
@@ -27,27 +29,28 @@ def _apply(call, input: Tensor, inplace: bool, *params) -> Tensor:
     return assign(input, call(old_self(input), *params))
 
 
-def _publish(name: str, fn, *, torch: bool = False, method: bool = False):
-    """The activation under torch.nn.functional and, where torch has it there, as function, method and `name_`."""
-    from .._registry import FUNCTIONS, register
+def _publish(name: str, fn, *, torch: bool = False):
+    """The activation under torch.nn.functional and, with `torch`, also torch itself; returns its in-place form."""
 
-    register(name, fn, namespace=F, method=False)
-    register(name + "_", lambda input, *a, **k: fn(input, *a, inplace=True, **k), namespace=F, method=False)
-    if torch:
-        register(name, fn, method=method, inplace=True)
-        FUNCTIONS[""][name + "_"] = FUNCTIONS[F][name + "_"]
-    return fn
+    def inplace(input: Tensor, *args, **kwargs) -> Tensor:
+        return fn(input, *args, inplace=True, **kwargs)
+
+    inplace.__name__ = inplace.__qualname__ = name + "_"
+    for namespace in (F, "") if torch else (F,):
+        register(name, fn, namespace=namespace, method=False)
+        register(name + "_", inplace, namespace=namespace, method=False)
+    return inplace
 
 
-relu_ = unary("relu", lambda x: where(x > 0, x, 0), lambda g, y: where(y > 0, g, 0.0), category=FLOATING)
+_relu = unary("relu", lambda x: where(x > 0, x, 0), lambda g, y: where(y > 0, g, 0.0), category=FLOATING)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x)."""
-    return input.relu_() if inplace else relu_(input)
+    return input.relu_() if inplace else _relu(input)
 
 
-_publish("relu", relu)
+relu_ = _publish("relu", relu)
 
 sigmoid_ = unary("sigmoid", lambda x: sigmoid(x), lambda g, y: g * conj((1 - y) * y), promote="float")
 
@@ -62,7 +65,7 @@ _threshold = _activation(
     lambda x, threshold, value: where(x <= threshold, value, x),
     lambda g, x, threshold: where(x <= threshold, 0.0, g),
 )
-_publish("threshold", threshold, torch=True)
+threshold_ = _publish("threshold", threshold, torch=True)
 
 _leaky_relu = _activation(
     "leaky_relu",
@@ -76,7 +79,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return _apply(_leaky_relu, input, inplace, negative_slope)
 
 
-_publish("leaky_relu", leaky_relu)
+leaky_relu_ = _publish("leaky_relu", leaky_relu)
 
 _elu = _activation(
     "elu",
@@ -92,7 +95,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _apply(_elu, input, inplace, alpha, 1.0, 1.0)
 
 
-_publish("elu", elu)
+elu_ = _publish("elu", elu)
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
@@ -102,7 +105,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(_elu, input, inplace, _SELU_ALPHA, _SELU_SCALE, 1.0)
 
 
-_publish("selu", selu, torch=True)
+selu_ = _publish("selu", selu, torch=True)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -112,7 +115,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _apply(_elu, input, inplace, alpha, 1.0, 1.0 / alpha)
 
 
-_publish("celu", celu, torch=True)
+celu_ = _publish("celu", celu, torch=True)
 
 _gelu = _activation(
     "gelu",
@@ -147,7 +150,7 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     return (_gelu if approximate == "none" else _gelu_tanh)(input)
 
 
-_publish("gelu", gelu)
+register("gelu", gelu, namespace=F, method=False)
 
 _silu = unary(
     "silu",
@@ -165,7 +168,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(_silu, input, inplace)
 
 
-_publish("silu", silu)
+silu_ = _publish("silu", silu)
 
 _mish = _activation(
     "mish",
@@ -185,7 +188,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(_mish, input, inplace)
 
 
-_publish("mish", mish)
+mish_ = _publish("mish", mish)
 
 _softplus = _activation(
     "softplus",
@@ -199,7 +202,7 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     return _softplus(input, beta, threshold)
 
 
-_publish("softplus", softplus)
+register("softplus", softplus, namespace=F, method=False)
 
 _hardtanh = _activation(
     "hardtanh",
@@ -215,7 +218,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     return _apply(_hardtanh, input, inplace, min_val, max_val)
 
 
-_publish("hardtanh", hardtanh)
+hardtanh_ = _publish("hardtanh", hardtanh)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -223,7 +226,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(_hardtanh, input, inplace, 0.0, 6.0)
 
 
-_publish("relu6", relu6)
+relu6_ = _publish("relu6", relu6)
 
 _hardsigmoid = _activation(
     "hardsigmoid",
@@ -237,7 +240,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(_hardsigmoid, input, inplace)
 
 
-_publish("hardsigmoid", hardsigmoid)
+hardsigmoid_ = _publish("hardsigmoid", hardsigmoid)
 
 _hardswish = _activation(
     "hardswish",
@@ -251,7 +254,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(_hardswish, input, inplace)
 
 
-_publish("hardswish", hardswish)
+hardswish_ = _publish("hardswish", hardswish)
 
 _log_sigmoid = _activation(
     "log_sigmoid",
@@ -265,7 +268,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     return _log_sigmoid(input)
 
 
-_publish("logsigmoid", logsigmoid)
+register("logsigmoid", logsigmoid, namespace=F, method=False)
 
 _softshrink = _activation(
     "softshrink",
@@ -281,7 +284,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return _softshrink(input, lambd)
 
 
-_publish("softshrink", softshrink)
+register("softshrink", softshrink, namespace=F, method=False)
 
 _hardshrink = _activation(
     "hardshrink",
@@ -296,7 +299,7 @@ def hardshrink(input, lambd: float = 0.5) -> Tensor:
     return _hardshrink(input, lambd)
 
 
-_publish("hardshrink", hardshrink)
+register("hardshrink", hardshrink, namespace=F, method=False)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -304,7 +307,7 @@ def softsign(input: Tensor) -> Tensor:
     return input / (abs(input) + 1)
 
 
-_publish("softsign", softsign)
+register("softsign", softsign, namespace=F, method=False)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -312,7 +315,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 
 
-_publish("tanhshrink", tanhshrink)
+register("tanhshrink", tanhshrink, namespace=F, method=False)
 
 _prelu = binary(
     "prelu_kernel",
@@ -350,7 +353,26 @@ def prelu(input, weight) -> Tensor:
     return _prelu(input, weight)
 
 
-_publish("prelu", prelu)
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Leaky ReLU whose slope is drawn from [lower, upper] for each negative element in training, else their mean."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    # torch draws for the elements that are not positive, in memory order, in double precision.
+    negative = input.detach() <= 0
+    count = int(negative.sum().item())
+    slopes = input.detach().new_empty(count, dtype=_dtype.float64).uniform_(lower, upper).to(input._dtype)
+    noise = input.detach().new_ones(input._size).masked_scatter_(negative, slopes)
+    return _apply(mul, input, inplace, noise)
+
+
+rrelu_ = _publish("rrelu", rrelu, torch=True)
+register("prelu", prelu, namespace=F, method=False)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -366,7 +388,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return a * b.sigmoid()
 
 
-_publish("glu", glu)
+register("glu", glu, namespace=F, method=False)
 
 
 @op(namespace=F, method=False, name="sigmoid")
