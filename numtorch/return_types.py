@@ -1,4 +1,6 @@
-"""The named tuples that operators with several results return: `torch.return_types.max(values=..., indices=...)`."""
+"""The named tuples that operators with several results return: `torch.return_types.max(values=...,
+indices=...)`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,12 @@ from collections import namedtuple
 
 
 def named(name: str, *fields: str) -> type:
-    """A namedtuple class that prints as torch's structseqs do, one field a line; kept as an attribute here."""
+    """A namedtuple class that prints as torch's do, one field a line; kept as an attribute of this module."""
     base = namedtuple(name, fields)
 
     def show(self) -> str:
-        return f"torch.return_types.{name}(\n" + ",\n".join(f"{f}={v!r}" for f, v in zip(fields, self)) + ")"
+        lines = (f"{field}={value!r}" for field, value in zip(fields, self, strict=True))
+        return f"torch.return_types.{name}(\n" + ",\n".join(lines) + ")"
 
     made = type(name, (base,), {"__slots__": (), "__repr__": show, "__module__": "torch.return_types"})
     made.__reduce__ = lambda self: (_rebuild, (name, tuple(self)))

@@ -25,12 +25,12 @@ def _add_at(bins, places, weights):
 
 @op()
 def bincount(input, weights=None, minlength=0) -> Tensor:
-    """How often (or with what total weight) each of 0, 1, 2... occurs in a 1-d tensor of non-negative ints."""
+    """How often (or with what total weight) each of 0, 1, 2... occurs in a 1-d tensor of them."""
     check_cpu(input, "bincount")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     if input._dtype.category != INTEGRAL:
-        raise RuntimeError(f"\"bincount_cpu\" not implemented for '{input._dtype.type_name}'")
+        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input._dtype.type_name}'")
     if input.ndim != 1 or (input.numel() and (input < 0).any().item()):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and (weights.ndim != 1 or weights.numel() != input.numel()):
@@ -54,12 +54,12 @@ def _check_range(low, high, name: str) -> None:
         raise RuntimeError(f"{name}: max must be larger than min")
 
 
-def _range_of(flat, low, high, name: str):
+def _range_of(flat, low, high, name: str, margin: float):
     """The outer edges: as given, or the extremes of the data; widened where they coincide."""
     if low == high and flat.size:
         low, high = float(flat.min()), float(flat.max())
     _check_range(low, high, name)
-    return (low - 1, high + 1) if low == high else (low, high)
+    return (low - margin, high + margin) if low == high else (low, high)
 
 
 @op(out=True)
@@ -69,17 +69,19 @@ def histc(input, bins=100, min=0, max=0) -> Tensor:
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     if input._dtype.category < FLOATING:
-        raise RuntimeError(f"\"histogram_cpu\" not implemented for '{input._dtype.type_name}'")
+        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{input._dtype.type_name}'")
     flat = elements(input.detach())
-    low, high = _range_of(flat, min, max, "torch.histc")
+    low, high = _range_of(flat, min, max, "torch.histc", 1.0)
     counts = np.zeros(bins, flat.dtype)
     inside = flat[(flat >= low) & (flat <= high)]
     places = ((inside - flat.dtype.type(low)) * bins / flat.dtype.type(high - low)).astype(np.int64)
     np.minimum(places, bins - 1, out=places)
     _add_at(counts, places, counts[:0])
-    return wrap(counts, (bins,), input._dtype) if counts.dtype == input._dtype.np else wrap(
-        counts, (bins,), _dtype.float32
-    ).to(input._dtype)
+    return (
+        wrap(counts, (bins,), input._dtype)
+        if counts.dtype == input._dtype.np
+        else wrap(counts, (bins,), _dtype.float32).to(input._dtype)
+    )
 
 
 def _places_in(values, edges):
@@ -98,9 +100,9 @@ def _edges(flat, bins, given, name: str, d) -> np.ndarray:
         low, high = 0.0, 1.0
     elif given is not None and low == high:
         _check_range(low, high, name)
-        low, high = low - 1, high + 1
+        low, high = low - 0.5, high + 0.5
     else:
-        low, high = _range_of(flat, low, high, name)
+        low, high = _range_of(flat, low, high, name, 0.5)
     # torch.linspace: counted from the nearer end
     step = (d.type(high) - d.type(low)) / d.type(bins)
     i = np.arange(bins + 1)
@@ -130,10 +132,11 @@ def _binned(points: np.ndarray, edges: list[np.ndarray], weights, density: bool)
 def _check_histogram(input, weight, name: str) -> None:
     check_cpu(input, name)
     if input._dtype not in (_dtype.float32, _dtype.float64):
-        raise RuntimeError(f"\"{name}_cpu\" not implemented for '{input._dtype.type_name}'")
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{input._dtype.type_name}'")
     if weight is not None and weight._dtype is not input._dtype:
         raise RuntimeError(
-            f"{name}(): if weight tensor is provided, input tensor and weight tensor should have the same dtype, but got "
+            f"{name}(): if weight tensor is provided, input tensor and weight tensor should have the same "
+            "dtype, but got "
             f"input({input._dtype.type_name}), and weight({weight._dtype.type_name})"
         )
 
@@ -147,7 +150,8 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     weights = None if weight is None else elements(weight.detach())
     counts = _binned(flat[:, None], [edges], weights, density)
     return return_types.histogram(
-        wrap(counts.astype(flat.dtype), (len(counts),), input._dtype), wrap(edges.copy(), (len(edges),), input._dtype)
+        wrap(counts.astype(flat.dtype), (len(counts),), input._dtype),
+        wrap(edges.copy(), (len(edges),), input._dtype),
     )
 
 
@@ -156,18 +160,21 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     """(hist, bin_edges) of points in the last dim of input: D edges, and counts in the D-dimensional grid."""
     _check_histogram(input, weight, "histogramdd")
     if input.ndim < 2:
-        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions, but got " + str(input.ndim))
+        raise RuntimeError(
+            "torch.histogramdd: input tensor should have at least 2 dimensions, but got " + str(input.ndim)
+        )
     depth = input.size(-1)
     points = elements(input.detach()).reshape(-1, depth)
     bins = [bins] * depth if isinstance(bins, int) else list(bins)
     if len(bins) != depth:
         raise RuntimeError(
-            f"torch.histogramdd: bins must be a single integer or a sequence of one for each of the {depth} dimensions"
+            f"torch.histogramdd: bins must be a single integer or a sequence of one for each of the {depth} "
+            "dimensions"
         )
     pairs = [None] * depth if range is None else [tuple(range[2 * k : 2 * k + 2]) for k in np.arange(depth)]
     edges = [
         _edges(np.ascontiguousarray(points[:, k]), b, r, "torch.histogramdd", points.dtype)
-        for k, (b, r) in enumerate(zip(bins, pairs))
+        for k, (b, r) in enumerate(zip(bins, pairs, strict=True))
     ]
     weights = None if weight is None else elements(weight.detach())
     counts = _binned(points, edges, weights, density)

@@ -1,4 +1,6 @@
-"""var, std and their relatives: sum |x - mean|**2 / max(0, n - correction) over any set of dims; cov, corrcoef."""
+"""var, std and their relatives: sum |x - mean|**2 / max(0, n - correction) over any set of dims; cov,
+corrcoef.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,7 @@ _std_mean.derivative_of("self")
 
 
 def _arguments(dim, unbiased, correction, keepdim):
-    """torch's two signatures: (dim, unbiased, keepdim) and (dim, *, correction, keepdim), and f(x, unbiased)."""
+    """torch's signatures: (dim, unbiased, keepdim), (dim, *, correction, keepdim) and (unbiased)."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if correction is None:
@@ -144,10 +146,12 @@ def _arguments(dim, unbiased, correction, keepdim):
 
 def _check(t: Tensor, dims, correction, name: str) -> None:
     if t._dtype.category < FLOATING:
-        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+        what = "std and var" if name in ("std", "var") else name
+        raise RuntimeError(f"{what} only support floating point and complex dtypes")
     if correction >= _count(t._size, dims) and t.numel():
         warnings.warn(
-            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+            "factor "
             "(input numel divided by output numel).",
             UserWarning,
             stacklevel=4,
@@ -184,23 +188,32 @@ def _complex_std_mean(t, dims, keepdim, correction):
     return _complex_std(t, dims, keepdim, correction), t.mean(dims, keepdim)
 
 
-var = _spread_function("var", True, _var, _complex_var, "Variance over dim; n - correction (1) in the denominator.")
-std = _spread_function("std", True, _std, _complex_std, "Standard deviation over dim: the square root of var.")
+var = _spread_function(
+    "var", True, _var, _complex_var, "Variance over dim; n - correction (1) in the denominator."
+)
+std = _spread_function(
+    "std", True, _std, _complex_std, "Standard deviation over dim: the square root of var."
+)
 var_mean = _spread_function("var_mean", False, _var_mean, _complex_var_mean, "(var, mean) over dim.")
 std_mean = _spread_function("std_mean", False, _std_mean, _complex_std_mean, "(std, mean) over dim.")
 
 
-# -- covariance -------------------------------------------------------------------------------------------------------
+# -- covariance ----------------------------------------------------------------------------------------------
 
 
 def _check_weights(w, name: str, n: int, integral: bool) -> None:
     if w.ndim > 1:
-        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.ndim} dimensions"
+        )
     if integral and w._dtype.category != _dtype.INTEGRAL:
-        raise RuntimeError(f"cov(): expected {name} to have integral dtype but got {name} with {w._dtype.type_name} dtype")
+        raise RuntimeError(
+            f"cov(): expected {name} to have integral dtype but got {name} with {w._dtype.type_name} dtype"
+        )
     if not integral and w._dtype.category != FLOATING:
         raise RuntimeError(
-            f"cov(): expected {name} to have floating point dtype but got {name} with {w._dtype.type_name} dtype"
+            f"cov(): expected {name} to have floating point dtype but got {name} with {w._dtype.type_name} "
+            "dtype"
         )
     if w.numel() != n:
         raise RuntimeError(
@@ -213,9 +226,14 @@ def _check_weights(w, name: str, n: int, integral: bool) -> None:
 
 @op()
 def cov(input, *, correction=1, fweights=None, aweights=None) -> Tensor:
-    """Covariance matrix of variables in rows and observations in columns; weights count or weigh observations."""
+    """Covariance matrix of variables in rows and observations in columns; weights count or weigh
+    observations.
+    """
     if input.ndim > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
+            "dimensions"
+        )
     if input._dtype is _dtype.bool_:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input.reshape(1, -1) if input.ndim < 2 else input
@@ -231,9 +249,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None) -> Tensor:
     if weights is not None and n and total.item() == 0:
         raise RuntimeError("cov(): weights sum to zero, can't be normalized")
     mean = (x if weights is None else x * weights).sum(1, True) / total
-    if weights is None or correction == 0:
-        norm = total - correction
-    elif aweights is None:
+    if weights is None or correction == 0 or aweights is None:
         norm = total - correction
     else:
         norm = total - correction * (weights * aweights).sum() / total
@@ -252,7 +268,8 @@ def corrcoef(input) -> Tensor:
     """Pearson correlation of the rows: cov[i, j] / sqrt(cov[i, i] cov[j, j]), parts clipped to [-1, 1]."""
     if input.ndim > 2:
         raise RuntimeError(
-            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
+            "dimensions"
         )
     c = cov(input)
     if c.ndim == 0:

@@ -2,8 +2,8 @@
 
     y = (x - mean) / sqrt(var + eps) * weight + bias
 
-Forward and backward are one fused kernel each. A backward that is itself recorded (create_graph=True) runs the formula
-in tensor operators instead, so that it can be differentiated again.
+Forward and backward are one fused kernel each. A backward that is itself recorded (create_graph=True) runs
+the formula in tensor operators instead, so that it can be differentiated again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from numtorch.graph import mode
+from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import normalization as _kernels
 
 from .. import _dtype
@@ -21,11 +21,14 @@ from .._dtype import FLOATING
 from .._primitive import primitive
 from .._registry import op, register
 from .._tensor import Tensor, wrap
+from .norms import normalize
 from .reducing import check_cpu, compute_dtype, elements, finished
 
 
 def _parameter(t: Tensor | None, d: np.dtype) -> np.ndarray:
-    """A weight, bias or running buffer as kernels take it: empty where absent, else in the dtype of the input."""
+    """A weight, bias or running buffer as kernels take it: empty where absent, else in the dtype of the
+    input.
+    """
     if t is None:
         return np.empty(0, d)
     flat = elements(t)
@@ -35,20 +38,22 @@ def _parameter(t: Tensor | None, d: np.dtype) -> np.ndarray:
 def _floating(t: Tensor, name: str) -> None:
     check_cpu(t, name)
     if t._dtype.category != FLOATING:
-        raise RuntimeError(f"\"{name}\" not implemented for '{t._dtype.type_name}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{t._dtype.type_name}'")
 
 
 def _gradients(arrays: dict, input: Tensor, parameters: dict) -> dict:
     """Kernel results as tensors: {name: (array, size, dtype)}."""
     return {
         name: wrap(
-            a if a.dtype == d.np and d.np is d.compute else cast_array(a, _dtype.FROM_NUMPY[a.dtype], d), size, d
+            a if a.dtype == d.np and d.np is d.compute else cast_array(a, _dtype.FROM_NUMPY[a.dtype], d),
+            size,
+            d,
         )
         for name, (a, size, d) in {**arrays, **parameters}.items()
     }
 
 
-# -- batch norm -------------------------------------------------------------------------------------------------------
+# -- batch norm ----------------------------------------------------------------------------------------------
 
 
 def _geometry(t: Tensor) -> tuple[int, int, int]:
@@ -62,7 +67,7 @@ def _per_channel(v: Tensor, ndim: int) -> Tensor:
 
 
 def _running(t: Tensor | None, wanted: np.dtype) -> np.ndarray:
-    """A running buffer that the kernel updates in place: the tensor's own memory if it can be used as it is."""
+    """A running buffer that the kernel updates: the tensor's own memory where it can be used as it is."""
     return np.empty(0, wanted) if t is None else _parameter(t, wanted)
 
 
@@ -87,7 +92,11 @@ def _batch_norm(input, weight, bias, running_mean, running_var, training, moment
         if x.size:
             _kernels.batch_norm_eval(x, n, c, length, mean, var, w, b, eps, out)
         empty = np.empty(0, d)
-        return finished(out, input._size, stats, input._dtype), wrap(empty, (0,), stats), wrap(empty, (0,), stats)
+        return (
+            finished(out, input._size, stats, input._dtype),
+            wrap(empty, (0,), stats),
+            wrap(empty, (0,), stats),
+        )
     mean, rstd = np.empty(c, d), np.empty(c, d)
     rm, rv = _running(running_mean, d), _running(running_var, d)
     if x.size:
@@ -102,7 +111,9 @@ def _batch_norm(input, weight, bias, running_mean, running_var, training, moment
 
 
 def _write_back(buffer: Tensor, values: np.ndarray) -> None:
-    """The kernel wrote `values`: into the buffer itself, or into a copy that was made for another dtype or layout."""
+    """The kernel wrote `values`: into the buffer itself, or into a copy that was made for another dtype or
+    layout.
+    """
     if buffer._flat is not values:
         from .._copy import copy_into
 
@@ -154,22 +165,32 @@ def _check_batch_norm(input, weight, bias, running_mean, running_var, training: 
     if input.ndim < 2:
         raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
     channels = input._size[1]
-    for t, name in ((running_mean, "running_mean"), (running_var, "running_var"), (weight, "weight"), (bias, "bias")):
+    for t, name in (
+        (running_mean, "running_mean"),
+        (running_var, "running_var"),
+        (weight, "weight"),
+        (bias, "bias"),
+    ):
         if t is not None and t.numel() != channels:
             raise RuntimeError(f"{name} should contain {channels} elements not {t.numel()}")
         if t is None and not training and name.startswith("running"):
-            raise RuntimeError(f"running_mean must be defined in evaluation mode" if name == "running_mean" else
-                               "running_var must be defined in evaluation mode")
+            raise RuntimeError(
+                "running_mean must be defined in evaluation mode"
+                if name == "running_mean"
+                else "running_var must be defined in evaluation mode"
+            )
 
 
-@op(method=False)
-def batch_norm(
+@op("batch_norm", method=False)
+def native_order_batch_norm(
     input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled=True
 ) -> Tensor:
     """Normalise each channel (dim 1) by the batch's statistics (training) or by the running ones."""
     _check_batch_norm(input, weight, bias, running_mean, running_var, training)
     momentum = 0.0 if momentum is None else momentum
-    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))[0]
+    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))[
+        0
+    ]
 
 
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
@@ -181,7 +202,8 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
 register("native_batch_norm", native_batch_norm, method=False, out=True)
 
 
-def _functional_batch_norm(
+@op(namespace="nn.functional", method=False)
+def batch_norm(
     input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05
 ) -> Tensor:
     """Normalise each channel (dim 1); in training a channel must have more than one value."""
@@ -192,17 +214,14 @@ def _functional_batch_norm(
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
     if eps <= 0.0:
         raise ValueError(f"batch_norm eps must be positive, but got {eps}")
-    return batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    return native_order_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
 
 
-register("batch_norm", _functional_batch_norm, namespace="nn.functional", method=False)
+# -- instance norm -------------------------------------------------------------------------------------------
 
 
-# -- instance norm ----------------------------------------------------------------------------------------------------
-
-
-@op(method=False)
-def instance_norm(
+@op("instance_norm", method=False)
+def native_order_instance_norm(
     input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn_enabled=True
 ) -> Tensor:
     """Normalise each channel of each sample by itself: batch norm of one batch of N * C channels."""
@@ -213,21 +232,18 @@ def instance_norm(
 
     flat = input.contiguous().reshape((1, n * c) + tuple(input._size[2:]))
     mean, var = repeated(running_mean), repeated(running_var)
-    y = batch_norm(flat, repeated(weight), repeated(bias), mean, var, use_input_stats, momentum, eps)
-    with mode.no_grad() if hasattr(mode, "no_grad") else _no_grad():
+    y = native_order_batch_norm(
+        flat, repeated(weight), repeated(bias), mean, var, use_input_stats, momentum, eps
+    )
+    with no_grad():
         for buffer, values in ((running_mean, mean), (running_var, var)):
             if buffer is not None and use_input_stats:
                 buffer.copy_(values.reshape(n, c).mean(0))
     return y.reshape(input._size)
 
 
-def _no_grad():
-    from numtorch.graph import no_grad
-
-    return no_grad()
-
-
-def _functional_instance_norm(
+@op(namespace="nn.functional", method=False)
+def instance_norm(
     input,
     running_mean=None,
     running_var=None,
@@ -244,13 +260,12 @@ def _functional_instance_norm(
             raise ValueError(
                 f"Expected more than 1 spatial element when training, got input size {input.size()}"
             )
-    return instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
+    return native_order_instance_norm(
+        input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps
+    )
 
 
-register("instance_norm", _functional_instance_norm, namespace="nn.functional", method=False)
-
-
-# -- layer norm and RMS norm ------------------------------------------------------------------------------------------
+# -- layer norm and RMS norm ---------------------------------------------------------------------------------
 
 
 def _rows(t: Tensor, normalized_shape) -> tuple[int, int]:
@@ -284,7 +299,9 @@ def _row_norm_gradients(ctx, grad, centred: bool):
         w = _parameter(weight, d)
         _kernels.layer_norm_backward(g, x, rows, n, w, centred, mean, rstd, gx, gw, gb)
     d = t._dtype if weight is None else weight._dtype
-    return _gradients({"input": (gx, t._size, t._dtype)}, t, {"weight": (gw, shape, d), "bias": (gb, shape, d)})
+    return _gradients(
+        {"input": (gx, t._size, t._dtype)}, t, {"weight": (gw, shape, d), "bias": (gb, shape, d)}
+    )
 
 
 def _row_norm_in_tensors(ctx, grad, t, weight, shape, centred: bool):
@@ -348,18 +365,21 @@ def _normalized_shape(input, normalized_shape, weight, bias, name: str) -> tuple
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape:
         raise RuntimeError(
-            f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got "
             "normalized_shape = []"
         )
     for t, what in ((weight, "weight"), (bias, "bias")):
         if t is not None and tuple(t._size) != shape:
             raise RuntimeError(
-                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(t._size)} and "
+                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape "
+                f"{list(t._size)} and "
                 f"normalized_shape = {list(shape)}"
             )
     if tuple(input._size[max(input.ndim - len(shape), 0) :]) != shape:
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got "
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], but got "
             f"input of size{list(input._size)}"
         )
     _floating(input, name)
@@ -395,7 +415,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None) -> Tensor:
 register("rms_norm", rms_norm, namespace="nn.functional", method=False)
 
 
-# -- group norm -------------------------------------------------------------------------------------------------------
+# -- group norm ----------------------------------------------------------------------------------------------
 
 
 @primitive(
@@ -455,8 +475,10 @@ def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     return _group_norm(input, weight, bias, N, C, HxW, group, float(eps))
 
 
-@op(method=False)
-def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True) -> Tensor:
+@op("group_norm", method=False)
+def native_order_group_norm(
+    input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True
+) -> Tensor:
     """Normalise each of num_groups groups of channels of each sample; weight and bias are per channel."""
     if input.ndim < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
@@ -471,14 +493,15 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
     for t, name in ((weight, "weight"), (bias, "bias")):
         if t is not None and (t.ndim != 1 or t.numel() != c):
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got "
+                f"{name} of shape "
                 f"{list(t._size)} and input of shape {list(input._size)}"
             )
     return _group_norm(input, weight, bias, n, c, math.prod(input._size[2:]), num_groups, float(eps))[0]
 
 
-@op(namespace="nn.functional", method=False, name="group_norm")
-def _functional_group_norm(input, num_groups, weight=None, bias=None, eps=1e-05) -> Tensor:
+@op(namespace="nn.functional", method=False)
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05) -> Tensor:
     """Normalise each group of channels of each sample."""
     if input.dim() < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
@@ -486,17 +509,20 @@ def _functional_group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)
     values = size[0] * size[1] // num_groups * math.prod(size[2:])
     if values == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(size)}")
-    return group_norm(input, num_groups, weight, bias, eps)
+    return native_order_group_norm(input, num_groups, weight, bias, eps)
 
 
-# -- local response norm ----------------------------------------------------------------------------------------------
+# -- local response norm -------------------------------------------------------------------------------------
 
 
 @op(namespace="nn.functional", method=False)
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:
     """x / (k + alpha * mean of x**2 over `size` neighbouring channels) ** beta."""
     if input.ndim < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality                          input (got {input.ndim} dimensions)")
+        raise ValueError(
+            f"Expected 3D or higher dimensionality                          input (got {input.ndim} "
+            "dimensions)"
+        )
     if input.numel() == 0:
         return input
     from .joining import cat
@@ -511,3 +537,6 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:
     padded = cat((zeros(before), squares, zeros(after)), 1)
     means = padded.unfold(1, size, 1).mean(-1)
     return input / (means * alpha + k) ** beta
+
+
+__all__ = ["normalize"]

@@ -1,6 +1,7 @@
 """Vector and matrix norms, and what is measured with them: dist, cdist, normalize, renorm, cosine similarity.
 
-    vector_norm(x, p) = (sum |x|**p)**(1/p);  p = 0 counts what is not 0, p = inf and -inf are max and min of |x|.
+vector_norm(x, p) = (sum |x|**p)**(1/p);  p = 0 counts what is not 0, p = inf and -inf are max and min of
+|x|.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 
 import numpy as np
 
+from numtorch.graph import no_grad
 from numtorch.kernels.cpu import reductions as _kernels
 
 from .. import _dtype
@@ -38,8 +40,13 @@ def _forward(t: Tensor, p: float, dims, keepdim: bool) -> Tensor:
     if n == 0 and abs(p) == _INF and reduced_size(t._size, dims, keepdim).numel():
         raise RuntimeError(
             f"linalg.vector_norm cannot compute the {'inf' if p > 0 else '-inf'} norm on an empty "
-            + ("tensor because the operation does not have an identity" if len(dims) == t.ndim else "dimension "
-               f"{next(i for i in dims if t._size[i] == 0)} because this dimension is empty and the operation does not have an identity")
+            + (
+                "tensor because the operation does not have an identity"
+                if len(dims) == t.ndim
+                else "dimension "
+                f"{next(i for i in dims if t._size[i] == 0)} because this dimension is empty and the "
+                "operation does not have an identity"
+            )
         )
     computed = compute_dtype(real)
     result = reduce(t, dims, keepdim, kernels, computed, 0)
@@ -54,7 +61,7 @@ def _norm_gradient(grad, t, norm, p: float, dims, keepdim: bool):
     """d norm / d x; at the origin, where it has none, 0."""
     grad, norm = restore(grad, dims, keepdim, t.ndim), restore(norm, dims, keepdim, t.ndim)
     if p == 0:
-        return t.new_zeros(t.shape)
+        return None
     if p == 1:
         return t.sgn() * grad
     if p == 2:
@@ -85,7 +92,8 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> T
     """(sum |x|**ord)**(1/ord) over dim (all dims flattened if None)."""
     if x._dtype.category < FLOATING:
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x._dtype.type_name}"
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{x._dtype.type_name}"
         )
     if dtype is not None:
         _check_norm_dtype("linalg.vector_norm", x._dtype, dtype)
@@ -107,10 +115,11 @@ def _check_norm_dtype(name: str, given, wanted) -> None:
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None) -> Tensor:
     """Norm of the matrices in two dims: 'fro', 'nuc', or of order inf, -inf, 1, -1, 2, -2."""
     if A.ndim < 2:
-        raise RuntimeError(f"linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
+        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
     if A._dtype.category < FLOATING:
         raise RuntimeError(
-            f"linalg.matrix_norm: Expected a floating point or complex tensor as input. Got {A._dtype.type_name}"
+            "linalg.matrix_norm: Expected a floating point or complex tensor as input. Got "
+            f"{A._dtype.type_name}"
         )
     if len(dim) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}")
@@ -156,12 +165,12 @@ def linalg_norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None) -
     else:
         if dim is not None and len(dim) not in (1, 2):
             raise RuntimeError(
-                f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got [{', '.join(map(str, dim))}]"
+                "linalg.norm: If dim is specified, it must be of length 1 or 2. Got "
+                f"[{', '.join(map(str, dim))}]"
             )
         if dim is None and A.ndim not in (1, 2):
             raise RuntimeError(
-                "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. "
-                f"Got {A.ndim}D."
+                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D."
             )
         if (dim is not None and len(dim) == 1) or (dim is None and A.ndim == 1):
             if isinstance(ord, str):
@@ -181,7 +190,8 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, out=None) -> Te
     """Vector norm of order p over dim; 'fro' is order 2, 'nuc' the sum of singular values of a matrix."""
     if input._dtype.category < FLOATING and dtype is None:
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {input._dtype.type_name}"
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{input._dtype.type_name}"
         )
     if p == "nuc":
         result = matrix_norm(input, "nuc", (-2, -1) if dim is None else tuple(dim), keepdim, dtype=dtype)
@@ -195,7 +205,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, out=None) -> Te
     return result if out is None else write_out(result, out, "norm")
 
 
-# -- distances --------------------------------------------------------------------------------------------------------
+# -- distances -----------------------------------------------------------------------------------------------
 
 
 @primitive("dist_", node="DistBackward0", save=("self", "other", "result"), public=False)
@@ -273,10 +283,18 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False) -> Tensor:
 def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
     if x1._dtype.category < FLOATING or x2._dtype.category < FLOATING:
-        raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + x1._dtype.type_name)
-    length1 = vector_norm(x1, 2, dim, True).clamp_min(eps)
-    length2 = vector_norm(x2, 2, dim, True).clamp_min(eps)
-    return ((x1 / length1) * (x2 / length2)).sum(dim)
+        raise RuntimeError(
+            "expected common dtype to be floating point, yet common dtype is " + x1._dtype.type_name
+        )
+    return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
+
+
+def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
+    length = vector_norm(x, 2, dim, True).clone()
+    with no_grad():
+        # outside the graph: the gradient is that of the norm also where eps takes over
+        length.clamp_(min=eps)
+    return x / length
 
 
 for _name in ("pdist", "pairwise_distance", "cosine_similarity"):

@@ -20,7 +20,7 @@ from .reductions import put_along
 def _check(t: Tensor, name: str) -> None:
     check_cpu(t, name)
     if t._dtype.category in (COMPLEX, BOOL):
-        raise RuntimeError(f"\"{name}_out_cpu\" not implemented for '{t._dtype.type_name}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{t._dtype.type_name}'")
 
 
 def _select(t: Tensor, dim: int, keepdim: bool, launch, *arguments) -> tuple[Tensor, Tensor]:
@@ -45,7 +45,7 @@ def _shared_rule(ctx, grad):
     return grad / chosen.sum() * chosen
 
 
-# -- median -----------------------------------------------------------------------------------------------------------
+# -- median --------------------------------------------------------------------------------------------------
 
 
 def _median_of_all(t: Tensor, skip_nan: bool) -> Tensor:
@@ -83,7 +83,7 @@ _nanmedian_dim.derivative(self=_picked_rule)
 
 def _median(name: str, whole, along, made, doc: str):
     def call(input, dim=None, keepdim=False, *, out=None):
-        _check(input, "median")
+        _check(input, "median_cpu" if dim is None else "median_out")
         if dim is None:
             result = whole(input)
         else:
@@ -114,7 +114,7 @@ nanmedian = _median(
 )
 
 
-# -- kthvalue and mode ------------------------------------------------------------------------------------------------
+# -- kthvalue and mode ---------------------------------------------------------------------------------------
 
 
 @primitive("kthvalue_", node="KthvalueBackward0", save=("result1",), public=False)
@@ -144,7 +144,7 @@ _mode.derivative(self=_picked_rule)
 @publish(out=True)
 def kthvalue(input, k, dim=-1, keepdim=False):
     """(values, indices) of the k-th smallest element along dim, k from 1; nan is the greatest."""
-    _check(input, "kthvalue")
+    _check(input, "kthvalue_cpu")
     d = wrap_dim(dim, input.ndim)
     n = input._size[d] if input.ndim else 1
     if n == 0:
@@ -159,37 +159,38 @@ def mode(input, dim=-1, keepdim=False):
     """(values, indices) of the most frequent value along dim: the least of equals, where it stands last."""
     check_cpu(input, "mode")
     if input._dtype.category == COMPLEX:
-        raise RuntimeError(f"\"mode\" not implemented for '{input._dtype.type_name}'")
+        raise NotImplementedError(f"\"mode\" not implemented for '{input._dtype.type_name}'")
     d = wrap_dim(dim, input.ndim)
     if input.ndim and input._size[d] == 0:
         raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
     return return_types.mode(*_mode(input, d, keepdim))
 
 
-# -- quantiles --------------------------------------------------------------------------------------------------------
+# -- quantiles -----------------------------------------------------------------------------------------------
 
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def _quantile(name: str, input, q, dim, keepdim: bool, interpolation: str, skip_nan: bool) -> Tensor:
+def _quantile(input, q, dim, keepdim: bool, interpolation: str, skip_nan: bool) -> Tensor:
     if input._dtype not in (_dtype.float32, _dtype.float64):
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
     if interpolation not in _INTERPOLATIONS:
         raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+            "quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
+            f"{interpolation}"
         )
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
-            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+            raise RuntimeError(f"quantile() q must be in the range [0, 1] but got {q}")
         q = input.new_tensor(q)
     if q.ndim > 1:
-        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+        raise RuntimeError("quantile() q must be a scalar or 1D tensor")
     if q._dtype is not input._dtype:
-        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+        raise RuntimeError("quantile() q tensor must be same dtype as the input tensor")
     if input.numel() == 0:
-        raise RuntimeError(f"{name}() input tensor must be non-empty")
+        raise RuntimeError("quantile() input tensor must be non-empty")
     if q.numel() and not ((q >= 0) & (q <= 1)).all().item():
-        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+        raise RuntimeError("quantile() q values must be in the range [0, 1]")
     given_dim, ndim = dim, input.ndim
     dim = wrap_dim(dim, ndim) if dim is not None else None
     if dim is None:
@@ -242,10 +243,10 @@ def _interpolated(ordered: Tensor, places: Tensor, interpolation: str) -> Tensor
 @publish(out=True)
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear") -> Tensor:
     """The q-quantiles over dim, one for each of q in a new leading dim; nan where a nan is."""
-    return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
+    return _quantile(input, q, dim, keepdim, interpolation, False)
 
 
 @publish(out=True)
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear") -> Tensor:
     """The q-quantiles over dim of what is not nan."""
-    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
+    return _quantile(input, q, dim, keepdim, interpolation, True)

@@ -1,8 +1,8 @@
 """What all reductions share: which dims, in which layout, and the tensor that comes out.
 
-A kernel wants (outer, n, inner) of a contiguous buffer. A dense tensor in any order of dims is read as it lies (the
-result then lies in the same order); reduced dims that are not neighbours are reduced one group after the other where
-the operator allows it (sums), else brought together by a copy.
+A kernel wants (outer, n, inner) of a contiguous buffer. A dense tensor in any order of dims is read as it
+lies (the result then lies in the same order); reduced dims that are not neighbours are reduced one group
+after the other where the operator allows it (sums), else brought together by a copy.
 """
 
 from __future__ import annotations
@@ -92,18 +92,18 @@ def brought_last(t: Tensor, dims: tuple[int, ...]) -> Tensor:
 def rows_of(t: Tensor, dims: tuple[int, ...]):
     """(flat, rows, n): the elements with the given dims last, as rows of n."""
     n = prod(t._size[d] for d in dims) if t.ndim else 1
+    rows = prod(s for d, s in enumerate(t._size) if d not in dims)
     shape = collapse(t._size, dims)
     if shape is None or shape[2] != 1:
         t = brought_last(t, dims)
-    flat = elements(t)
-    return flat, (flat.size // n if n else prod(s for d, s in enumerate(t._size) if d not in dims)), n
+    return elements(t), rows, n
 
 
 def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, staged=None) -> Tensor:
     """Run the kernels of one reduction (of kernels/cpu/reductions.py) over the given dims.
 
-    computed: dtype of the kernel's result. empty: the value where nothing is reduced. staged: kernels that may reduce
-    the remaining groups of dims after the first (None: the groups must be brought together).
+    computed: dtype of the kernel's result. empty: the value where nothing is reduced. staged: kernels that
+    may reduce the remaining groups of dims after the first (None: the groups must be brought together).
     """
     size, d, given = t._size, t._dtype, dims
     flat = t._flat if t._flat is not None else t.flat()

@@ -1,6 +1,7 @@
 """Sums, products, means, extremes and truths over any set of dims.
 
-    input: any size, dim: None (all), an int, or several; the result keeps the reduced dims as 1 where keepdim.
+input: any size, dim: None (all), an int, or several; the result keeps the reduced dims as 1 where
+keepdim.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _entry(kernels, d: dtype):
     return entry_point(kernels.rows, (x, types.int64, types.int64, x))
 
 
-# -- sum and mean -----------------------------------------------------------------------------------------------------
+# -- sum and mean --------------------------------------------------------------------------------------------
 
 
 class _SpreadNode(Node):
@@ -195,8 +196,12 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, kee
     dim = dim if axis is None else axis
     t = _widened(input, dtype)
     if t._dtype.category < FLOATING:
-        what = "Optional dtype must be either a floating point or complex dtype." if dtype is not None else (
-            "could not infer output dtype. Input dtype must be either a floating point or complex dtype."
+        what = (
+            "Optional dtype must be either a floating point or complex dtype."
+            if dtype is not None
+            else (
+                "could not infer output dtype. Input dtype must be either a floating point or complex dtype."
+            )
         )
         raise RuntimeError(f"mean(): {what} Got: {t._dtype.type_name}")
     dims = dims_of(dim, t.ndim)
@@ -218,8 +223,10 @@ def _nansum(self, dims, keepdim):
 
 
 _nansum.derivative(
-    self=lambda ctx, grad: restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim).expand(ctx.self.shape)
-    * ctx.self.isnan().logical_not()
+    self=lambda ctx, grad: (
+        restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim).expand(ctx.self.shape)
+        * ctx.self.isnan().logical_not()
+    )
 )
 
 
@@ -239,12 +246,15 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
 def nanmean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """mean of what is not nan."""
     if input._dtype.category < FLOATING:
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {input._dtype.type_name}")
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input._dtype.type_name}"
+        )
     numbers = input.isnan().logical_not()
     return nansum(input, dim, keepdim, dtype=dtype) / sum(numbers, dim, keepdim)
 
 
-# -- products ---------------------------------------------------------------------------------------------------------
+# -- products ------------------------------------------------------------------------------------------------
 
 
 def _prod(t: Tensor, dims, keepdim: bool) -> Tensor:
@@ -262,7 +272,11 @@ def _products_of_the_others(t: Tensor, dim: int) -> Tensor:
     n = t.size(dim)
     ones = t.new_ones(()).expand(reduced_size(t._size, (dim,), True))
     before = ones.clone() if n == 1 else _joined(ones, t.narrow(dim, 0, n - 1).cumprod(dim), dim)
-    after = ones.clone() if n == 1 else _joined(ones, t.flip(dim).narrow(dim, 0, n - 1).cumprod(dim), dim).flip(dim)
+    after = (
+        ones.clone()
+        if n == 1
+        else _joined(ones, t.flip(dim).narrow(dim, 0, n - 1).cumprod(dim), dim).flip(dim)
+    )
     return (before * after).conj()
 
 
@@ -310,7 +324,7 @@ def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     return _prod_dim(t, (wrap_dim(dim, t.ndim),), keepdim)
 
 
-# -- truths and counts ------------------------------------------------------------------------------------------------
+# -- truths and counts ---------------------------------------------------------------------------------------
 
 
 def _truth(name: str, kernels, empty: bool, doc: str):
@@ -328,7 +342,9 @@ def _truth(name: str, kernels, empty: bool, doc: str):
     return publish()(call)
 
 
-any = _truth("any", _kernels.ANY, False, "Whether any element over `dim` is nonzero (nan is); bool, uint8 of uint8.")
+any = _truth(
+    "any", _kernels.ANY, False, "Whether any element over `dim` is nonzero (nan is); bool, uint8 of uint8."
+)
 all = _truth("all", _kernels.ALL, True, "Whether all elements over `dim` are nonzero; bool, uint8 of uint8.")
 
 
@@ -340,13 +356,13 @@ def count_nonzero(input, dim=None) -> Tensor:
     return reduce(input, dims, False, _kernels.COUNT_NONZERO, int64, 0, _kernels.SUM_INT64)
 
 
-# -- extremes without indices -----------------------------------------------------------------------------------------
+# -- extremes without indices --------------------------------------------------------------------------------
 
 
 def _ordered_elements(t: Tensor, name: str) -> Tensor:
     """bool as uint8; RuntimeError for complex numbers, which have no order."""
     if t._dtype.category == COMPLEX:
-        raise RuntimeError(f"{name} not implemented for '{t._dtype.type_name}'")
+        raise NotImplementedError(f"{name} not implemented for '{t._dtype.type_name}'")
     if t._dtype.category == BOOL:
         return wrap(elements(t).view(np.uint8), t._size, _dtype.uint8)
     return t
@@ -370,12 +386,14 @@ def _extreme(t: Tensor, dims, keepdim: bool, kernels, name: str) -> Tensor:
     return _as_input(reduce(x, dims, keepdim, kernels, compute_dtype(x._dtype), 0, kernels), t)
 
 
-def _shared_gradient(ctx, grad, result):
-    """Each of the equal extremes receives the same share."""
+def _shared_gradient(ctx, grad, result, nan_counts=False):
+    """Each of the equal extremes receives the same share. Only in max() and min() of all does nan equal nan."""
     t = ctx.self
     result = restore(result, ctx.dims, ctx.keepdim, t.ndim)
     grad = restore(grad, ctx.dims, ctx.keepdim, t.ndim)
-    chosen = (t == result) | (t.isnan() & result.isnan())
+    chosen = t == result
+    if nan_counts:
+        chosen = chosen | (t.isnan() & result.isnan())
     return grad / sum(chosen, ctx.dims, True) * chosen
 
 
@@ -395,7 +413,7 @@ _amin.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result))
 
 def _check_nonempty(t: Tensor, name: str) -> None:
     if t.numel() == 0:
-        raise IndexError(
+        raise RuntimeError(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
             "Specify the reduction dim with the 'dim' argument."
         )
@@ -445,14 +463,16 @@ def aminmax(input, *, dim=None, keepdim=False):
     """(min, max) over one dim or all."""
     if dim is None:
         if input.numel() == 0:
-            raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+            raise RuntimeError(
+                "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+            )
         dims = dims_of(None, input.ndim)
     else:
         dims = (wrap_dim(dim, input.ndim),)
     return return_types.aminmax(*_aminmax(input, dims, keepdim))
 
 
-# -- extremes with indices --------------------------------------------------------------------------------------------
+# -- extremes with indices -----------------------------------------------------------------------------------
 
 
 def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) -> tuple[Tensor, Tensor]:
@@ -516,8 +536,8 @@ def _min_all(self, dims, keepdim):
 
 _max_dim.derivative(self=_picked_rule)
 _min_dim.derivative(self=_picked_rule)
-_max_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result))
-_min_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result))
+_max_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result, True))
+_min_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result, True))
 
 
 def _three_forms(name: str, whole, along, pairwise: str, made, doc: str):
@@ -544,7 +564,8 @@ max = _three_forms(
     _max_dim,
     "maximum",
     return_types.max,
-    """max(input): the greatest element; max(input, dim): (values, indices) along dim; max(input, other): pairwise.""",
+    """max(input): the greatest element; max(input, dim): (values, indices) along dim; max(input, other):
+    pairwise.""",
 )
 min = _three_forms(
     "min",
@@ -552,14 +573,18 @@ min = _three_forms(
     _min_dim,
     "minimum",
     return_types.min,
-    """min(input): the least element; min(input, dim): (values, indices) along dim; min(input, other): pairwise.""",
+    """min(input): the least element; min(input, dim): (values, indices) along dim; min(input, other):
+    pairwise.""",
 )
 
 
 def _argument(name: str, kernels, doc: str):
     def call(input, dim=None, keepdim=False) -> Tensor:
+        if input._dtype.category == BOOL:
+            raise RuntimeError(f"{name}(): does not support bool input")
         if dim is None:
-            _check_nonempty(input, name)
+            if input.numel() == 0:
+                raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
             flat = input.detach().reshape(-1)
             _, index = _extreme_with_index(flat, 0, False, kernels, name)
             return index.reshape((1,) * input.ndim) if keepdim else index
@@ -570,11 +595,15 @@ def _argument(name: str, kernels, doc: str):
     return publish(out=True)(call)
 
 
-argmax = _argument("argmax", _extremes.MAX, "Index of the (first) greatest element along dim, or of the flattened input.")
-argmin = _argument("argmin", _extremes.MIN, "Index of the (first) least element along dim, or of the flattened input.")
+argmax = _argument(
+    "argmax", _extremes.MAX, "Index of the (first) greatest element along dim, or of the flattened input."
+)
+argmin = _argument(
+    "argmin", _extremes.MIN, "Index of the (first) least element along dim, or of the flattened input."
+)
 
 
-# -- logsumexp --------------------------------------------------------------------------------------------------------
+# -- logsumexp -----------------------------------------------------------------------------------------------
 
 
 @primitive("logsumexp_", node="LogsumexpBackward0", save=("self", "result"), public=False)
@@ -591,8 +620,10 @@ def _logsumexp(self, dims, keepdim):
 
 
 _logsumexp.derivative(
-    self=lambda ctx, grad: restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim)
-    * (ctx.self - restore(ctx.result, ctx.dims, ctx.keepdim, ctx.self.ndim)).exp().conj()
+    self=lambda ctx, grad: (
+        restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim)
+        * (ctx.self - restore(ctx.result, ctx.dims, ctx.keepdim, ctx.self.ndim)).exp().conj()
+    )
 )
 
 

@@ -121,20 +121,20 @@ def logcumsumexp(input, dim) -> Tensor:
     check_cpu(input, "logcumsumexp")
     dim = wrap_dim(dim, input.ndim)
     if input._dtype.category < FLOATING:
-        raise RuntimeError(f'"logcumsumexp_out_cpu" not implemented for \'{input._dtype.type_name}\'')
+        raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{input._dtype.type_name}'")
     if input._dtype.category == COMPLEX:
         top = input.real.amax(dim, True) if input.numel() else 0
         return cumsum((input - top).exp(), dim).log() + top
     return _logcumsumexp(input, dim)
 
 
-# -- running extremes -------------------------------------------------------------------------------------------------
+# -- running extremes ----------------------------------------------------------------------------------------
 
 
 def _running_extreme(t: Tensor, dim: int, kernel) -> tuple[Tensor, Tensor]:
     d = t._dtype
     if d.category == COMPLEX:
-        raise RuntimeError(f"\"cummax_cummin_cpu\" not implemented for '{d.type_name}'")
+        raise NotImplementedError(f"\"cummax_cummin_cpu\" not implemented for '{d.type_name}'")
     flat = elements(t)
     if d.category == BOOL:
         flat = flat.view(np.uint8)
@@ -180,7 +180,7 @@ def cummin(input, dim):
     return return_types.cummin(*_cummin(input, wrap_dim(dim, input.ndim)))
 
 
-# -- differences and integrals ----------------------------------------------------------------------------------------
+# -- differences and integrals -------------------------------------------------------------------------------
 
 
 @op(out=True)
@@ -205,18 +205,22 @@ def diff(input, n=1, dim=-1, prepend=None, append=None) -> Tensor:
     return input.clone() if n == 0 else input
 
 
-def _trapezoids(y, x, dx, dim):
-    """The areas between neighbours along dim."""
+def _halved(total, x, dx):
+    return total * (dx / 2) if x is None else total / 2
+
+
+def _trapezoids(y, x, dim):
+    """Twice the areas between neighbours along dim (for distances of 1 without x)."""
     length = y.size(dim)
     pairs = y.narrow(dim, 1, length - 1) + y.narrow(dim, 0, length - 1)
     if x is None:
-        return pairs / 2 * dx
+        return pairs
     widths = diff(x) if x.ndim == 1 else diff(x, dim=dim)
     if x.ndim == 1:
         if x.size(0) != length:
             raise RuntimeError("trapezoid(): There must be one `x` value for each sample point")
         widths = widths.reshape((-1,) + (1,) * (y.ndim - 1 - dim))
-    return pairs * widths / 2
+    return pairs * widths
 
 
 def _check_trapezoid(y, x, dx, name: str) -> None:
@@ -234,7 +238,7 @@ def trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
     dim = wrap_dim(dim, y.ndim)
     if y.size(dim) == 0:
         return y.new_zeros(()).expand(y.shape[:dim] + y.shape[dim + 1 :]).clone()
-    return _trapezoids(y, _aligned(x, y, dim), dx, dim).sum(dim)
+    return _halved(_trapezoids(y, _aligned(x, y, dim), dim).sum(dim), x, dx)
 
 
 @op(method=False)
@@ -242,7 +246,7 @@ def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
     """The running integral of y along dim by the trapezoid rule."""
     _check_trapezoid(y, x, dx, "cumulative_trapezoid")
     dim = wrap_dim(dim, y.ndim)
-    return cumsum(_trapezoids(y, _aligned(x, y, dim), dx, dim), dim)
+    return _halved(cumsum(_trapezoids(y, _aligned(x, y, dim), dim), dim), x, dx)
 
 
 def _aligned(x, y, dim):

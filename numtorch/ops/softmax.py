@@ -68,43 +68,70 @@ def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
     if dtype is not None and dtype is not t._dtype:
         t = t.to(dtype)
     if t._dtype.category < FLOATING or t._dtype.category == COMPLEX:
-        raise RuntimeError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{t._dtype.type_name}'")
+        last = t.ndim == 0 or wrap_dim(dim, t.ndim) == t.ndim - 1
+        kernel = f"{name}_lastdim_kernel_impl" if last else f"{name}_kernel_impl"
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{t._dtype.type_name}'")
     return t, wrap_dim(dim, t.ndim)
 
 
-@op(out=True)
-def softmax(input, dim, dtype=None) -> Tensor:
+@op("softmax", out=True)
+def softmax_along(input, dim, dtype=None) -> Tensor:
     """exp(x) / sum exp(x) along dim."""
     return _softmax(*_input(input, dim, dtype, "softmax"))
 
 
-@op(out=True)
-def log_softmax(input, dim, dtype=None) -> Tensor:
+@op("log_softmax", out=True)
+def log_softmax_along(input, dim, dtype=None) -> Tensor:
     """log softmax(x) along dim, computed without leaving the logarithm."""
     return _log_softmax(*_input(input, dim, dtype, "log_softmax"))
 
 
-def _implicit_dim(name: str, ndim: int) -> int:
+register("softmax", softmax_along, namespace="special", method=False)
+register("log_softmax", log_softmax_along, namespace="special", method=False)
+
+
+# -- the forms of nn.functional, where dim may be left out ---------------------------------------------------
+
+
+def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=4,
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
+        "argument.",
+        stacklevel=stacklevel,
     )
     return 0 if ndim in (0, 1, 3) else 1
 
 
-def _functional(name: str, compute):
-    def call(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
-        if dim is None:
-            dim = _implicit_dim(name, input.ndim)
-        return compute(input, dim, dtype)
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"`torch.{name}`; without dim, torch's old choice of it, with a warning."
-    return register(name, call, namespace="nn.functional", method=False)
+@op(namespace="nn.functional", method=False)
+def softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+    """exp(x) / sum exp(x) along dim."""
+    dim = _implicit_dim("softmax", input.ndim, _stacklevel) if dim is None else dim
+    return softmax_along(input, dim, dtype)
 
 
-_functional("softmax", softmax)
-_functional("log_softmax", log_softmax)
-_functional("softmin", lambda input, dim, dtype: softmax(-input, dim, dtype))
-register("softmax", softmax, namespace="special", method=False)
-register("log_softmax", log_softmax, namespace="special", method=False)
+@op(namespace="nn.functional", method=False)
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+    """log softmax(x) along dim."""
+    dim = _implicit_dim("log_softmax", input.ndim, _stacklevel) if dim is None else dim
+    return log_softmax_along(input, dim, dtype)
+
+
+@op(namespace="nn.functional", method=False)
+def softmin(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+    """softmax(-x) along dim."""
+    dim = _implicit_dim("softmin", input.ndim, _stacklevel) if dim is None else dim
+    return softmax_along(-input, dim, dtype)
+
+
+@op(namespace="nn.functional", method=False)
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1) -> Tensor:
+    """softmax((logits + Gumbel noise) / tau); hard: one-hot values with the gradient of the soft ones."""
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    gumbels = -logits.detach().new_empty(logits.size()).exponential_().log()
+    soft = softmax_along((logits + gumbels) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.max(dim, keepdim=True)[1]
+    one_hot = soft.detach().new_zeros(soft.size()).scatter_(dim, index, 1.0)
+    return one_hot - soft.detach() + soft

@@ -1,0 +1,403 @@
+"""Losses whose targets are class indices: nll, cross entropy, multi-margin and multi-label margin.
+
+    nll: -w[t] x[t] for log-probabilities x (N, C, ...) and targets t (N, ...); "mean" divides by the sum of
+    w[t].
+
+Every target is checked before anything is read.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from numtorch.graph import mode
+from numtorch.kernels.cpu import losses as _kernels
+
+from .. import _dtype
+from .._dtype import FLOATING, int64
+from .._primitive import primitive
+from .._registry import op
+from .._size import Size
+from .._tensor import Tensor, wrap
+from .loss_reduction import reduced, reduction_name, summary
+from .reducing import check_cpu, compute_dtype, elements, finished
+from .softmax import log_softmax_along
+
+_FUNCTIONAL = {"namespace": "nn.functional", "method": False}
+
+
+def _geometry(t: Tensor) -> tuple[int, int, int]:
+    """(N, C, L) of scores: (C,), (N, C) or (N, C, d1, ...)."""
+    if t.ndim == 1:
+        return 1, t._size[0], 1
+    n, c = t._size[0], t._size[1]
+    return n, c, math.prod(t._size[2:])
+
+
+def _targets(target: Tensor) -> np.ndarray:
+    flat = elements(target)
+    return flat if flat.dtype == np.int64 else flat.astype(np.int64)
+
+
+def _weights(weight: Tensor | None, d: np.dtype) -> np.ndarray:
+    return np.empty(0, d) if weight is None else elements(weight)
+
+
+# -- negative log-likelihood ---------------------------------------------------------------------------------
+
+
+def _nll_forward(self, target, weight, reduction, ignore_index):
+    n, c, length = _geometry(self)
+    x, t = elements(self), _targets(target)
+    bad = _kernels.first_out_of_range(t, c, ignore_index)
+    if bad >= 0:
+        raise IndexError(f"Target {t[bad]} is out of bounds.")
+    each = np.empty(n * length, x.dtype)
+    total, weights = _kernels.nll_forward(x, t, n, c, length, _weights(weight, x.dtype), ignore_index, each)
+    computed = compute_dtype(self._dtype)
+    if reduction == "mean":
+        total = total / weights if weights else math.nan
+    loss = summary(each, total, 1, reduction, target._size, computed, self._dtype)
+    return loss, wrap(np.full(1, weights, computed.np), (), computed)
+
+
+def _nll_rule(ctx, grad):
+    target, weight, reduction, ignore = ctx.target, ctx.weight, ctx.reduction, ctx.ignore_index
+    meta = ctx.self
+    n, c, length = (1, meta.shape[0], 1) if meta.ndim == 1 else (*meta.shape[:2], math.prod(meta.shape[2:]))
+    weights = ctx.result1.item()
+    scale = 1.0
+    if reduction == "mean":
+        scale = 1.0 / weights if weights else math.nan
+    if mode.enabled:
+        counted = target != ignore
+        place = target.to(int64).masked_fill(target == ignore, 0)
+        each = counted.to(meta.dtype) * -scale
+        if weight is not None:
+            each = each * weight.detach()[place]
+        shape = (n, 1, length)
+        zeros = grad.new_zeros((n, c, length))
+        filled = zeros.scatter(1, place.reshape(shape), (grad * each).reshape(shape))
+        return {"self": filled.reshape(meta.shape)}
+    g = elements(grad)
+    out = np.zeros(n * c * length, g.dtype)
+    if out.size:
+        _kernels.nll_backward(
+            g, _targets(target), n, c, length, _weights(weight, g.dtype), ignore, scale, out
+        )
+    return {"self": finished(out, meta.shape, compute_dtype(meta.dtype), meta.dtype)}
+
+
+@primitive(
+    "nll_loss_",
+    node="NllLossBackward0",
+    save=("target", "weight", "result1"),
+    nondifferentiable=(1,),
+    public=False,
+)
+def _nll(self, target, weight, reduction, ignore_index):
+    return _nll_forward(self, target, weight, reduction, ignore_index)
+
+
+@primitive(
+    "nll_loss2d_",
+    node="NllLoss2DBackward0",
+    save=("target", "weight", "result1"),
+    nondifferentiable=(1,),
+    public=False,
+)
+def _nll_2d(self, target, weight, reduction, ignore_index):
+    return _nll_forward(self, target, weight, reduction, ignore_index)
+
+
+_nll.backward(_nll_rule)
+_nll.derivative_of("self")
+_nll_2d.backward(_nll_rule)
+_nll_2d.derivative_of("self")
+
+
+def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    check_cpu(input, "nll_loss")
+    if input.ndim == 0:
+        raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
+    if input.ndim != 1 and target.ndim != 0 and input._size[0] != target._size[0]:
+        raise ValueError(
+            f"Expected input batch_size ({input._size[0]}) to match target batch_size ({target._size[0]})."
+        )
+    if input.ndim == 1 and target.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if input.ndim == 2 and target.ndim != 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if input.ndim >= 3 and tuple(target._size) != (input._size[0], *input._size[2:]):
+        raise RuntimeError(
+            f"Expected target size {[input._size[0], *input._size[2:]]}, got {list(target._size)}"
+        )
+    if target._dtype not in (int64, _dtype.uint8):
+        raise RuntimeError(f"expected scalar type Long but found {target._dtype.type_name}")
+    if input._dtype.category != FLOATING:
+        raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{input._dtype.type_name}'")
+    classes = input._size[0] if input.ndim == 1 else input._size[1]
+    if weight is not None:
+        if weight.ndim != 1 or weight.numel() != classes:
+            raise RuntimeError(
+                f"weight tensor should be defined either for all {classes} classes or no classes but got "
+                "weight tensor of "
+                f"shape: {list(weight._size)}"
+            )
+        if weight._dtype is not input._dtype:
+            raise RuntimeError(
+                f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}"
+            )
+
+
+@op(**_FUNCTIONAL)
+def nll_loss(
+    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
+) -> Tensor:
+    """-w[t] x[t] for log-probabilities input (C,), (N, C) or (N, C, d1, ...); IndexError for a t out of
+    range.
+    """
+    reduction = reduction_name(reduction, size_average, reduce)
+    _check_nll(input, target, weight)
+    forward = _nll if input.ndim < 3 else _nll_2d
+    return forward(input, target, weight, reduction, ignore_index)[0]
+
+
+# -- cross entropy -------------------------------------------------------------------------------------------
+
+
+@op(**_FUNCTIONAL)
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+) -> Tensor:
+    """nll_loss of log_softmax(input); targets are class indices, or probabilities of input's shape.
+
+    label_smoothing mixes the target with the uniform distribution in that proportion.
+    """
+    reduction = reduction_name(reduction, size_average, reduce)
+    if input.ndim == 0:
+        raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    dim = 0 if input.ndim == 1 else 1
+    if target._size == input._size and target._dtype.category >= FLOATING:
+        return _with_probabilities(input, target, weight, reduction, label_smoothing, dim)
+    if (
+        target._size == input._size
+        and input.ndim > 1
+        and target._dtype is int64
+        and target.ndim == input.ndim
+    ):
+        _check_nll(input, target, weight)
+    logp = log_softmax_along(input, dim)
+    loss = nll_loss(logp, target, weight, ignore_index=ignore_index, reduction=reduction)
+    if label_smoothing == 0:
+        return loss
+    return _smoothed(loss, logp, target, weight, ignore_index, reduction, label_smoothing, dim)
+
+
+def _smoothed(loss, logp, target, weight, ignore_index, reduction, label_smoothing, dim) -> Tensor:
+    """(1 - s) loss + s / C * sum over classes of -w log p, ignored places left out."""
+    ignored = target == ignore_index
+    classes = logp.size(dim)
+    if weight is None:
+        uniform = -logp.sum(dim)
+    else:
+        uniform = -(logp * weight.reshape((1,) * dim + (-1,) + (1,) * (logp.ndim - dim - 1))).sum(dim)
+    uniform = uniform.masked_fill(ignored, 0)
+    if reduction == "mean":
+        if weight is None:
+            uniform = uniform.sum() / ignored.logical_not().sum()
+        else:
+            place = target.masked_fill(ignored, 0)
+            uniform = uniform.sum() / weight[place].masked_fill(ignored, 0).sum()
+    else:
+        uniform = reduced(uniform, reduction)
+    return (1 - label_smoothing) * loss + uniform * (label_smoothing / classes)
+
+
+def _with_probabilities(input, target, weight, reduction, label_smoothing, dim) -> Tensor:
+    classes = input.size(dim)
+    logp = log_softmax_along(input, dim)
+    if label_smoothing > 0:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    terms = logp * target
+    if weight is not None:
+        if weight.ndim != 1 or weight.numel() != classes:
+            raise RuntimeError(
+                "cross_entropy: weight tensor should be defined either for all "
+                f"{classes} classes or no classes but got weight tensor of shape: {list(weight._size)}"
+            )
+        terms = terms * weight.reshape((1,) * dim + (-1,) + (1,) * (logp.ndim - dim - 1))
+    if reduction == "none":
+        return -terms.sum(dim)
+    total = -terms.sum()
+    return total / (input.numel() / classes) if reduction == "mean" and input.numel() else total
+
+
+# -- margins -------------------------------------------------------------------------------------------------
+
+
+def _margin_shapes(input: Tensor, name: str) -> tuple[int, int]:
+    """(N, C) of scores (C,), (N, C) or ()."""
+    check_cpu(input, name)
+    if input._dtype.category != FLOATING:
+        raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.type_name}'")
+    if input.ndim > 2 or (input.ndim == 2 and input._size[1] == 0) or (input.ndim < 2 and input.numel() == 0):
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(input._size)}"
+        )
+    return (input._size[0], input._size[1]) if input.ndim == 2 else (1, input.numel())
+
+
+def _margin_scale(ctx, n: int) -> float:
+    return 1.0 / n if ctx.reduction == "mean" and n else 1.0
+
+
+@primitive(
+    "multi_margin_loss_",
+    node="MultiMarginLossBackward0",
+    save=("self", "target", "weight"),
+    public=False,
+)
+def _multi_margin(self, target, p, margin, weight, reduction):
+    n, c = _margin_shapes(self, "multi_margin_loss")
+    x, t = elements(self), _targets(target)
+    bad = _kernels.first_out_of_range(t, c, -1 if c == 0 else 0)
+    if bad >= 0:
+        raise IndexError("target out of range")
+    each = np.empty(n, x.dtype)
+    if n:
+        _kernels.multi_margin_forward(x, t, n, c, p, float(margin), _weights(weight, x.dtype), each)
+    size = Size((n,)) if self.ndim == 2 else Size(target._size)
+    total = float(each.sum(dtype=np.float64))
+    return summary(each, total, n, reduction, size, compute_dtype(self._dtype), self._dtype)
+
+
+@_multi_margin.backward
+def _(ctx, grad):
+    t = ctx.self
+    n, c = _margin_shapes(t, "multi_margin_loss")
+    if mode.enabled:
+        return {"self": _multi_margin_in_tensors(ctx, grad, t, n, c)}
+    x = elements(t)
+    out = np.empty(x.size, x.dtype)
+    if n:
+        scale = _margin_scale(ctx, n)
+        weight = _weights(ctx.weight, x.dtype)
+        target = _targets(ctx.target)
+        _kernels.multi_margin_backward(
+            elements(grad), x, target, n, c, ctx.p, float(ctx.margin), weight, scale, out
+        )
+    return {"self": finished(out, t._size, compute_dtype(t._dtype), t._dtype)}
+
+
+def _multi_margin_in_tensors(ctx, grad, t, n: int, c: int):
+    x, place = t.reshape(n, c), ctx.target.reshape(n, 1)
+    z = ctx.margin - x.gather(1, place) + x
+    active = (z > 0).scatter(1, place, False)
+    slope = active.to(t._dtype) if ctx.p == 1 else (z * 2).masked_fill(active.logical_not(), 0)
+    if ctx.weight is not None:
+        slope = slope * ctx.weight[place]
+    slope = slope.scatter_add(1, place, -slope.sum(1, True))
+    g = grad.reshape(-1, 1) if grad.ndim else grad
+    return (slope * g * (_margin_scale(ctx, n) / c)).reshape(t._size)
+
+
+_multi_margin.derivative_of("self")
+
+
+@op(**_FUNCTIONAL)
+def multi_margin_loss(
+    input,
+    target,
+    p=1,
+    margin=1.0,
+    weight=None,
+    size_average=None,
+    reduce=None,
+    reduction="mean",
+) -> Tensor:
+    """sum over j != t of w[t] max(0, margin - x[t] + x[j])**p / C, p = 1 or 2."""
+    reduction = reduction_name(reduction, size_average, reduce)
+    if p not in (1, 2):
+        raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions")
+    n, c = _margin_shapes(input, "multi_margin_loss")
+    if target.ndim > 1 or target.numel() != n:
+        raise RuntimeError(f"inconsistent target size, expected {n} but got {list(target._size)}")
+    if weight is not None and weight.numel() != c:
+        raise RuntimeError(f"inconsistent weight size, expected {c} but got {list(weight._size)}")
+    if target._dtype is not int64:
+        raise RuntimeError(f"expected scalar type Long but found {target._dtype.type_name}")
+    return _multi_margin(input, target, int(p), margin, weight, reduction)
+
+
+@primitive(
+    "multilabel_margin_loss_",
+    node="MultilabelMarginLossBackward0",
+    save=("self", "target", "result1"),
+    nondifferentiable=(1,),
+    public=False,
+)
+def _multilabel_margin(self, target, reduction):
+    n, c = _margin_shapes(self, "multilabel_margin_loss")
+    x, t = elements(self), _targets(target)
+    bad = _kernels.first_out_of_range(t, c, -1)
+    if bad >= 0:
+        raise RuntimeError("target is out of range" if t[bad] >= c else "target must be at least -1")
+    each, is_target = np.empty(n, x.dtype), np.empty(n * c, x.dtype)
+    if n:
+        _kernels.multilabel_margin_forward(x, t, n, c, is_target, each)
+    size = Size((n,)) if self.ndim == 2 else Size(())
+    total = float(each.sum(dtype=np.float64))
+    computed = compute_dtype(self._dtype)
+    loss = summary(each, total, n, reduction, size, computed, self._dtype)
+    return loss, wrap(is_target, target._size, computed)
+
+
+@_multilabel_margin.backward
+def _(ctx, grad):
+    t = ctx.self
+    n, c = _margin_shapes(t, "multilabel_margin_loss")
+    x, scale = elements(t), _margin_scale(ctx, n)
+    out = np.empty(x.size, x.dtype)
+    # The loss is piecewise linear: the kernel's slopes are constants also when the backward is recorded.
+    g = np.ones(1, x.dtype) if mode.enabled else elements(grad)
+    if n:
+        _kernels.multilabel_margin_backward(
+            g, x, _targets(ctx.target), n, c, elements(ctx.result1), scale, out
+        )
+    slopes = finished(out, t._size, compute_dtype(t._dtype), t._dtype)
+    if not mode.enabled:
+        return {"self": slopes}
+    return {"self": slopes * (grad.reshape(-1, 1) if grad.ndim and t.ndim == 2 else grad)}
+
+
+_multilabel_margin.derivative_of("self")
+
+
+@op(**_FUNCTIONAL)
+def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean") -> Tensor:
+    """sum over labels t and classes j that are no label of max(0, 1 - (x[t] - x[j])) / C.
+
+    The labels of a row are the entries of target before its first -1.
+    """
+    reduction = reduction_name(reduction, size_average, reduce)
+    _margin_shapes(input, "multilabel_margin_loss")
+    if tuple(target._size) != tuple(input._size):
+        raise RuntimeError(
+            f"inconsistent target size: {list(target._size)} for input of size: {list(input._size)}"
+        )
+    return _multilabel_margin(input, target, reduction)[0]
