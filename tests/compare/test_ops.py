@@ -24,8 +24,7 @@ def torch_tensors(sample: Sample, dtype: str) -> Sample:
 
 
 def torch_array(tensor) -> np.ndarray:
-    tensor = tensor.detach().resolve_conj().resolve_neg()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
 
 
 def name_of(dtype) -> str:
@@ -55,7 +54,7 @@ def gradients(library, fn, sample: Sample, points: list, rng: np.random.Generato
         for each in outputs
     ]
     found = library.autograd.grad(outputs, points, vectors, allow_unused=True)
-    return [each.grad_fn.name() for each in outputs], list(found)
+    return [each.grad_fn and each.grad_fn.name() for each in outputs], list(found)
 
 
 def differentiable(sample: Sample) -> list:
@@ -77,7 +76,7 @@ def test_gradients_are_those_of_torch(op: Op):
     if "compare" in op.skip:
         pytest.skip(op.skip["compare"])
     ours, theirs = operator.attrgetter(op.name)(numtorch), operator.attrgetter(op.name)(torch)
-    for i, sample in enumerate(op.calls("float32")):
+    for i, sample in enumerate(each for each in op.calls("float32") if not each.values_only):
         where = f"{op.name}, sample {i} {sample}, gradient"
         given, other = tensors(sample), torch_tensors(sample, "float32")
         points, other_points = differentiable(given), differentiable(other)

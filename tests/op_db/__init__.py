@@ -6,8 +6,8 @@ read).
 
 name       where it is found: "sigmoid" is torch.sigmoid, "nn.functional.relu", "linalg.norm", "Tensor.sort"
 likewise.
-samples    ``samples(make)`` gives argument tuples, or ``Sample(*args, **kwargs)``.  Every numpy array among
-the arguments (in
+samples    ``samples(make)`` gives argument tuples, or ``Sample(*args, **kwargs)`` (``.only_values()``: not
+differentiated).  Every numpy array among the arguments (in
            lists too) becomes a tensor; ``make(2, 3, low=-1, high=1)`` is a random array of the dtype under
            test (high excluded for integers), ``make.integers(2, 3, high=5)`` one of int64, ``make.bools(2,
            3)`` a mask.  Include empty and 0-d ones.

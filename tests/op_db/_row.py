@@ -20,8 +20,14 @@ EVERY = ("bool", *NUMERIC)
 class Sample:
     """The arguments of one call."""
 
+    values_only = False  # not for differentiation: nan, infinities, ties
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args, self.kwargs = args, kwargs
+
+    def only_values(self) -> Sample:
+        self.values_only = True
+        return self
 
     def map(self, fn: Callable) -> Sample:
         """The same call with ``fn`` applied to every array, in lists and tuples too."""
@@ -89,6 +95,9 @@ class Make:
 
     def bools(self, *shape: int) -> np.ndarray:
         return np.asarray(self.rng.integers(0, 2, shape)).astype(np.bool_)
+
+    def extremes(self) -> np.ndarray:
+        return np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0], self.np_dtype)
 
     def distinct(self, *shape: int) -> np.ndarray:
         """Values with gaps between them, in random order: for sorting and extremes, whose derivative ties
@@ -163,14 +172,19 @@ class Op:
         return 0.0, 0.0
 
 
-def unary(low: float | None = None, high: float | None = None, *more: Any) -> Callable:
-    """Samples of a pointwise operator of one tensor: vector, matrix, large, 0-d and empty; ``more`` are
-    further arguments.
+def unary(low: float | None = None, high: float | None = None, *more: Any, **options: Any) -> Callable:
+    """Samples of a pointwise operator of one tensor: vector, matrix, large, 0-d, empty, and in value tests
+    nan and inf.
+
+    ``more`` and ``options`` are further arguments.
     """
 
     def samples(make: Make) -> list:
         shapes = ((5,), (2, 3), (67,), (), (0,), (3, 0, 2))
-        return [(make(*shape, low=low, high=high), *more) for shape in shapes]
+        made = [Sample(make(*shape, low=low, high=high), *more, **options) for shape in shapes]
+        if make.np_dtype.kind == "f":
+            made.append(Sample(make.extremes(), *more, **options).only_values())
+        return made
 
     return samples
 

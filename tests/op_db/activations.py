@@ -33,7 +33,12 @@ def _softplus(x):
 
 
 def _gelu_samples(make):
-    return [(make(7, low=-3, high=3),), (make(0),), (make(),), Sample(make(2, 3, low=-3, high=3), approximate="tanh")]
+    return [
+        (make(7, low=-3, high=3),),
+        (make(0),),
+        (make(),),
+        Sample(make(2, 3, low=-3, high=3), approximate="tanh"),
+    ]
 
 
 def _gelu(x, approximate="none"):
@@ -44,7 +49,12 @@ def _gelu(x, approximate="none"):
 
 OPS = [
     Op("relu", _away_from(0), lambda x: np.maximum(x, 0), FLOATING),
-    Op(F + "threshold", lambda make: [(make(7), 0.05, 3.0)], lambda x, t, v: np.where(x > t, x, v), covers=("threshold",)),
+    Op(
+        F + "threshold",
+        lambda make: [(make(7), 0.05, 3.0)],
+        lambda x, t, v: np.where(x > t, x, v),
+        covers=("threshold",),
+    ),
     Op(F + "leaky_relu", _away_from(0), lambda x: np.where(x > 0, x, 0.01 * x), covers=("leaky_relu",)),
     Op(F + "elu", _away_from(0), _elu, covers=("elu",)),
     Op(F + "selu", _away_from(0), lambda x: 1.0507009873554805 * _elu(x, 1.6732632423543772)),
@@ -58,15 +68,32 @@ OPS = [
     Op(F + "hardsigmoid", _away_from(-3, 3), lambda x: np.clip(x / 6 + 0.5, 0, 1), covers=("hardsigmoid",)),
     Op(F + "hardswish", _away_from(-3, 3), lambda x: x * np.clip(x + 3, 0, 6) / 6, covers=("hardswish",)),
     Op(F + "logsigmoid", unary(-3, 3), special.log_expit, covers=("log_sigmoid",)),
-    Op(F + "softshrink", _away_from(-0.5, 0.5), lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0), covers=("softshrink",)),
-    Op(F + "hardshrink", _away_from(-0.5, 0.5), lambda x: np.where(np.abs(x) > 0.5, x, 0), covers=("hardshrink",)),
+    Op(
+        F + "softshrink",
+        _away_from(-0.5, 0.5),
+        lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0),
+        covers=("softshrink",),
+    ),
+    Op(
+        F + "hardshrink",
+        _away_from(-0.5, 0.5),
+        lambda x: np.where(np.abs(x) > 0.5, x, 0),
+        covers=("hardshrink",),
+    ),
     Op(F + "softsign", _away_from(0), lambda x: x / (1 + np.abs(x))),
     Op(F + "tanhshrink", unary(-3, 3), lambda x: x - np.tanh(x)),
     Op(
         "prelu",
-        lambda make: [(make.distinct(2, 3, 2) + make(1, low=0.1, high=0.3), make(3)), (make.distinct(5) + make(1, low=0.1, high=0.3), make(1))],
+        lambda make: [
+            (make.distinct(2, 3, 2) + make(1, low=0.1, high=0.3), make(3)),
+            (make.distinct(5) + make(1, low=0.1, high=0.3), make(1)),
+        ],
         lambda x, w: np.where(x > 0, x, x * (w.reshape(3, 1) if w.size == 3 else w)),
         covers=("prelu_kernel",),
     ),
-    Op(F + "glu", lambda make: [(make(2, 4),), (make(3, 2, 6),)], lambda x: x[..., : x.shape[-1] // 2] * special.expit(x[..., x.shape[-1] // 2 :])),
+    Op(
+        F + "glu",
+        lambda make: [(make(2, 4),), (make(3, 2, 6),)],
+        lambda x: x[..., : x.shape[-1] // 2] * special.expit(x[..., x.shape[-1] // 2 :]),
+    ),
 ]
