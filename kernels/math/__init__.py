@@ -11,8 +11,9 @@ Accuracy is 2 ulp or better over the whole range, with inf, nan, signed zeros an
 """
 
 from .choice import conj, logaddexp, maximum, minimum, where
-from .error_functions import erf, erfc
+from .error_functions import erf, erfc, erfinv
 from .exp_log import exp, expm1, log, log1p, sigmoid, tanh
+from .gamma import digamma, lgamma
 from .hyperbolic import acosh, asinh, atanh, cosh, sinh
 from .naming import tensor_dispatch
 from .power import cbrt, exp2, hypot, log2, log10, pow, rsqrt, sqrt
@@ -33,8 +34,10 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "digamma",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "exp2",
     "expm1",
@@ -44,6 +47,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "lgamma",
     "log",
     "log10",
     "log1p",

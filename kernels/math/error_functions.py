@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from .bits import copysign, fabs, fma, product, select
-from .exp_log import exp32, exp64, exp_parts64, times_power_of_two64
+from .bits import copysign, fabs, fma, product, select, sqrt
+from .exp_log import exp32, exp64, exp_parts64, log64, times_power_of_two64
 from .naming import double, formulas, single
 
 
@@ -169,3 +169,77 @@ def erfc64(x):
 @formulas(erfc32, erfc64, python=_elementwise(math.erfc))
 def erfc(x):
     """1 - erf(x), exact to the last bits where that is small."""
+
+
+# erfinv(x) = x q(w),  w = -log(1 - x**2): one polynomial in w where it is small, one in sqrt(w) where it is large
+
+
+@double
+def erfinv_start(x):
+    """erfinv(x), good to 27 bits."""
+    a = fabs(x)
+    w = -log64((1.0 - a) * (1.0 + a))
+    t = select(w > 5.25, 5.25, w) - 2.5
+    q = 7.892770540189253e-11
+    q = q * t + 4.054853185577163e-10
+    q = q * t + -1.0076483027643015e-08
+    q = q * t + 1.7003297544457977e-08
+    q = q * t + 4.736927490283916e-07
+    q = q * t + -3.429307910004469e-06
+    q = q * t + -4.982275770792069e-06
+    q = q * t + 0.00021827160886657808
+    q = q * t + -0.001252722986041051
+    q = q * t + -0.004177331418125487
+    q = q * t + 0.2466402811702454
+    q = q * t + 1.5014093525836625
+    s = sqrt(select(w < 5.0, 5.0, w)) - 4.0
+    p = 6.367231683196443e-08
+    p = p * s + -5.279302183281718e-07
+    p = p * s + 9.354679915713694e-07
+    p = p * s + 2.7870848089540826e-06
+    p = p * s + -1.288729030704718e-05
+    p = p * s + 2.073636798142148e-05
+    p = p * s + -2.6438147395359644e-05
+    p = p * s + 5.22612927343347e-05
+    p = p * s + -0.00012271305303772484
+    p = p * s + 0.0003231617860493076
+    p = p * s + -0.0008672375981115745
+    p = p * s + 0.001259362297070719
+    p = p * s + 1.009493062132207
+    p = p * s + 3.839783813330267
+    y = select(w < 5.25, q, p) * x
+    return select(a == 1.0, x * np.inf, y)
+
+
+@double
+def erfinv32(x):
+    return np.float32(erfinv_start(np.float64(x)))
+
+
+@double
+def erfinv64(x):
+    a = fabs(x)
+    y = fabs(erfinv_start(x))
+    # One step of Halley's method triples the bits; near 1 the error is that of erfc, which is exact to the last bits.
+    error = select(a < 0.5, erf64(y) - a, (1.0 - a) - erfc64(y))
+    step = error * (0.8862269254527580 * exp64(y * y))
+    refined = y - step / (1.0 + y * step)
+    return copysign(select(a < 1.0, refined, y), x)
+
+
+def _erfinv_of_number(x):
+    """By Newton's method on Python floats; the compiled formulas above are what kernels use."""
+    a = abs(x)
+    if not a < 1:
+        return x * math.inf if a == 1 else math.nan
+    y = 0.0 if a < 0.5 else math.sqrt(-math.log(1 - a))
+    for _ in range(60):
+        error = math.erf(y) - a if a < 0.5 else (1 - a) - math.erfc(y)
+        step = error * math.sqrt(math.pi) / 2 * math.exp(y * y)
+        y -= step / (1 + y * step)
+    return math.copysign(y, x)
+
+
+@formulas(erfinv32, erfinv64, python=_elementwise(_erfinv_of_number))
+def erfinv(x):
+    """The number of which x is the erf; infinite at -1 and 1, nan outside."""
