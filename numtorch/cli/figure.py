@@ -75,7 +75,7 @@ def training_figure(
     """
     svg = Svg(980, 500)
     svg.text(30, 36, title, 18)
-    # Losses span decades: a logarithmic scale, written by its powers of ten. A diverged one leaves it at the top.
+    # Losses span decades: a logarithmic scale, marked by powers of ten; a diverged one is at its top.
     powers = [log10(min(max(loss, 1e-9), 1e3)) if isfinite(loss) else 3.0 for loss in losses]
     low = floor(min(powers))
     high = max(ceil(max(powers)), low + 1)

@@ -18,6 +18,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,6 @@ def main(options: argparse.Namespace) -> int:
             print(f"numtorch gradcheck: {error}", file=sys.stderr)
             return 2
     rows = _check_all(groups, options.tolerance)
-    _print_table(rows)
     bad = [row for row in rows if row.verdict not in ("ok", "not differentiable")]
     print(f"{len(rows) - len(bad)} of {len(rows)} pass" if rows else "nothing to check")
     return 1 if bad or not rows else 0
@@ -110,11 +110,87 @@ def _target_case(options: argparse.Namespace) -> list[Case]:
     import numtorch
 
     numtorch.manual_seed(options.seed)
-    if isinstance(function, type) and issubclass(function, numtorch.nn.Module):
+    if isinstance(function, type):
         function = function()
-    if isinstance(function, numtorch.nn.Module):
+    if hasattr(function, "double"):  # a module: its parameters in float64 too
         function = function.double()
     return [Case(options.target, function, tuple(parse_input(spec) for spec in options.input))]
+
+
+def _operator_cases(only: str | None) -> Iterator[list[Case]]:
+    """The samples of each row of the op table, in float64 and where it has them in complex128."""
+    for row in _op_table().all_ops():
+        if (only is None or only in row.name) and row.gradcheck:
+            cases = [
+                Case(row.name, function, inputs)
+                for dtype in ("float64", "complex128")
+                if dtype in row.dtypes
+                for sample in row.calls(dtype)
+                if not sample.values_only
+                for function, inputs in [_call(row, sample)]
+            ]
+            if cases:
+                yield cases
+
+
+def _op_table() -> Any:
+    """The package with the rows: numtorch.testing.op_db, or tests.op_db in a checkout."""
+    for name, root in (("numtorch.testing.op_db", None), ("tests.op_db", Path(__file__).parents[2])):
+        if root is not None and (root / "tests" / "op_db").is_dir():
+            sys.path.insert(0, str(root))
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (name + ".").startswith(error.name + "."):
+                raise
+    raise ModuleNotFoundError("the samples of the operators come with a checkout, not with this installation")
+
+
+def _call(row: Any, sample: Any) -> tuple[Callable, tuple]:
+    """A sample as a function of its tensors alone, those to be differentiated requiring grad."""
+    import numtorch as torch
+
+    inputs: list = []
+
+    def tensor(array: np.ndarray, differentiated: bool) -> _Slot:
+        found = torch.from_numpy(np.array(array))
+        inputs.append(
+            found.requires_grad_(differentiated and found.dtype in (torch.float64, torch.complex128))
+        )
+        return _Slot(len(inputs) - 1)
+
+    def differentiated(position: int) -> bool:
+        return row.grad_of is None or position in row.grad_of
+
+    args = [_map(lambda a, i=i: tensor(a, differentiated(i)), value) for i, value in enumerate(sample.args)]
+    whole = row.grad_of is None
+    kwargs = {name: _map(lambda a: tensor(a, whole), value) for name, value in sample.kwargs.items()}
+
+    def call(*tensors: Any) -> Any:
+        def fill(value: Any) -> Any:
+            if isinstance(value, _Slot):
+                return tensors[value.position]
+            return type(value)(map(fill, value)) if type(value) in (list, tuple) else value
+
+        function = torch
+        for part in row.name.split("."):
+            function = getattr(function, part)
+        return function(*map(fill, args), **{name: fill(value) for name, value in kwargs.items()})
+
+    return call, tuple(inputs)
+
+
+class _Slot(NamedTuple):
+    """Where a tensor goes."""
+
+    position: int
+
+
+def _map(fn: Callable, value: Any) -> Any:
+    """`fn` of every array in `value`."""
+    if isinstance(value, np.ndarray):
+        return fn(value)
+    return type(value)(_map(fn, each) for each in value) if type(value) in (list, tuple) else value
 
 
 def parse_input(spec: str) -> Any:
@@ -149,14 +225,22 @@ def parse_input(spec: str) -> Any:
 
 
 def _check_all(groups: Sequence[list[Case]], tolerance: float) -> list[Row]:
+    """Check each group and print its line of the table as soon as it is known."""
     from .progress import Progress, listening
 
+    name = max([8, *(len(cases[0].name) for cases in groups)])
+    line = f"{{:<{name}}}  {{:<18}}  {{:>7}}  {{:>9}}  {{:>9}}  {{}}"
     rows = []
+    if groups:
+        print(line.format("operator", "dtype", "samples", "1st order", "2nd order", "verdict"))
     with Progress("checking", len(groups)) as progress, listening(progress):
         for cases in groups:
             progress.tell(cases[0].name)
-            rows.append(_check(cases, tolerance))
+            row = _check(cases, tolerance)
+            first, second = ("-" if error is None else f"{error:.1e}" for error in (row.first, row.second))
+            progress.print(line.format(row.name, row.dtype, row.samples, first, second, row.verdict))
             progress.advance()
+            rows.append(row)
     return rows
 
 
@@ -169,7 +253,15 @@ def _check(cases: list[Case], tolerance: float) -> Row:
         try:
             dtypes |= {str(t.dtype).removeprefix("torch.") for t in _wanted(case.inputs)}
             found = errors(case.function, case.inputs)
-        except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            ImportError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             verdict = f"{type(error).__name__}: {error}".splitlines()[0][:70]
             break
         if found is None:
@@ -245,7 +337,9 @@ def _outputs(result: Any) -> list:
 
 
 def _difference(f: Callable, analytic: Sequence, inputs: Sequence) -> float:
-    """The largest error of the gradients `analytic` of f at `inputs`, which are moved in place, element by element."""
+    """The largest error of the gradients `analytic` of f at `inputs`, which are moved in place, element by
+    element.
+    """
     worst = 0.0
     for x, gradient in zip(inputs, analytic, strict=True):
         values, exact = x.detach().numpy(), gradient.detach().numpy()
@@ -262,16 +356,3 @@ def _difference(f: Callable, analytic: Sequence, inputs: Sequence) -> float:
                 error = abs(getattr(exact[where], part) - numeric) / max(1.0, abs(numeric))
                 worst = worst if error <= worst else error  # so that a nan stays
     return worst
-
-
-def _print_table(rows: Sequence[Row]) -> None:
-    if not rows:
-        return
-    name, dtype = max(len(row.name) for row in rows), max(7, *(len(row.dtype) for row in rows))
-    print(f"{'operator':<{max(name, 8)}}  {'dtype':<{dtype}}  samples  1st order  2nd order  verdict")
-    for row in rows:
-        first, second = (("-" if error is None else f"{error:.1e}") for error in (row.first, row.second))
-        print(
-            f"{row.name:<{max(name, 8)}}  {row.dtype:<{dtype}}  {row.samples:7}  {first:>9}  {second:>9}  "
-            f"{row.verdict}"
-        )

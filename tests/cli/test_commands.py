@@ -1,0 +1,97 @@
+"""The command line as a whole: help, info, warmup, and the demo end to end."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import numtorch as torch
+from numtorch.__main__ import COMMANDS
+from numtorch.cli.figure import training_figure
+from numtorch.cli.progress import Progress
+
+from .commands import numtorch
+
+
+def test_help_names_every_command_and_examples():
+    text = numtorch("--help").stdout
+    assert all(f"\n    {name} " in text for name in COMMANDS) and "examples:" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    result = numtorch(name, "--help")
+    assert result.returncode == 0 and len(result.stdout) > 200
+
+
+def test_no_command_is_an_error():
+    result = numtorch()
+    assert result.returncode == 2 and "COMMAND" in result.stderr
+
+
+def test_info():
+    facts = json.loads(numtorch("info", "--json").stdout)
+    assert facts["numtorch"] == torch.__version__
+    assert facts["threads"] >= 1 and "bits" in facts["vector width"] and facts["cuda"]
+    text = numtorch("info").stdout
+    assert all(f"{name} " in text for name in facts)
+
+
+def test_warmup_of_one_workload(tmp_path):
+    first = numtorch("warmup", "optimisers", NUMTORCH_CACHE_DIR=str(tmp_path))
+    assert first.returncode == 0 and "compiled in" in first.stdout, first.stderr
+    second = numtorch("warmup", "optimisers", NUMTORCH_CACHE_DIR=str(tmp_path))
+    assert " 0 kernels compiled" in second.stdout
+
+
+def test_warmup_of_something_else():
+    result = numtorch("warmup", "tea")
+    assert result.returncode == 2 and "no workload 'tea'" in result.stderr
+
+
+def test_a_short_demo_writes_its_files(tmp_path):
+    result = numtorch("demo", "--epochs", "1", "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "epoch  1/1" in result.stdout and "what to try next" in result.stdout and result.stderr == ""
+    checkpoint = torch.load(tmp_path / "out" / "digits.pth")
+    assert len(checkpoint["model"]) == 8 and 0.5 < checkpoint["accuracy"] <= 1
+    picture = ElementTree.parse(tmp_path / "out" / "digits.svg").getroot()
+    assert picture.tag.endswith("svg") and len(list(picture)) > 500
+
+
+def test_the_demo_refuses_no_epochs():
+    result = numtorch("demo", "--epochs", "0")
+    assert result.returncode == 2 and "0 is not positive" in result.stderr
+
+
+@pytest.mark.parametrize("losses", [[1.0], [2.0, 1e-12], [float("nan"), float("inf")]])
+def test_a_figure_of_any_training(losses):
+    figure = training_figure(losses, [0.1] * len(losses), [([[0.0, 1.0], [0.5, 0.0]], 3, 5)], "a < b")
+    words = [element.text for element in ElementTree.fromstring(figure).iter() if element.text]
+    assert "a < b" in words and "5 (is 3)" in words
+
+
+class Terminal:
+    def __init__(self, watched):
+        self.watched, self.text = watched, ""
+
+    def isatty(self):
+        return self.watched
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_progress_on_a_terminal_and_off(capsys):
+    watched, plain = Terminal(True), Terminal(False)
+    for stream in (watched, plain):
+        with Progress("work", 4, stream) as progress:
+            progress.advance()
+            progress.tell("compiling sum...")
+            progress.print("a line")
+    assert "work  [######------------------]  1/4  compiling sum..." in watched.text
+    assert watched.text.endswith("\r\x1b[K") and plain.text == ""
+    assert capsys.readouterr().out == "a line\na line\n"
