@@ -1,14 +1,15 @@
 """Convolution on the CPU: forward, transposed (the gradient of the input), and the gradient of the weight.
 
-    out[n, g*M + m, o] = bias[g*M + m] + sum_{c, t} weight[g*M + m, c, t] * x[n, g*C + c, o * stride - padding + t * dilation]
+    out[n, g*M + m, o] = bias[g*M + m] + sum_{c, t} weight[g*M + m, c, t] * x[n, g*C + c, o * stride - padding
+    + t * dilation]
 
-over one to three dimensions (unit dimensions in front), without an im2col matrix. A task is a block of outputs of one group: it copies
-the input that the block needs to a small zero-padded region in which the pixels of every tap are consecutive (conv_plan.py says how), then
-multiplies by register tiles that read the region through a table of offsets (microkernel.py). Pointwise convolutions read
-the input in place.
+over one to three dimensions (unit dimensions in front), without an im2col matrix. A task is a block of
+outputs of one group: it copies the input that the block needs to a small zero-padded region in which the
+pixels of every tap are consecutive (conv_plan.py says how), then multiplies by register tiles that read the
+region through a table of offsets (microkernel.py). Pointwise convolutions read the input in place.
 
-Source for the blocking: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008; for the offsets,
-Dukhan, "The indirect convolution algorithm", 2019.
+Source for the blocking: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008; for
+the offsets, Dukhan, "The indirect convolution algorithm", 2019.
 """
 
 from __future__ import annotations
@@ -18,22 +19,71 @@ from numba import prange
 
 from ..compiler import jit
 from .conv_plan import (
-    BASE, BLOCK, BLOCK_PIXELS, BLOCKS, CHANNELS, COUNT, DEPTH, DIRECT, EXTENT, FIRST_TASK, GROUPS, IMAGE_BLOCKS, IMAGES, MERGED, OSTART,
-    OSTEP, OUT, OUT_PLANE, OUTPUTS, PACKED, PACKED_OUTPUTS, PHASE, PHASE_TAPS, PHASES, PITCH, PIXELS, REGION, ROW_TILES, SRC, SRC_PLANE, STEP,
-    TAP_TABLE, TASKS, VARIANT_TABLE, VARIANTS, WEIGHT_CHANNEL, WEIGHT_GROUP, WEIGHT_OUTPUT, WIDTH, plan,
-)  # fmt: skip
+    BASE,
+    BLOCK,
+    BLOCK_PIXELS,
+    BLOCKS,
+    CHANNELS,
+    COUNT,
+    DEPTH,
+    DIRECT,
+    EXTENT,
+    FIRST_TASK,
+    GROUPS,
+    IMAGES,
+    MERGED,
+    OSTART,
+    OSTEP,
+    OUT,
+    OUT_PLANE,
+    OUTPUTS,
+    PACKED,
+    PACKED_OUTPUTS,
+    PHASE,
+    PHASE_TAPS,
+    PHASES,
+    PITCH,
+    PIXELS,
+    REGION,
+    ROW_TILES,
+    SRC,
+    SRC_PLANE,
+    STEP,
+    TAP_TABLE,
+    TASKS,
+    VARIANT_TABLE,
+    VARIANTS,
+    WEIGHT_CHANNEL,
+    WEIGHT_GROUP,
+    WEIGHT_OUTPUT,
+    WIDTH,
+    plan,
+)
 from .matmul import mm
-from .microkernel import DOT_COLUMNS, DOT_ROWS, ROW_VECTORS, VECTOR_BYTES, VECTORS, dot_tile, gemm_tile, load_row, store_row
+from .microkernel import (
+    DOT_COLUMNS,
+    DOT_ROWS,
+    ROW_VECTORS,
+    VECTOR_BYTES,
+    VECTORS,
+    dot_tile,
+    gemm_tile,
+    load_row,
+    store_row,
+)
 
-# Depth of one pass over the reduction: 128 rows of 48 pixels and 128 x 8 weights are 28 KB, inside a 32 KB first-level cache.
+# Depth of one pass over the reduction: 128 rows of 48 pixels and 128 x 8 weights are 28 KB, inside a 32 KB
+# first-level cache.
 DEPTH_BLOCK = 128
 # Multiply-adds below which a parallel launch (3 us and more) costs more than it gains.
 SERIAL_WORK = 400_000
-# Chunks of tasks handed to the threads: several for each core to balance, few enough that buffers are seldom allocated.
+# Chunks of tasks handed to the threads: several for each core to balance, few enough that buffers are seldom
+# allocated.
 CHUNKS = 32
 # Partial sums of the weight gradient: fixed, so that the result does not depend on the number of threads.
 PARTIALS = 8
-# Output channels of one task of the weight gradient: with many channels its sums are tens of megabytes, and partial sums would only move memory.
+# Output channels of one task of the weight gradient: with many channels its sums are tens of megabytes, and
+# partial sums would only move memory.
 WEIGHT_OUTPUTS = 128
 
 
@@ -77,7 +127,8 @@ def _pack_parallel(chunks, items, weight, packed, head, phases, table):
 
 @jit
 def _copy_region(src, start, head, phase, table, images, place, region, pitch):
-    """region[variant][channel][image, depth, height, width of the block]; `place` is the block's first output position."""
+    """region[variant][channel][image, depth, height, width of the block]; `place` is the block's first output
+    position."""
     channels, plane = head[CHANNELS], head[SRC_PLANE]
     depth, height, width = head[SRC], head[SRC + 1], head[SRC + 2]
     ed, eh, ew = phase[EXTENT], phase[EXTENT + 1], phase[EXTENT + 2]
@@ -128,7 +179,8 @@ def _offsets(offset, channels, phase, table, pitch):
 
 @jit
 def _runs(first, last, images, phase, place, counts, head, run):
-    """The pixels first .. last - 1 of a block that are outputs, as runs (pixel - first, length, place in one output plane, image).
+    """The pixels first .. last - 1 of a block that are outputs, as runs (pixel - first, length, place in one
+    output plane, image).
 
     `counts` are the outputs of this block per dimension (fewer than phase[BLOCK] at the edge)."""
     ed, eh, ew = phase[EXTENT], phase[EXTENT + 1], phase[EXTENT + 2]
@@ -158,7 +210,8 @@ def _runs(first, last, images, phase, place, counts, head, run):
 
 @jit
 def _multiply_block(sums, ldc, panels, group, region, start, offset, depth, pixels, head):
-    """sums[row, p] = sum_k weight[row, k] * region[start + offset[k] + p] for p < pixels (rounded up to whole vectors)."""
+    """sums[row, p] = sum_k weight[row, k] * region[start + offset[k] + p] for p < pixels (rounded up to whole
+    vectors)."""
     tiles, rows_all, width = head[ROW_TILES], head[PACKED_OUTPUTS], head[WIDTH]
     vl = VECTOR_BYTES // region.itemsize
     if depth == 0:
@@ -185,18 +238,27 @@ def _multiply_block(sums, ldc, panels, group, region, start, offset, depth, pixe
                 else:  # the last pixels, a vector at a time
                     for v in range(0, left, vl):
                         if rows == 8:
-                            gemm_tile(8, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
+                            gemm_tile(
+                                8, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
+                            )
                         elif rows == 6:
-                            gemm_tile(6, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
+                            gemm_tile(
+                                6, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
+                            )
                         elif rows == 4:
-                            gemm_tile(4, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
+                            gemm_tile(
+                                4, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
+                            )
                         else:
-                            gemm_tile(2, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
+                            gemm_tile(
+                                2, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
+                            )
 
 
 @jit
 def _task_place(task, phase, place, counts):
-    """Block number -> its first output position and its outputs per dimension. Returns what is left of the number."""
+    """Block number -> its first output position and its outputs per dimension. Returns what is left of the
+    number."""
     for i in range(2, -1, -1):
         blocks, block = phase[BLOCKS + i], phase[BLOCK + i]
         place[i] = task % blocks * block
@@ -245,7 +307,9 @@ def _conv_tasks(first, last, src, packed, bias, out, head, phases, table):
         for p in range(0, pixels, ldc):
             some = min(ldc, pixels - p)
             if direct:
-                _multiply_block(sums, ldc, panels, group, src, start + place[2] + p, offset, depth, some, head)
+                _multiply_block(
+                    sums, ldc, panels, group, src, start + place[2] + p, offset, depth, some, head
+                )
             else:
                 _multiply_block(sums, ldc, panels, group, region, p, offset, depth, some, head)
             runs = _runs(p, p + some, images, phase, place, counts, head, run)
@@ -264,12 +328,15 @@ def _conv_tasks(first, last, src, packed, bias, out, head, phases, table):
 @jit(parallel=True)
 def _conv_parallel(chunks, tasks, src, packed, bias, out, head, phases, table):
     for i in prange(chunks):
-        _conv_tasks(i * tasks // chunks, (i + 1) * tasks // chunks, src, packed, bias, out, head, phases, table)
+        _conv_tasks(
+            i * tasks // chunks, (i + 1) * tasks // chunks, src, packed, bias, out, head, phases, table
+        )
 
 
 @jit(nogil=True)
 def _weight_tasks(first, last, x, grad, sums, head, phases, table):
-    """sums[part][group][m, c * taps + t] = sum over the part's blocks of grad[m, p] * region[offset[c, t] + p].
+    """sums[part][group][m, c * taps + t] = sum over the part's blocks of grad[m, p] * region[offset[c, t] +
+    p].
 
     item = (part * groups + group) * cuts + cut, where a cut is WEIGHT_OUTPUTS of the group's outputs."""
     channels, all_outputs, groups = head[CHANNELS], head[OUTPUTS], head[GROUPS]
@@ -302,7 +369,20 @@ def _weight_tasks(first, last, x, grad, sums, head, phases, table):
             if head[DIRECT] == 1 and length == pixels:
                 _offsets(offset, channels, phase, table, head[SRC_PLANE])
                 g_start = ((image * groups + group) * all_outputs + first_output) * head[OUT_PLANE] + place[2]
-                _dot_block(grad, g_start, head[OUT_PLANE], length, x, start + place[2], offset, depth, outputs, sums, c_start, ldc)
+                _dot_block(
+                    grad,
+                    g_start,
+                    head[OUT_PLANE],
+                    length,
+                    x,
+                    start + place[2],
+                    offset,
+                    depth,
+                    outputs,
+                    sums,
+                    c_start,
+                    ldc,
+                )
                 continue
             _copy_region(x, start, head, phase, table, images, place, region, phase[PITCH])
             _offsets(offset, channels, phase, table, phase[PITCH])
@@ -323,7 +403,21 @@ def _dot_block(a, a0, lda, length, b, b0, offset, depth, outputs, c, c0, ldc):
     for k in range(0, depth, DOT_COLUMNS):
         m = 0
         while m + DOT_ROWS <= outputs:
-            dot_tile(DOT_ROWS, DOT_COLUMNS, a, a0 + m * lda, lda, length, b, b0, offset, k, c, c0 + m * ldc + k, ldc)
+            dot_tile(
+                DOT_ROWS,
+                DOT_COLUMNS,
+                a,
+                a0 + m * lda,
+                lda,
+                length,
+                b,
+                b0,
+                offset,
+                k,
+                c,
+                c0 + m * ldc + k,
+                ldc,
+            )
             m += DOT_ROWS
         if m + 2 <= outputs:
             dot_tile(2, DOT_COLUMNS, a, a0 + m * lda, lda, length, b, b0, offset, k, c, c0 + m * ldc + k, ldc)
@@ -393,30 +487,56 @@ def _run_plan(p, src, weight, bias, out):
     return out
 
 
-def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out):
-    """out (images, groups * outputs, *out) of x (images, groups * channels, *src) and weight (groups * outputs, channels, *kernel).
+def conv_forward(
+    x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
+):
+    """out (images, groups * outputs, *out) of x (images, groups * channels, *src) and weight (groups *
+    outputs, channels, *kernel).
 
-    Flat arrays of one floating dtype; bias is empty for none; src .. out are (depth, height, width); `padding` is what lies
-    in front, and `out` says how far the convolution goes behind. Returns a new flat array.
+    Flat arrays of one floating dtype; bias is empty for none; src .. out are (depth, height, width);
+    `padding` is what lies in front, and `out` says how far the convolution goes behind. Returns a new flat
+    array.
     """
     result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
     if result.size == 0:
         return result
     if _is_matrix(groups, src, out, kernel, padding):
         depth = channels * kernel[0] * kernel[1] * kernel[2]
-        return mm(x, weight, images, depth, outputs, out=result, bias=bias if bias.size else None, transpose_b=True)
+        return mm(
+            x, weight, images, depth, outputs, out=result, bias=bias if bias.size else None, transpose_b=True
+        )
     return _run_plan(
-        plan("forward", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
-        x, weight, bias, result,
-    )  # fmt: skip
+        plan(
+            "forward",
+            images,
+            groups,
+            channels,
+            outputs,
+            src,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            out,
+            x.itemsize,
+        ),
+        x,
+        weight,
+        bias,
+        result,
+    )
 
 
-def conv_transpose_forward(x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out):
-    """out (images, groups * outputs, *out) of x (images, groups * channels, *src) and weight (groups * channels, outputs, *kernel).
+def conv_transpose_forward(
+    x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
+):
+    """out (images, groups * outputs, *out) of x (images, groups * channels, *src) and weight (groups *
+    channels, outputs, *kernel).
 
         out[n, m, i * stride - padding + t * dilation] += weight[c, m, t] * x[n, c, i]
 
-    The gradient of conv_forward with respect to its input, and the forward of a transposed convolution. Arguments as there.
+    The gradient of conv_forward with respect to its input, and the forward of a transposed convolution.
+    Arguments as there.
     """
     result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
     if result.size == 0:
@@ -424,13 +544,31 @@ def conv_transpose_forward(x, weight, bias, images, groups, channels, outputs, s
     if bias.size == 0 and _is_matrix(groups, out, src, kernel, padding):
         return mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2], out=result)
     return _run_plan(
-        plan("transposed", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize),
-        x, weight, bias, result,
-    )  # fmt: skip
+        plan(
+            "transposed",
+            images,
+            groups,
+            channels,
+            outputs,
+            src,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            out,
+            x.itemsize,
+        ),
+        x,
+        weight,
+        bias,
+        result,
+    )
 
 
 @jit(nogil=True)
-def _conv_integers(x, weight, bias, out, images, groups, channels, outputs, src, kernel, stride, padding, dilation, dst):
+def _conv_integers(
+    x, weight, bias, out, images, groups, channels, outputs, src, kernel, stride, padding, dilation, dst
+):
     at = 0
     for n in range(images):
         for m in range(groups * outputs):
@@ -448,7 +586,9 @@ def _conv_integers(x, weight, bias, out, images, groups, channels, outputs, src,
                                     for k in range(kernel[2]):
                                         v = ow * stride[2] - padding[2] + k * dilation[2]
                                         if 0 <= z < src[0] and 0 <= y < src[1] and 0 <= v < src[2]:
-                                            total += weight[w] * x[((c * src[0] + z) * src[1] + y) * src[2] + v]
+                                            total += (
+                                                weight[w] * x[((c * src[0] + z) * src[1] + y) * src[2] + v]
+                                            )
                                         w += 1
                         out[at] = total
                         at += 1
@@ -457,18 +597,34 @@ def _conv_integers(x, weight, bias, out, images, groups, channels, outputs, src,
 def conv_forward_integers(
     x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
 ):
-    """conv_forward for integer dtypes, which wrap around: the plain sum, for there is no gradient and nothing to tune."""
+    """conv_forward for integer dtypes, which wrap around: the plain sum, for there is no gradient and nothing
+    to tune."""
     result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
     _conv_integers(
-        x, weight, bias, result, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
+        x,
+        weight,
+        bias,
+        result,
+        images,
+        groups,
+        channels,
+        outputs,
+        src,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        out,
     )
     return result
 
 
-def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out):
+def conv_backward_weight(
+    x, grad, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
+):
     """Gradient (groups * outputs, channels, *kernel) of conv_forward with respect to its weight.
 
-        gw[m, c, t] = sum_{n, o} grad[n, m, o] * x[n, c, o * stride - padding + t * dilation]
+    gw[m, c, t] = sum_{n, o} grad[n, m, o] * x[n, c, o * stride - padding + t * dilation]
     """
     depth = channels * kernel[0] * kernel[1] * kernel[2]
     result = np.zeros(groups * outputs * depth, x.dtype)
@@ -476,7 +632,9 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
         return result
     if _is_matrix(groups, src, out, kernel, padding):
         return mm(grad, x, outputs, images, depth, out=result, transpose_a=True)
-    p = plan("weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize)
+    p = plan(
+        "weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize
+    )
     parts = min(PARTIALS, p.tasks // groups)
     ldc = -(-depth // DOT_COLUMNS) * DOT_COLUMNS
     items = parts * groups * -(-outputs // WEIGHT_OUTPUTS)

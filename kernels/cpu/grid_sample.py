@@ -2,12 +2,13 @@
 
     out[n, c, p] = sum_k weight[k] * x[n, c, place[k]]
 
-where the places and weights of a point follow from its coordinates in [-1, 1]: one place (nearest), 4 or 8 (linear in two or three
-dimensions) or 16 (bicubic). Flat arrays: x (images, channels, *src), grid (images, points, dims) with x before y before z, out (images,
-channels, points); src is (depth, height, width), depth 1 in two dimensions.
+where the places and weights of a point follow from its coordinates in [-1, 1]: one place (nearest), 4 or 8
+(linear in two or three dimensions) or 16 (bicubic). Flat arrays: x (images, channels, *src), grid (images,
+points, dims) with x before y before z, out (images, channels, points); src is (depth, height, width), depth 1
+in two dimensions.
 
-Coordinates outside of the image: ZEROS reads zeros there, BORDER goes to the nearest edge, REFLECTION folds back at the edges (at
-the centres of the edge pixels with align_corners, else at their outer borders).
+Coordinates outside of the image: ZEROS reads zeros there, BORDER goes to the nearest edge, REFLECTION folds
+back at the edges (at the centres of the edge pixels with align_corners, else at their outer borders).
 """
 
 from __future__ import annotations
@@ -54,13 +55,15 @@ def _fold_back(c, size, padding, align):
 
 @jit
 def _whole(c):
-    """A coordinate as an integer; nan and what no image reaches become -100, which is outside of every image."""
+    """A coordinate as an integer; nan and what no image reaches become -100, which is outside of every
+    image."""
     return np.int64(c) if -1e9 < c < 1e9 else np.int64(-100)
 
 
 @jit
 def _axis(c, size, mode, padding, align, place, weight, slope, at):
-    """Taps of one dimension for the coordinate c in [-1, 1], from `at` on; returns their number. A place outside is -1."""
+    """Taps of one dimension for the coordinate c in [-1, 1], from `at` on; returns their number. A place
+    outside is -1."""
     real = type(c)
     one, half = real(1), real(0.5)
     if align:
@@ -102,8 +105,11 @@ def _axis(c, size, mode, padding, align, place, weight, slope, at):
 
 
 @jit
-def _taps(grid, at, dims, src, mode, padding, align, axis_place, axis_weight, axis_slope, place, weight, slope):
-    """Fill place (-1 outside), weight and slope[k * 3 + axis] (d weight / d grid) of the point at grid[at]; returns their number."""
+def _taps(
+    grid, at, dims, src, mode, padding, align, axis_place, axis_weight, axis_slope, place, weight, slope
+):
+    """Fill place (-1 outside), weight and slope[k * 3 + axis] (d weight / d grid) of the point at grid[at];
+    returns their number."""
     real = grid.dtype.type
     nx = _axis(grid[at], src[2], mode, padding, align, axis_place, axis_weight, axis_slope, 0)
     ny = _axis(grid[at + 1], src[1], mode, padding, align, axis_place, axis_weight, axis_slope, 4)
@@ -129,11 +135,29 @@ def _taps(grid, at, dims, src, mode, padding, align, axis_place, axis_weight, ax
 @jit(nogil=True)
 def _sample_image(image, x, grid, out, channels, points, dims, src, mode, padding, align):
     axis_place, axis_weight, axis_slope = np.empty(12, np.int64), np.empty(12, x.dtype), np.empty(12, x.dtype)
-    place, weight, slope = np.empty(MOST_TAPS, np.int64), np.empty(MOST_TAPS, x.dtype), np.empty(3 * MOST_TAPS, x.dtype)
+    place, weight, slope = (
+        np.empty(MOST_TAPS, np.int64),
+        np.empty(MOST_TAPS, x.dtype),
+        np.empty(3 * MOST_TAPS, x.dtype),
+    )
     volume = src[0] * src[1] * src[2]
     for p in range(points):
         at = (image * points + p) * dims
-        n = _taps(grid, at, dims, src, mode, padding, align, axis_place, axis_weight, axis_slope, place, weight, slope)
+        n = _taps(
+            grid,
+            at,
+            dims,
+            src,
+            mode,
+            padding,
+            align,
+            axis_place,
+            axis_weight,
+            axis_slope,
+            place,
+            weight,
+            slope,
+        )
         for c in range(image * channels, (image + 1) * channels):
             total = x.dtype.type(0)
             for k in range(n):
@@ -145,11 +169,29 @@ def _sample_image(image, x, grid, out, channels, points, dims, src, mode, paddin
 @jit(nogil=True)
 def _spread_image(image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align):
     axis_place, axis_weight, axis_slope = np.empty(12, np.int64), np.empty(12, x.dtype), np.empty(12, x.dtype)
-    place, weight, slope = np.empty(MOST_TAPS, np.int64), np.empty(MOST_TAPS, x.dtype), np.empty(3 * MOST_TAPS, x.dtype)
+    place, weight, slope = (
+        np.empty(MOST_TAPS, np.int64),
+        np.empty(MOST_TAPS, x.dtype),
+        np.empty(3 * MOST_TAPS, x.dtype),
+    )
     volume = src[0] * src[1] * src[2]
     for p in range(points):
         at = (image * points + p) * dims
-        n = _taps(grid, at, dims, src, mode, padding, align, axis_place, axis_weight, axis_slope, place, weight, slope)
+        n = _taps(
+            grid,
+            at,
+            dims,
+            src,
+            mode,
+            padding,
+            align,
+            axis_place,
+            axis_weight,
+            axis_slope,
+            place,
+            weight,
+            slope,
+        )
         for c in range(image * channels, (image + 1) * channels):
             g = grad[c * points + p]
             for k in range(n):
@@ -174,19 +216,36 @@ def _sample_parallel(images, x, grid, out, channels, points, dims, src, mode, pa
 
 
 @jit(nogil=True)
-def _spread_serial(images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align):
+def _spread_serial(
+    images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
+):
     for image in range(images):
-        _spread_image(image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align)
+        _spread_image(
+            image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
+        )
 
 
 @jit(parallel=True)
-def _spread_parallel(images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align):
+def _spread_parallel(
+    images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
+):
     for image in prange(images):
-        _spread_image(image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align)
+        _spread_image(
+            image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
+        )
 
 
 def grid_sample_forward(
-    x, grid, images: int, channels: int, points: int, dims: int, src: tuple, mode: int, padding: int, align: bool
+    x,
+    grid,
+    images: int,
+    channels: int,
+    points: int,
+    dims: int,
+    src: tuple,
+    mode: int,
+    padding: int,
+    align: bool,
 ):
     """out (images, channels, points) of the module's formula."""
     out = np.empty(images * channels * points, x.dtype)
@@ -196,9 +255,20 @@ def grid_sample_forward(
 
 
 def grid_sample_backward(
-    grad, x, grid, images: int, channels: int, points: int, dims: int, src: tuple, mode: int, padding: int, align: bool,
-    need_x: bool, need_grid: bool,
-):  # fmt: skip
+    grad,
+    x,
+    grid,
+    images: int,
+    channels: int,
+    points: int,
+    dims: int,
+    src: tuple,
+    mode: int,
+    padding: int,
+    align: bool,
+    need_x: bool,
+    need_grid: bool,
+):
     """(gradient of x, gradient of grid); an array that is not needed is empty."""
     grad_x = np.zeros(x.size if need_x else 0, x.dtype)
     grad_grid = np.zeros(grid.size if need_grid else 0, x.dtype)

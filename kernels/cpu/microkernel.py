@@ -1,21 +1,24 @@
 """Register tiles: the innermost loops of matrix products and convolutions, written as explicit SIMD.
 
-LLVM turns a numba loop into 256-bit code at best and does not keep a two-dimensional block of sums in registers, so the two
-loops below are emitted as vector IR. Each holds a tile of sums in registers for the whole of its reduction:
+LLVM turns a numba loop into 256-bit code at best and does not keep a two-dimensional block of sums in
+registers, so the two loops below are emitted as vector IR. Each holds a tile of sums in registers for the
+whole of its reduction:
 
     gemm_tile   c[i, p] (+)= sum_k a[k, i] * b[offset[k] + p]     vectors run along p, a is broadcast
-    dot_tile    c[i, j]  +=  sum_p a[i, p] * b[offset[j] + p]     vectors run along p, and are added up at the end
+    dot_tile    c[i, j]  +=  sum_p a[i, p] * b[offset[j] + p]     vectors run along p, and are added up at the
+    end
 
-and two more move short rows in and out of the packed buffers with masked vectors, where a loop over slices costs 100 cycles a row:
+and two more move short rows in and out of the packed buffers with masked vectors, where a loop over slices
+costs 100 cycles a row:
 
     load_row    row[e] = source[first + e * step], zero outside of the source
     store_row   target[e * step] = value[e] + shift
 
-`b` is addressed through a table of offsets. A packed panel has offsets k * width; a convolution has, for each (channel, tap), the
-place of that tap's first pixel, and so needs no im2col matrix.
+`b` is addressed through a table of offsets. A packed panel has offsets k * width; a convolution has, for each
+(channel, tap), the place of that tap's first pixel, and so needs no im2col matrix.
 
-Tile sizes: with 32 vector registers 8 x 3 vectors of sums leave room for 3 vectors of b and keep 24 independent chains in
-flight (two FMA a cycle at a latency of four need 8); with 16 registers 4 x 3.
+Tile sizes: with 32 vector registers 8 x 3 vectors of sums leave room for 3 vectors of b and keep 24
+independent chains in flight (two FMA a cycle at a latency of four need 8); with 16 registers 4 x 3.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ from numba.extending import intrinsic
 
 
 def _host_vector_bytes() -> int:
-    """Width of the widest floating-point register that this machine's LLVM target offers: 64, 32 or 16 bytes."""
+    """Width of the widest floating-point register that this machine's LLVM target offers: 64, 32 or 16
+    bytes."""
     features = llvm.get_host_cpu_features()
     if features.get("avx512f"):
         return 64
@@ -37,7 +41,9 @@ def _host_vector_bytes() -> int:
 
 
 VECTOR_BYTES = _host_vector_bytes()
-WIDE_FILE = VECTOR_BYTES == 64 or not llvm.get_default_triple().startswith(("x86", "i686"))  # 32 registers, not 16
+WIDE_FILE = VECTOR_BYTES == 64 or not llvm.get_default_triple().startswith(
+    ("x86", "i686")
+)  # 32 registers, not 16
 ROWS = 8 if WIDE_FILE else 4  # rows of a gemm tile
 VECTORS = 3  # vectors along the row of a gemm tile
 ROW_VECTORS = 8  # vectors of a gemm tile with a single row
@@ -70,12 +76,14 @@ def _splat(builder, scalar, vector_type):
 
 
 def _multiply_add(builder, a, b, total):
-    """a * b + total; the two contract flags let the backend fuse it where the machine has FMA, and only there."""
+    """a * b + total; the two contract flags let the backend fuse it where the machine has FMA, and only
+    there."""
     return builder.fadd(builder.fmul(a, b, flags=("contract",)), total, flags=("contract",))
 
 
 def _counted_loop(builder, count, sums, body):
-    """for index in range(count): sums = body(index, sums), with `sums` in registers. Returns the last sums."""
+    """for index in range(count): sums = body(index, sums), with `sums` in registers. Returns the last
+    sums."""
     word = count.type
     entry = builder.block
     head, inside, after = (builder.append_basic_block(n) for n in ("tile.head", "tile.body", "tile.end"))
@@ -84,13 +92,13 @@ def _counted_loop(builder, count, sums, body):
     index = builder.phi(word)
     index.add_incoming(word(0), entry)
     phis = [builder.phi(s.type) for s in sums]
-    for phi, start in zip(phis, sums):
+    for phi, start in zip(phis, sums, strict=True):
         phi.add_incoming(start, entry)
     builder.cbranch(builder.icmp_signed("<", index, count), inside, after)
     builder.position_at_end(inside)
     new = body(index, phis)
     index.add_incoming(builder.add(index, word(1)), builder.block)
-    for phi, value in zip(phis, new):
+    for phi, value in zip(phis, new, strict=True):
         phi.add_incoming(value, builder.block)
     builder.branch(head)
     builder.position_at_end(after)
@@ -122,9 +130,7 @@ def _gemm_tile(typingctx, rows, vectors, a, a0, offset, o0, depth, b, b0, c, c0,
 
         before = builder.block
         with builder.if_then(accv):
-            old = [
-                _load_vector(builder, place(i, v), vector, itemsize) for i in range(mr) for v in range(nv)
-            ]
+            old = [_load_vector(builder, place(i, v), vector, itemsize) for i in range(mr) for v in range(nv)]
             loaded = builder.block
         sums = []
         for value in old:
@@ -179,7 +185,9 @@ def _dot_tile(typingctx, rows, columns, a, a0, lda, length, b, b0, offset, o0, c
             at = [builder.mul(step, index(vl))]
             va = [_load_vector(builder, builder.gep(p, at), vector, itemsize) for p in a_rows]
             vb = [_load_vector(builder, builder.gep(p, at), vector, itemsize) for p in b_rows]
-            return [_multiply_add(builder, va[i], vb[j], totals[i * nr + j]) for i in range(mr) for j in range(nr)]
+            return [
+                _multiply_add(builder, va[i], vb[j], totals[i * nr + j]) for i in range(mr) for j in range(nr)
+            ]
 
         zeros = [ir.Constant(vector, None)] * (mr * nr)
         totals = _counted_loop(builder, builder.sdiv(lengthv, index(vl)), zeros, body)
@@ -228,7 +236,8 @@ def _pointers(builder, base, places, itemsize):
 
 
 def _row_loop(builder, count, vl, body):
-    """body(first, lanes, active) for each vector of a row of `count`: its first element, all of them, those inside the row."""
+    """body(first, lanes, active) for each vector of a row of `count`: its first element, all of them, those
+    inside the row."""
     word = count.type
     numbers = _lane_numbers(vl, word)
     limit = _splat(builder, count, numbers.type)
@@ -261,9 +270,7 @@ def _load_row(typingctx, strided, source, s0, first, step, length, row, r0, coun
             place = builder.add(steps, _splat(builder, firstv, longs))
             inside = builder.and_(
                 active,
-                builder.and_(
-                    builder.icmp_signed(">=", place, low), builder.icmp_signed("<", place, high)
-                ),
+                builder.and_(builder.icmp_signed(">=", place, low), builder.icmp_signed("<", place, high)),
             )
             if strided.literal_value:
                 pointers = _pointers(builder, ps, place, itemsize)

@@ -1,7 +1,8 @@
 """Padding by tables of positions: out[plane, d, h, w] = x[plane, id[d], ih[h], iw[w]], and its gradient.
 
-A position of -1 stands for the fill value. Constant, reflecting, replicating and circular padding (and cropping, by negative amounts) differ only in their
-tables, which `pad_positions` builds. Arrays are flat: x (planes, *src), out (planes, *dst).
+A position of -1 stands for the fill value. Constant, reflecting, replicating and circular padding (and
+cropping, by negative amounts) differ only in their tables, which `pad_positions` builds. Arrays are flat: x
+(planes, *src), out (planes, *dst).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from ..compiler import jit
 
 @lru_cache(maxsize=1024)
 def pad_positions(mode: str, src: tuple, before: tuple, after: tuple) -> np.ndarray:
-    """Positions of depth, height and width in turn, before[i] + src[i] + after[i] of each; mode as in F.pad."""
+    """Positions of depth, height and width in turn, before[i] + src[i] + after[i] of each; mode as in
+    F.pad."""
     parts = []
-    for n, low, high in zip(src, before, after):
+    for n, low, high in zip(src, before, after, strict=True):
         i = np.arange(-low, n + high, dtype=np.int64)
         if mode == "constant":
             i[(i < 0) | (i >= n)] = -1

@@ -1,10 +1,13 @@
-"""Pooling over one to three dimensions: maximum with indices, average, their adaptive forms, and their gradients.
+"""Pooling over one to three dimensions: maximum with indices, average, their adaptive forms, and their
+gradients.
 
-Every pooling here is a walk over windows that are boxes: along each dimension, output o sees the input positions start[o], start[o] + step,
-... below end[o]. Strides, padding, ceil_mode and adaptive bins only change these tables, which `pool_windows` and `adaptive_windows`
-build once per shape. Arrays are flat: x (planes, *src), out (planes, *dst), planes being batch x channels.
+Every pooling here is a walk over windows that are boxes: along each dimension, output o sees the input
+positions start[o], start[o] + step, ... below end[o]. Strides, padding, ceil_mode and adaptive bins only
+change these tables, which `pool_windows` and `adaptive_windows` build once per shape. Arrays are flat: x
+(planes, *src), out (planes, *dst), planes being batch x channels.
 
-    maximum   out = max of the window, index = its place in the input plane; the first of equals, and the last nan if there are any
+    maximum   out = max of the window, index = its place in the input plane; the first of equals, and the last
+    nan if there are any
     average   out = sum of the window / (count_d[o] count_h[o] count_w[o]), or / divisor
 """
 
@@ -26,13 +29,14 @@ CHUNKS = 32
 def pool_windows(
     src: tuple, dst: tuple, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple, include_pad: bool
 ) -> np.ndarray:
-    """int64 table: for each dimension the starts, the ends and the counts (see the module) of its dst[i] windows.
+    """int64 table: for each dimension the starts, the ends and the counts (see the module) of its dst[i]
+    windows.
 
-    Windows may begin in the padding and, with ceil_mode, end beyond it; positions outside of the input are left out, and
-    counted only with `include_pad`, up to the end of the padding.
+    Windows may begin in the padding and, with ceil_mode, end beyond it; positions outside of the input are
+    left out, and counted only with `include_pad`, up to the end of the padding.
     """
     parts = []
-    for n, o, k, s, p, d in zip(src, dst, kernel, stride, padding, dilation):
+    for n, o, k, s, p, d in zip(src, dst, kernel, stride, padding, dilation, strict=True):
         first = np.arange(o, dtype=np.int64) * s - p
         last = np.minimum(first + (k - 1) * d + 1, n + p)
         inside = first + np.where(first < 0, -(first // d) * d, 0)
@@ -46,7 +50,7 @@ def pool_windows(
 def adaptive_windows(src: tuple, dst: tuple) -> np.ndarray:
     """The table of pool_windows for adaptive pooling: bin o is floor(o n / dst) .. ceil((o + 1) n / dst)."""
     parts = []
-    for n, o in zip(src, dst):
+    for n, o in zip(src, dst, strict=True):
         i = np.arange(o, dtype=np.int64)
         start, end = i * n // max(o, 1), -(-(i + 1) * n // max(o, 1))
         parts += [start, end, end - start]
@@ -94,7 +98,8 @@ def _fractional_planes(planes, x, out, index, sd, sh, sw, dd, dh, dw, kernel, sa
         first = 0
         for axis in range(3):
             size, count = (sd, sh, sw)[axis], (dd, dh, dw)[axis]
-            # two dimensions have their samples in the order width, height; three in the order depth, height, width
+            # two dimensions have their samples in the order width, height; three in the order depth, height,
+            # width
             place = axis if dims == 3 else 2 - axis
             u = samples[plane * dims + place] if dims == 3 or axis > 0 else samples.dtype.type(0)
             alpha = samples.dtype.type(size - kernel[axis]) / samples.dtype.type(max(count - 1, 1))
@@ -189,7 +194,8 @@ def _spread_parallel(chunks, planes, grad, out, sd, sh, sw, dd, dh, dw, table, d
 
 @jit(nogil=True)
 def _place_planes(first, last, value, index, out, count, size, add):
-    """out[plane, index[plane, i]] = or += value[plane, i]. Returns the first i whose index is outside, or -1."""
+    """out[plane, index[plane, i]] = or += value[plane, i]. Returns the first i whose index is outside, or
+    -1."""
     for at in range(first * count, last * count):
         place = index[at]
         if place < 0 or place >= size:
@@ -213,7 +219,8 @@ def _take_planes(first, last, value, index, out, count, size):
 
 
 def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table):
-    """(out, index): the maximum over the windows of `table` with `step` between their elements, and its place in the plane (int64)."""
+    """(out, index): the maximum over the windows of `table` with `step` between their elements, and its place
+    in the plane (int64)."""
     size = planes * dst[0] * dst[1] * dst[2]
     out, index = np.empty(size, x.dtype), np.empty(size, np.int64)
     if x.size + size < SERIAL_WORK or planes == 1:
@@ -224,10 +231,12 @@ def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table)
 
 
 def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: tuple, samples):
-    """(out, index) of max pooling over windows at pseudo-random distances (Graham, "Fractional max-pooling", 2014).
+    """(out, index) of max pooling over windows at pseudo-random distances (Graham, "Fractional max-pooling",
+    2014).
 
-    Along a dimension window i < dst - 1 starts at floor((i + u) a) - floor(u a) with a = (src - kernel) / (dst - 1), and the last at
-    src - kernel; u is the plane's number of `samples` (planes, dims) for that dimension.
+    Along a dimension window i < dst - 1 starts at floor((i + u) a) - floor(u a) with a = (src - kernel) /
+    (dst - 1), and the last at src - kernel; u is the plane's number of `samples` (planes, dims) for that
+    dimension.
     """
     size = planes * dst[0] * dst[1] * dst[2]
     out, index = np.empty(size, x.dtype), np.empty(size, np.int64)
@@ -247,7 +256,8 @@ def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor:
 
 
 def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divisor: int = 0):
-    """Gradient (planes, *src) of average_pool_forward: each output's gradient is shared out over its window."""
+    """Gradient (planes, *src) of average_pool_forward: each output's gradient is shared out over its
+    window."""
     out = np.zeros(planes * src[0] * src[1] * src[2], grad.dtype)
     if grad.size + out.size < SERIAL_WORK or planes == 1:
         _spread_planes(0, planes, grad, out, *src, *dst, table, divisor)
@@ -257,16 +267,18 @@ def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divi
 
 
 def place_by_index(value, index, planes: int, count: int, size: int, add: bool):
-    """(out (planes, size), bad): zeros with value (planes, count) added at, or written to, index (planes, count).
+    """(out (planes, size), bad): zeros with value (planes, count) added at, or written to, index (planes,
+    count).
 
-    The gradient of max pooling (add) and max unpooling (write: the last of equal indices stays). `bad` is the first
-    position of an index outside 0 .. size - 1, or -1.
+    The gradient of max pooling (add) and max unpooling (write: the last of equal indices stays). `bad` is the
+    first position of an index outside 0 .. size - 1, or -1.
     """
     out = np.zeros(planes * size, value.dtype)
     return out, _place_planes(0, planes, value, index, out, count, size, add)
 
 
 def take_by_index(value, index, planes: int, count: int, size: int):
-    """(out (planes, count), bad): value (planes, size) at index (planes, count); `bad` as in place_by_index."""
+    """(out (planes, count), bad): value (planes, size) at index (planes, count); `bad` as in
+    place_by_index."""
     out = np.empty(planes * count, value.dtype)
     return out, _take_planes(0, planes, value, index, out, count, size)

@@ -1,10 +1,11 @@
 """Sliding windows as columns (im2col) and their sum back (col2im), over two dimensions.
 
-    unfold   columns[n, (c, i, j), (y, x)] = image[n, c, y * stride - padding + i * dilation, x * stride - padding + j * dilation]
+    unfold   columns[n, (c, i, j), (y, x)] = image[n, c, y * stride - padding + i * dilation, x * stride -
+    padding + j * dilation]
     fold     image[n, c, ...] = the sum of all column elements that came from there; the gradient of unfold
 
-Flat arrays: image (planes, height, width), columns (planes, kh, kw, rows, cols), planes being batch x channels. For users: the
-convolutions here do not go this way (conv.py).
+Flat arrays: image (planes, height, width), columns (planes, kh, kw, rows, cols), planes being batch x
+channels. For users: the convolutions here do not go this way (conv.py).
 """
 
 from __future__ import annotations
@@ -49,14 +50,32 @@ def _fold(columns, image, planes, size, kernel, stride, padding, dilation, block
                         at += 1
 
 
-def unfold_forward(image, planes: int, size: tuple, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple, blocks: tuple):
+def unfold_forward(
+    image,
+    planes: int,
+    size: tuple,
+    kernel: tuple,
+    stride: tuple,
+    padding: tuple,
+    dilation: tuple,
+    blocks: tuple,
+):
     """columns of image; `blocks` is the number of windows along height and width."""
     columns = np.empty(planes * kernel[0] * kernel[1] * blocks[0] * blocks[1], image.dtype)
     _unfold(image, columns, planes, size, kernel, stride, padding, dilation, blocks)
     return columns
 
 
-def fold_forward(columns, planes: int, size: tuple, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple, blocks: tuple):
+def fold_forward(
+    columns,
+    planes: int,
+    size: tuple,
+    kernel: tuple,
+    stride: tuple,
+    padding: tuple,
+    dilation: tuple,
+    blocks: tuple,
+):
     """image of columns: overlapping windows are added."""
     image = np.zeros(planes * size[0] * size[1], columns.dtype)
     _fold(columns, image, planes, size, kernel, stride, padding, dilation, blocks)

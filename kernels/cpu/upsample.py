@@ -1,10 +1,13 @@
-"""Resampling with separable weights: nearest, linear, cubic and antialiased interpolation, and their gradients.
+"""Resampling with separable weights: nearest, linear, cubic and antialiased interpolation, and their
+gradients.
 
-    out[plane, od, oh, ow] = sum_{a, b, c} wd[od, a] wh[oh, b] ww[ow, c] x[plane, id[od, a], ih[oh, b], iw[ow, c]]
+    out[plane, od, oh, ow] = sum_{a, b, c} wd[od, a] wh[oh, b] ww[ow, c] x[plane, id[od, a], ih[oh, b], iw[ow,
+    c]]
 
-Per dimension a table of T source positions and T weights for each output (T = 1 nearest, 2 linear, 4 cubic, more antialiased) holds all that
-the modes differ in. A row of the output is made in two steps: the input rows it needs are added up with their weights
-(contiguous, vectorised), then that one row is sampled along the width. Arrays are flat: x (planes, *src), out (planes, *dst).
+Per dimension a table of T source positions and T weights for each output (T = 1 nearest, 2 linear, 4 cubic,
+more antialiased) holds all that the modes differ in. A row of the output is made in two steps: the input rows
+it needs are added up with their weights (contiguous, vectorised), then that one row is sampled along the
+width. Arrays are flat: x (planes, *src), out (planes, *dst).
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ def _forward_planes(first, last, x, out, src, dst, taps, place, weight):
                 for a in range(td):
                     for b in range(th):
                         factor = weight[od * td + a] * weight[h0 + oh * th + b]
-                        line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
+                        line = (
+                            plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
+                        )
                         source = x[line : line + width]
                         if factor != 0:
                             for e in range(width):
@@ -48,7 +53,9 @@ def _forward_planes(first, last, x, out, src, dst, taps, place, weight):
 @jit(parallel=True)
 def _forward_parallel(chunks, planes, x, out, src, dst, taps, place, weight):
     for i in prange(chunks):
-        _forward_planes(i * planes // chunks, (i + 1) * planes // chunks, x, out, src, dst, taps, place, weight)
+        _forward_planes(
+            i * planes // chunks, (i + 1) * planes // chunks, x, out, src, dst, taps, place, weight
+        )
 
 
 @jit(nogil=True)
@@ -69,7 +76,9 @@ def _backward_planes(first, last, grad, out, src, dst, taps, place, weight):
                 for a in range(td):
                     for b in range(th):
                         factor = weight[od * td + a] * weight[h0 + oh * th + b]
-                        line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
+                        line = (
+                            plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
+                        )
                         target = out[line : line + width]
                         if factor != 0:
                             for e in range(width):
@@ -79,11 +88,14 @@ def _backward_planes(first, last, grad, out, src, dst, taps, place, weight):
 @jit(parallel=True)
 def _backward_parallel(chunks, planes, grad, out, src, dst, taps, place, weight):
     for i in prange(chunks):
-        _backward_planes(i * planes // chunks, (i + 1) * planes // chunks, grad, out, src, dst, taps, place, weight)
+        _backward_planes(
+            i * planes // chunks, (i + 1) * planes // chunks, grad, out, src, dst, taps, place, weight
+        )
 
 
 def interpolate_forward(x, planes: int, src: tuple, dst: tuple, taps: tuple, place, weight):
-    """out of the module's formula; `place` (int64) and `weight` (dtype of x) hold the tables of depth, height and width in turn."""
+    """out of the module's formula; `place` (int64) and `weight` (dtype of x) hold the tables of depth, height
+    and width in turn."""
     out = np.empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
     if x.size + out.size < SERIAL_WORK or planes == 1:
         _forward_planes(0, planes, x, out, src, dst, taps, place, weight)

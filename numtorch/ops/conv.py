@@ -1,11 +1,12 @@
 """Convolutions: conv1d/2d/3d, their transposes, and one primitive behind them, differentiable to any order.
 
-    convolution   out[n, m, o] = bias[m] + sum_{c, t} weight[m, c, t] * input[n, c, o * stride - padding + t * dilation]
+    convolution   out[n, m, o] = bias[m] + sum_{c, t} weight[m, c, t] * input[n, c, o * stride - padding + t *
+    dilation]
 
-Its gradients are of its own kind: with respect to the input the transposed convolution of the gradient with the same weight (and the
-other way round), with respect to the weight the correlation of input and gradient, whose own gradients are
-convolutions again. So three linear maps close the circle. Shapes: input (N, C, *spatial), weight (M, C / groups, *kernel), or for a
-transposed one (C, M / groups, *kernel).
+Its gradients are of its own kind: with respect to the input the transposed convolution of the gradient with
+the same weight (and the other way round), with respect to the weight the correlation of input and gradient,
+whose own gradients are convolutions again. So three linear maps close the circle. Shapes: input (N, C,
+*spatial), weight (M, C / groups, *kernel), or for a transposed one (C, M / groups, *kernel).
 """
 
 from __future__ import annotations
@@ -23,27 +24,37 @@ from .creation import complex_
 from .matmul import _c_name
 from .spatial import compute_dtype, elements, integers, result, triple
 
-# -- the three linear maps ----------------------------------------------------------------------------------------------
+# -- the three linear maps -----------------------------------------------------------------------------------
 
 
 def _geometry(image_size, weight_size, stride, padding, dilation, groups, other_size, transposed):
-    """The kernels' arguments after the arrays. `image_size` is the input's size, `other_size` the spatial size of the result."""
+    """The kernels' arguments after the arrays. `image_size` is the input's size, `other_size` the spatial
+    size of the result."""
     if transposed:
         channels, outputs = weight_size[0] // groups, weight_size[1]
     else:
         channels, outputs = weight_size[1], weight_size[0] // groups
     return (
-        image_size[0], groups, channels, outputs, triple(image_size[2:], 1), triple(weight_size[2:], 1),
-        triple(stride, 1), triple(padding, 0), triple(dilation, 1), triple(other_size, 1),
-    )  # fmt: skip
+        image_size[0],
+        groups,
+        channels,
+        outputs,
+        triple(image_size[2:], 1),
+        triple(weight_size[2:], 1),
+        triple(stride, 1),
+        triple(padding, 0),
+        triple(dilation, 1),
+        triple(other_size, 1),
+    )
 
 
 @primitive(node="ConvolutionBackward0", save=("input", "weight"), public=False)
 def convolution_to(input, weight, bias, size, stride, padding, dilation, transposed, groups):
-    """The convolution of the module's formula whose result has the spatial `size`; all sizes are checked by the caller.
+    """The convolution of the module's formula whose result has the spatial `size`; all sizes are checked by
+    the caller.
 
-    `padding` is what lies in front of each dimension; `size` decides how far the result goes behind. For a transposed one
-    out[n, m, i * stride - padding + t * dilation] += weight[c, m, t] * input[n, c, i].
+    `padding` is what lies in front of each dimension; `size` decides how far the result goes behind. For a
+    transposed one out[n, m, i * stride - padding + t * dilation] += weight[c, m, t] * input[n, c, i].
     """
     d = input._dtype
     geometry = _geometry(input._size, weight._size, stride, padding, dilation, groups, size, transposed)
@@ -80,7 +91,8 @@ convolution_to.derivative(
 
 @primitive(node="ConvolutionBackwardBackward0", save=("input", "slope"), public=False)
 def weight_correlation(input, slope, weight_size, stride, padding, dilation, groups):
-    """out[m, c, t] = sum_{n, o} slope[n, m, o] * input[n, c, o * stride - padding + t * dilation]: the weight's gradient."""
+    """out[m, c, t] = sum_{n, o} slope[n, m, o] * input[n, c, o * stride - padding + t * dilation]: the
+    weight's gradient."""
     geometry = _geometry(input._size, weight_size, stride, padding, dilation, groups, slope._size[2:], False)
     out = _kernels.conv_backward_weight(elements(input), elements(slope), *geometry)
     return result(out, weight_size, input._dtype)
@@ -88,17 +100,21 @@ def weight_correlation(input, slope, weight_size, stride, padding, dilation, gro
 
 def _correlated_input(ctx, grad):
     size = ctx.input.shape[2:]
-    return convolution_to(ctx.slope, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, True, ctx.groups)
+    return convolution_to(
+        ctx.slope, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, True, ctx.groups
+    )
 
 
 def _correlated_slope(ctx, grad):
     size = ctx.slope.shape[2:]
-    return convolution_to(ctx.input, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, False, ctx.groups)
+    return convolution_to(
+        ctx.input, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, False, ctx.groups
+    )
 
 
 weight_correlation.derivative(input=_correlated_input, slope=_correlated_slope)
 
-# -- checks -------------------------------------------------------------------------------------------------------------
+# -- checks --------------------------------------------------------------------------------------------------
 
 
 def _per_dimension(value, dims: int, function: str, argument: str) -> tuple[int, ...]:
@@ -107,7 +123,8 @@ def _per_dimension(value, dims: int, function: str, argument: str) -> tuple[int,
         return values * dims
     if len(values) != dims:
         raise RuntimeError(
-            f"expected {argument} to be a single integer value or a list of {dims} values to match the convolution "
+            f"expected {argument} to be a single integer value or a list of {dims} values to match "
+            "the convolution "
             f"dimensions, but got {argument}={list(values)}"
         )
     return values
@@ -137,12 +154,14 @@ def _check(input, weight, bias, stride, padding, output_padding, dilation, trans
         )
     if size[0] < groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size "
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
+            "weight of size "
             f"{size} instead"
         )
     if size[0] % groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of "
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
+            "got weight of "
             f"size [{size}] instead"
         )
     channels = size[0] if transposed else size[1] * groups
@@ -150,22 +169,25 @@ def _check(input, weight, bias, stride, padding, output_padding, dilation, trans
     given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
     if input._size[1] != channels:
         raise RuntimeError(
-            f"Given {given}, weight of size {size}, expected input{list(input._size)} to have {channels} channels, "
+            f"Given {given}, weight of size {size}, expected input{list(input._size)} to have "
+            f"{channels} channels, "
             f"but got {input._size[1]} channels instead"
         )
     if bias is not None and tuple(bias._size) != (outputs,):
         given = "transposed=1, " if transposed else ""
         raise RuntimeError(
-            f"Given {given}weight of size {size}, expected bias to be 1-dimensional with {outputs} elements, but got "
+            f"Given {given}weight of size {size}, expected bias to be 1-dimensional with {outputs} "
+            "elements, but got "
             f"bias of size {list(bias._size)} instead"
         )
     spatial = input._size[2:]
     if not transposed:
-        padded = [n + 2 * p for n, p in zip(spatial, padding)]
-        reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-        if any(n < r for n, r in zip(padded, reach)):
+        padded = [n + 2 * p for n, p in zip(spatial, padding, strict=True)]
+        reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+        if any(n < r for n, r in zip(padded, reach, strict=True)):
             raise RuntimeError(
-                f"Calculated padded input size per channel: {_by(padded)}. Kernel size: {_by(reach)}. Kernel size "
+                f"Calculated padded input size per channel: {_by(padded)}. Kernel size: {_by(reach)}. "
+                "Kernel size "
                 "can't be greater than actual input size"
             )
     if 0 in spatial:
@@ -188,13 +210,13 @@ def _check_dtypes(input, weight, bias) -> None:
 
 
 def _transposed_size(input, weight, stride, padding, output_padding, dilation) -> tuple[int, ...]:
-    if any(o >= s and o >= d for o, s, d in zip(output_padding, stride, dilation)):
+    if any(o >= s and o >= d for o, s, d in zip(output_padding, stride, dilation, strict=True)):
         dims = ("depth", "height", "width")[-max(2, len(stride)) :]
         named = [("output_padding", output_padding, 0), ("stride", stride, 1), ("dilation", dilation, 1)]
         parts = [
             f"{name}_{dim}: {value}"
             for name, values, fill in named
-            for dim, value in zip(dims, triple(values, fill)[-len(dims) :])
+            for dim, value in zip(dims, triple(values, fill)[-len(dims) :], strict=True)
         ]
         raise RuntimeError(
             "output padding must be smaller than either stride or dilation, but got " + " ".join(parts)
@@ -202,29 +224,38 @@ def _transposed_size(input, weight, stride, padding, output_padding, dilation) -
     size = [
         (n - 1) * s - 2 * p + d * (k - 1) + 1 + o
         for n, k, s, p, o, d in zip(
-            input._size[2:], weight._size[2:], stride, padding, output_padding, dilation
+            input._size[2:], weight._size[2:], stride, padding, output_padding, dilation, strict=False
         )
     ]
     if any(n < 1 for n in size):
         raise RuntimeError(
-            f"Given input size per channel: {_by(input._size[2:])}. Calculated output size per channel: {_by(size)}. "
+            f"Given input size per channel: {_by(input._size[2:])}. Calculated output size per "
+            f"channel: {_by(size)}. "
             "Output size is too small"
         )
     return tuple(size)
 
 
-# -- public functions ---------------------------------------------------------------------------------------------------
+# -- public functions ----------------------------------------------------------------------------------------
 
 
 def _complex_parts(input, weight, bias, *rest) -> Tensor:
     """A complex convolution through four real ones."""
     real, imag = (None, None) if bias is None else (bias.real, bias.imag)
-    both = convolution_to(input.real, weight.real, real, *rest), convolution_to(input.imag, weight.imag, None, *rest)
-    cross = convolution_to(input.real, weight.imag, imag, *rest), convolution_to(input.imag, weight.real, None, *rest)
+    both = (
+        convolution_to(input.real, weight.real, real, *rest),
+        convolution_to(input.imag, weight.imag, None, *rest),
+    )
+    cross = (
+        convolution_to(input.real, weight.imag, imag, *rest),
+        convolution_to(input.imag, weight.real, None, *rest),
+    )
     return complex_(both[0] - both[1], cross[0] + cross[1])
 
 
-def _convolve(function, input, weight, bias, stride, padding, dilation, groups, transposed=False, output_padding=0):
+def _convolve(
+    function, input, weight, bias, stride, padding, dilation, groups, transposed=False, output_padding=0
+):
     """Any of the public convolutions, on a batch."""
     dims = len(weight._size) - 2
     stride = _per_dimension(stride, dims, function, "stride")
@@ -237,10 +268,10 @@ def _convolve(function, input, weight, bias, stride, padding, dilation, groups, 
         if same and any(s != 1 for s in stride):
             raise RuntimeError("padding='same' is not supported for strided convolutions")
         # of an odd total the larger half goes behind
-        padding = [d * (k - 1) // 2 if same else 0 for k, d in zip(weight._size[2:], dilation)]
+        padding = [d * (k - 1) // 2 if same else 0 for k, d in zip(weight._size[2:], dilation, strict=True)]
     padding = _per_dimension(padding, dims, function, "padding")
     if same:
-        behind = [d * (k - 1) - p for k, d, p in zip(weight._size[2:], dilation, padding)]
+        behind = [d * (k - 1) - p for k, d, p in zip(weight._size[2:], dilation, padding, strict=True)]
         _check(input, weight, bias, stride, behind, output_padding, dilation, transposed, groups)
     else:
         _check(input, weight, bias, stride, padding, output_padding, dilation, transposed, groups)
@@ -253,7 +284,9 @@ def _convolve(function, input, weight, bias, stride, padding, dilation, groups, 
         size = tuple(
             [
                 (n + 2 * p - d * (k - 1) - 1) // s + 1
-                for n, k, s, p, d in zip(input._size[2:], weight._size[2:], stride, padding, dilation)
+                for n, k, s, p, d in zip(
+                    input._size[2:], weight._size[2:], stride, padding, dilation, strict=True
+                )
             ]
         )
     rest = (size, stride, padding, dilation, transposed, groups)
@@ -263,13 +296,15 @@ def _convolve(function, input, weight, bias, stride, padding, dilation, groups, 
 
 
 def _batched(function: str, dims: int, input, *rest, **named) -> Tensor:
-    """Add and take away a batch dimension where there is none; RuntimeError for any other number of dimensions."""
+    """Add and take away a batch dimension where there is none; RuntimeError for any other number of
+    dimensions."""
     given = len(input._size)
     if given == dims + 2:
         return _convolve(function, input, *rest, **named)
     if given != dims + 1:
         raise RuntimeError(
-            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {function}, but got input of size: "
+            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {function}, but got "
+            "input of size: "
             f"{list(input._size)}"
         )
     return _convolve(function, input.unsqueeze(0), *rest, **named).squeeze(0)
@@ -279,28 +314,40 @@ def _batched(function: str, dims: int, input, *rest, **named) -> Tensor:
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
     """Convolution of input (N, C, L) or (C, L) with weight (M, C / groups, K): out (N, M, L').
 
-    L' = (L + 2 padding - dilation (K - 1) - 1) // stride + 1; padding may be "valid" (none) or "same" (L' = L, stride 1).
+    L' = (L + 2 padding - dilation (K - 1) - 1) // stride + 1; padding may be "valid" (none) or "same" (L' =
+    L, stride 1).
     """
     return _batched("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 @op(method=False)
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
-    """Convolution of input (N, C, H, W) or (C, H, W) with weight (M, C / groups, KH, KW); sizes as in conv1d."""
+    """Convolution of input (N, C, H, W) or (C, H, W) with weight (M, C / groups, KH, KW); sizes as in
+    conv1d."""
     return _batched("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 @op(method=False)
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
-    """Convolution of input (N, C, D, H, W) or (C, D, H, W) with weight (M, C / groups, KD, KH, KW); sizes as in conv1d."""
+    """Convolution of input (N, C, D, H, W) or (C, D, H, W) with weight (M, C / groups, KD, KH, KW); sizes as
+    in conv1d."""
     return _batched("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 def _transposed(function, dims, input, weight, bias, stride, padding, output_padding, groups, dilation):
     return _batched(
-        function, dims, input, weight, bias, stride, padding, dilation, groups,
-        transposed=True, output_padding=output_padding,
-    )  # fmt: skip
+        function,
+        dims,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        transposed=True,
+        output_padding=output_padding,
+    )
 
 
 @op(method=False)
@@ -309,7 +356,8 @@ def conv_transpose1d(
 ) -> Tensor:
     """Transposed convolution of input (N, C, L) or (C, L) with weight (C, M / groups, K): out (N, M, L').
 
-    L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1: the gradient of a conv1d with respect to its input.
+    L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1: the gradient of a conv1d with
+    respect to its input.
     """
     return _transposed(
         "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation
@@ -320,7 +368,8 @@ def conv_transpose1d(
 def conv_transpose2d(
     input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
 ) -> Tensor:
-    """Transposed convolution of input (N, C, H, W) or (C, H, W) with weight (C, M / groups, KH, KW); as conv_transpose1d."""
+    """Transposed convolution of input (N, C, H, W) or (C, H, W) with weight (C, M / groups, KH, KW); as
+    conv_transpose1d."""
     return _transposed(
         "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
@@ -330,7 +379,8 @@ def conv_transpose2d(
 def conv_transpose3d(
     input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
 ) -> Tensor:
-    """Transposed convolution of input (N, C, D, H, W) or (C, D, H, W) with weight (C, M / groups, KD, KH, KW)."""
+    """Transposed convolution of input (N, C, D, H, W) or (C, D, H, W) with weight (C, M / groups, KD, KH,
+    KW)."""
     return _transposed(
         "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
@@ -338,7 +388,8 @@ def conv_transpose3d(
 
 @op(method=False)
 def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups) -> Tensor:
-    """The convolution behind all of the above, for a batch; the number of dimensions follows from the weight."""
+    """The convolution behind all of the above, for a batch; the number of dimensions follows from the
+    weight."""
     return _convolve(
         "convolution", input, weight, bias, stride, padding, dilation, groups, transposed, output_padding
     )

@@ -35,9 +35,13 @@ def _sampler(dims: int):
         """input (N, C, *src) at the points grid (N, *dst, dims), coordinates in [-1, 1]: (N, C, *dst)."""
         d = compute_dtype(input._dtype)
         out = _kernels.grid_sample_forward(
-            elements(input), elements(grid, d), *_geometry(input._size, grid._size), interpolation_mode, padding_mode,
+            elements(input),
+            elements(grid, d),
+            *_geometry(input._size, grid._size),
+            interpolation_mode,
+            padding_mode,
             bool(align_corners),
-        )  # fmt: skip
+        )
         return result(out, (*input._size[:2], *grid._size[1:-1]), input._dtype)
 
     @primitive(name + "_backward", node=f"GridSampler{dims}DBackwardBackward0", public=False)
@@ -45,11 +49,20 @@ def _sampler(dims: int):
         """The gradients with respect to input and grid, each None where `needs` says so."""
         d = compute_dtype(input._dtype)
         found = _kernels.grid_sample_backward(
-            elements(grad_output, d), elements(input), elements(grid, d), *_geometry(input._size, grid._size),
-            interpolation_mode, padding_mode, bool(align_corners), *needs,
-        )  # fmt: skip
+            elements(grad_output, d),
+            elements(input),
+            elements(grid, d),
+            *_geometry(input._size, grid._size),
+            interpolation_mode,
+            padding_mode,
+            bool(align_corners),
+            *needs,
+        )
         return tuple(
-            [result(g, t._size, t._dtype) if need else None for g, t, need in zip(found, (input, grid), needs)]
+            [
+                result(g, t._size, t._dtype) if need else None
+                for g, t, need in zip(found, (input, grid), needs, strict=True)
+            ]
         )
 
     sampler.derivative_of("input", "grid")
@@ -85,7 +98,8 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
         )
     if points[-1] != dims:
         raise RuntimeError(
-            f"grid_sampler(): expected grid to have size {dims} in last dimension, but got grid with sizes {points}"
+            f"grid_sampler(): expected grid to have size {dims} in last dimension, but got grid with "
+            f"sizes {points}"
         )
     for i in range(2, len(size)):
         if size[i] == 0:
@@ -95,15 +109,14 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
             )
     if dims not in (2, 3) or len(points) != len(size):
         raise RuntimeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but "
+            "got input with sizes "
             f"{size} and grid with sizes {points}"
         )
     if dims == 3 and interpolation_mode == _kernels.BICUBIC:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if input._dtype is not grid._dtype:
-        raise RuntimeError(
-            f"expected scalar type {input._dtype.type_name} but found {grid._dtype.type_name}"
-        )
+        raise RuntimeError(f"expected scalar type {input._dtype.type_name} but found {grid._dtype.type_name}")
     if input._dtype.category != _dtype.FLOATING:
         raise NotImplementedError(
             f"\"grid_sampler_{dims}d_cpu\" not implemented for '{input._dtype.type_name}'"
@@ -114,23 +127,28 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
 def grid_sample(
     input, grid, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Tensor:
-    """input (N, C, H, W) at the points grid (N, H', W', 2) of (x, y) in [-1, 1], or in three dimensions (N, D', H', W', 3).
+    """input (N, C, H, W) at the points grid (N, H', W', 2) of (x, y) in [-1, 1], or in three dimensions (N,
+    D', H', W', 3).
 
     -1 and 1 are the centres of the edge pixels with align_corners, else their outer borders.
     """
     if mode not in _MODES:
         raise ValueError(
-            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', "
+            f"but got: '{mode}'"
         )
     if padding_mode not in _PADDINGS:
         raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
+            "'reflection', but got: "
             f"'{padding_mode}'"
         )
     if align_corners is None:
         warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
-            "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
+            "1.3.0. Please "
+            "specify align_corners=True if the old behavior is desired. See the documentation of "
+            "grid_sample for "
             "details.",
             stacklevel=2,
         )
@@ -171,11 +189,14 @@ affine_grid_generator.derivative(theta=_theta_rule)
 
 
 def affine_grid(theta, size, align_corners: bool | None = None) -> Tensor:
-    """The grid for grid_sample of an output `size` (N, C, H, W) or (N, C, D, H, W) under theta (N, 2, 3) or (N, 3, 4)."""
+    """The grid for grid_sample of an output `size` (N, C, H, W) or (N, C, D, H, W) under theta (N, 2, 3) or
+    (N, 3, 4)."""
     if align_corners is None:
         warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
-            "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
+            "1.3.0. Please "
+            "specify align_corners=True if the old behavior is desired. See the documentation of "
+            "grid_sample for "
             "details.",
             stacklevel=2,
         )
@@ -185,7 +206,8 @@ def affine_grid(theta, size, align_corners: bool | None = None) -> Tensor:
     dims = len(size) - 2
     if dims not in (2, 3):
         raise NotImplementedError(
-            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, "
+            "respectively. Got size "
             f"{size}."
         )
     if len(theta._size) != 3 or tuple(theta._size[1:]) != (dims, dims + 1):

@@ -1,7 +1,9 @@
-"""Padding: constant in any number of dimensions, and reflecting, replicating or circular in the last one to three.
+"""Padding: constant in any number of dimensions, and reflecting, replicating or circular in the last one to
+three.
 
-    constant_pad_nd   its gradient is itself with the amounts negated (a crop)
-    the others        out = x at a table of positions; the gradient is added where it was read (kernels/cpu/padding.py)
+constant_pad_nd   its gradient is itself with the amounts negated (a crop)
+the others        out = x at a table of positions; the gradient is added where it was read
+(kernels/cpu/padding.py)
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from .spatial import elements, integers, result, triple
 
 @primitive(node="ConstantPadNdBackward0", method=False)
 def constant_pad_nd(input, pad, value=0) -> Tensor:
-    """`input` with `value` around it: pad is (before, after) of the last dimension, then of the one before it, and so on.
+    """`input` with `value` around it: pad is (before, after) of the last dimension, then of the one before
+    it, and so on.
 
     Negative amounts cut elements away.
     """
@@ -37,7 +40,7 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
     # TypeError for a number that the dtype cannot hold
     out = filled(Size(size), value, input._dtype)
     if 0 not in length:
-        start = sum(s * n for s, n in zip(out._stride, to_start))
+        start = sum(s * n for s, n in zip(out._stride, to_start, strict=True))
         window = strided(out._get_storage(), Size(length), out._stride, start, input._dtype)
         source = strided(input._get_storage(), Size(length), stride, from_offset, input._dtype)
         copy_elements(source, window)
@@ -53,7 +56,8 @@ def _amounts(input, pad) -> tuple[int, ...]:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * len(input._size):
         raise RuntimeError(
-            "Padding length should be less than or equal to two times the input dimension but got padding length "
+            "Padding length should be less than or equal to two times the input dimension but got "
+            "padding length "
             f"{len(pad)} and input of dimension {len(input._size)}"
         )
     return pad
@@ -64,7 +68,7 @@ def _geometry(mode: str, size, pad):
     dims = len(pad) // 2
     src = tuple(size[len(size) - dims :])
     before, after = pad[-2::-2], pad[::-2]
-    dst = tuple(n + b + a for n, b, a in zip(src, before, after))
+    dst = tuple(n + b + a for n, b, a in zip(src, before, after, strict=True))
     positions = _kernels.pad_positions(mode, triple(src, 1), triple(before, 0), triple(after, 0))
     planes = 1
     for n in size[: len(size) - dims]:
@@ -86,7 +90,8 @@ def _pad_primitive(name: str, node: str, mode: str):
 
 @primitive("add_padding", node="PadBackwardBackward0", public=False)
 def add_padding(grad_output, pad, mode, size):
-    """The gradient of a padding: every element of grad_output is added to the element of a `size` tensor that was read there."""
+    """The gradient of a padding: every element of grad_output is added to the element of a `size` tensor that
+    was read there."""
     planes, src, dst, positions, _ = _geometry(mode, size, pad)
     out = _kernels.pad_backward(elements(grad_output), planes, src, dst, positions)
     return result(out, size, grad_output._dtype)
@@ -120,14 +125,16 @@ def _check(input, pad, mode: str) -> None:
     first = given - dims - 1  # of the dimensions behind the batch
     if 0 in input._size[first:] and mode != "circular":
         raise RuntimeError(
-            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero "
+            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and "
+            "other non-zero "
             f"dimensions for input, but got: {list(input._size)}"
         )
     for i in range(dims):
         n, before, after = input._size[given - 1 - i], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and (before >= n or after >= n):
             raise RuntimeError(
-                f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input dimension, but got: "
+                f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input "
+                "dimension, but got: "
                 f"padding ({before}, {after}) at dimension {given - 1 - i} of input {list(input._size)}"
             )
         if mode == "circular":
@@ -138,16 +145,18 @@ def _check(input, pad, mode: str) -> None:
         elif n + before + after < 1:
             edges = ("D", "H", "W")[-dims:]
             sizes = input._size[given - dims :]
-            out = [s + b + a for s, b, a in zip(sizes, pad[-2::-2], pad[::-2])]
-            each = " ".join(f"{e}: {s}" for e, s in zip(edges, sizes))
-            too_small = " ".join(f"{e}: {s}" for e, s in zip(edges, out))
+            out = [s + b + a for s, b, a in zip(sizes, pad[-2::-2], pad[::-2], strict=True)]
+            each = " ".join(f"{e}: {s}" for e, s in zip(edges, sizes, strict=True))
+            too_small = " ".join(f"{e}: {s}" for e, s in zip(edges, out, strict=True))
             raise RuntimeError(f"input ({each}) is too small. Calculated output {too_small}")
 
 
 def pad(input, pad, mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad the last dimensions of `input` by (before, after) pairs, the last dimension's first; negative amounts cut.
+    """Pad the last dimensions of `input` by (before, after) pairs, the last dimension's first; negative
+    amounts cut.
 
-    mode: "constant" (with `value`, any number of dimensions), "reflect", "replicate" or "circular" (one to three dimensions).
+    mode: "constant" (with `value`, any number of dimensions), "reflect", "replicate" or "circular" (one to
+    three dimensions).
     """
     amounts = _amounts(input, pad)
     if mode == "constant":

@@ -1,11 +1,14 @@
 """Pooling: maximum, average, their adaptive forms, unpooling and power averages, differentiable to any order.
 
-Each pooling is a table of windows (kernels/cpu/pooling.py) and one of two pairs of maps that are each other's gradients:
+Each pooling is a table of windows (kernels/cpu/pooling.py) and one of two pairs of maps that are each other's
+gradients:
 
     average over windows    <->  share a gradient out over windows
-    take at indices         <->  add at indices                      (maxima: the indices are those of the largest elements)
+    take at indices         <->  add at indices                      (maxima: the indices are those of the
+    largest elements)
 
-Shapes: input (N, C, *spatial) or (C, *spatial). The one-dimensional forms go through two dimensions, as in torch.
+Shapes: input (N, C, *spatial) or (C, *spatial). The one-dimensional forms go through two dimensions, as in
+torch.
 """
 
 from __future__ import annotations
@@ -37,18 +40,24 @@ class Windows(NamedTuple):
 
 
 def _planes(size, dims: int) -> int:
-    return size[: len(size) - dims].numel() if isinstance(size, Size) else int(np.prod(size[: len(size) - dims]))
+    return (
+        size[: len(size) - dims].numel() if isinstance(size, Size) else int(np.prod(size[: len(size) - dims]))
+    )
 
 
-# -- averages -----------------------------------------------------------------------------------------------------------
+# -- averages ------------------------------------------------------------------------------------------------
 
 
 def _average_primitive(name: str, node: str, dims: int):
     def average(input, windows):
         out = _kernels.average_pool_forward(
-            elements(input), _planes(input._size, dims), triple(windows.src, 1), triple(windows.dst, 1),
-            windows.table, windows.divisor,
-        )  # fmt: skip
+            elements(input),
+            _planes(input._size, dims),
+            triple(windows.src, 1),
+            triple(windows.dst, 1),
+            windows.table,
+            windows.divisor,
+        )
         return result(out, (*input._size[:-dims], *windows.dst), input._dtype)
 
     average.__doc__ = f"Mean of every window of an input (..., *src) over {dims} dimensions: (..., *dst)."
@@ -69,26 +78,35 @@ _adaptive_average = {
 
 @primitive("share_out", node="AvgPoolBackwardBackward0", public=False)
 def share_out(grad_output, windows):
-    """The gradient of an average: every element of grad_output (..., *dst), divided by its count, added over its window."""
+    """The gradient of an average: every element of grad_output (..., *dst), divided by its count, added over
+    its window."""
     dims = len(windows.src)
     out = _kernels.average_pool_backward(
-        elements(grad_output), _planes(grad_output._size, dims), triple(windows.src, 1), triple(windows.dst, 1),
-        windows.table, windows.divisor,
-    )  # fmt: skip
+        elements(grad_output),
+        _planes(grad_output._size, dims),
+        triple(windows.src, 1),
+        triple(windows.dst, 1),
+        windows.table,
+        windows.divisor,
+    )
     return result(out, (*grad_output._size[:-dims], *windows.src), grad_output._dtype)
 
 
 share_out.derivative(grad_output=lambda ctx, grad: _average_windows[len(ctx.windows.src)](grad, ctx.windows))
 
-# -- maxima -------------------------------------------------------------------------------------------------------------
+# -- maxima --------------------------------------------------------------------------------------------------
 
 
 def _max_primitive(name: str, node: str, dims: int):
     def maximum(input, windows):
         out, index = _kernels.max_pool_forward(
-            elements(input), _planes(input._size, dims), triple(windows.src, 1), triple(windows.dst, 1),
-            triple(windows.step, 1), windows.table,
-        )  # fmt: skip
+            elements(input),
+            _planes(input._size, dims),
+            triple(windows.src, 1),
+            triple(windows.dst, 1),
+            triple(windows.step, 1),
+            windows.table,
+        )
         size = (*input._size[:-dims], *windows.dst)
         return result(out, size, input._dtype), wrap(index, size, _dtype.int64)
 
@@ -124,7 +142,8 @@ def _by_index(kernel, value, index, spatial, count_of: int, size, *flags):
 
 @primitive("add_at", node="MaxPoolWithIndicesBackwardBackward0", save=("index",), public=False)
 def add_at(value, index, spatial):
-    """Zeros (..., *spatial) with value (..., *dst) added at index (..., *dst), the places in the flattened plane."""
+    """Zeros (..., *spatial) with value (..., *dst) added at index (..., *dst), the places in the flattened
+    plane."""
     size = (*index._size[: -len(spatial)], *spatial)
     return _by_index(_kernels.place_by_index, value, index, spatial, int(np.prod(spatial)), size, True)
 
@@ -155,7 +174,7 @@ _unpool = {
     3: _unpool_primitive("max_unpool_planes3d", "MaxUnpool3DBackward0"),
 }
 
-# -- checks -------------------------------------------------------------------------------------------------------------
+# -- checks --------------------------------------------------------------------------------------------------
 
 
 def _numbers(function: str, dims: int, argument: str, value, default=None) -> tuple[int, ...]:
@@ -187,19 +206,21 @@ def _check_pool(input, dims: int, kernel, stride, padding, dilation) -> None:
     if given not in (dims + 1, dims + 2):
         raise RuntimeError(f"non-empty {batch} expected for input")
     if any(k <= 0 for k in kernel):
-        each = " ".join(f"k{e}: {k}" for e, k in zip(_EDGES[dims], kernel))
+        each = " ".join(f"k{e}: {k}" for e, k in zip(_EDGES[dims], kernel, strict=True))
         raise RuntimeError(
-            "stride should not be zero" if 0 in stride else f"kernel size should be greater than zero, but got {each}"
+            "stride should not be zero"
+            if 0 in stride
+            else f"kernel size should be greater than zero, but got {each}"
         )
     if 0 in stride:
         raise RuntimeError("stride should not be zero")
     if any(s < 0 for s in stride):
-        each = " ".join(f"d{e}: {s}" for e, s in zip(_EDGES[dims], stride))
+        each = " ".join(f"d{e}: {s}" for e, s in zip(_EDGES[dims], stride, strict=True))
         raise RuntimeError(f"stride should be greater than zero, but got {each}")
     if any(d <= 0 for d in dilation):
-        each = " ".join(f"dilation{e}: {d}" for e, d in zip(_EDGES[dims], dilation))
+        each = " ".join(f"dilation{e}: {d}" for e, d in zip(_EDGES[dims], dilation, strict=True))
         raise RuntimeError(f"dilation should be greater than zero, but got {each}")
-    for k, p, d in zip(kernel, padding, dilation):
+    for k, p, d in zip(kernel, padding, dilation, strict=True):
         if p < 0:
             raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
         if p > ((k - 1) * d + 1) // 2:
@@ -215,14 +236,18 @@ def _check_pool(input, dims: int, kernel, stride, padding, dilation) -> None:
 
 def _out_size(n: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> int:
     out = (n + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil_mode else 0)) // s + 1
-    if ceil_mode and (out - 1) * s >= n + p:  # the last window must start inside of the input or its left padding
+    if (
+        ceil_mode and (out - 1) * s >= n + p
+    ):  # the last window must start inside of the input or its left padding
         out -= 1
     return out
 
 
 def _out_sizes(input, dims: int, kernel, stride, padding, dilation, ceil_mode) -> tuple[int, ...]:
     src = input._size[-dims:]
-    dst = tuple([_out_size(*each, ceil_mode) for each in zip(src, kernel, stride, padding, dilation)])
+    dst = tuple(
+        [_out_size(*each, ceil_mode) for each in zip(src, kernel, stride, padding, dilation, strict=True)]
+    )
     if any(n < 1 for n in dst):
         channels = input._size[-dims - 1]
         before, after = ("x".join(str(n) for n in (channels, *sizes)) for sizes in (src, dst))
@@ -235,9 +260,14 @@ def _out_sizes(input, dims: int, kernel, stride, padding, dilation, ceil_mode) -
 def _windows(src, dst, kernel, stride, padding, dilation, include_pad: bool, divisor: int = 0) -> Windows:
     # a unit dimension in front has one window over it
     table = _kernels.pool_windows(
-        triple(src, 1), triple(dst, 1), triple(kernel, 1), triple(stride, 1), triple(padding, 0),
-        triple(dilation, 1), include_pad,
-    )  # fmt: skip
+        triple(src, 1),
+        triple(dst, 1),
+        triple(kernel, 1),
+        triple(stride, 1),
+        triple(padding, 0),
+        triple(dilation, 1),
+        include_pad,
+    )
     return Windows(tuple(src), tuple(dst), table, tuple(dilation), divisor)
 
 
@@ -250,7 +280,7 @@ _COMPLEX = (_dtype.complex64, _dtype.complex128)
 _NOT_FLOATING = (_dtype.bool_, _dtype.uint8, _dtype.int8, _dtype.int16, _dtype.int32, _dtype.int64, *_COMPLEX)
 _NOT_AVERAGED = tuple(d for d in _NOT_FLOATING if d is not _dtype.int64)
 
-# -- max pooling --------------------------------------------------------------------------------------------------------
+# -- max pooling ---------------------------------------------------------------------------------------------
 
 
 def _max_pool(function, dims, input, kernel_size, stride, padding, dilation, ceil_mode):
@@ -275,7 +305,8 @@ def max_pool2d_with_indices(
 def max_pool3d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ):
-    """(maximum, index) over windows of input (N, C, D, H, W) or (C, D, H, W); an index is (z * H + y) * W + x (int64)."""
+    """(maximum, index) over windows of input (N, C, D, H, W) or (C, D, H, W); an index is (z * H + y) * W + x
+    (int64)."""
     return _max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
@@ -289,7 +320,8 @@ def max_pool1d_with_indices(
     pad, dilation = _one("max_pool1d", "padding", padding), _one("max_pool1d", "dilation", dilation)
     if len(input._size) not in (2, 3) or 0 in input._size[-2:]:
         raise RuntimeError(
-            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
+            "input, but got:"
             f"{list(input._size)}"
         )
     for argument, value in (("kernel_size", kernel), ("stride", step), ("dilation", dilation)):
@@ -322,7 +354,8 @@ def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """Maximum over windows of input (N, C, H, W) or (C, H, W); with return_indices also where it was.
 
-    Sizes: (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode. The padding never wins.
+    Sizes: (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode. The
+    padding never wins.
     """
     both = max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return both if return_indices else both[0]
@@ -335,10 +368,12 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     return both if return_indices else both[0]
 
 
-# -- average pooling ----------------------------------------------------------------------------------------------------
+# -- average pooling -----------------------------------------------------------------------------------------
 
 
-def _avg_pool(function, dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
+def _avg_pool(
+    function, dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+):
     kernel = _numbers(function, dims, "kernel_size", kernel_size)
     stride = _numbers(function, dims, "stride", stride, default=kernel)
     padding = _numbers(function, dims, "padding", padding)
@@ -347,14 +382,19 @@ def _avg_pool(function, dims, input, kernel_size, stride, padding, ceil_mode, co
         raise RuntimeError("divisor must be not zero")
     _check_pool(input, dims, kernel, stride, padding, ones)
     _supported(input, function if dims == 2 else "avg_pool3d_out_frame", *_NOT_AVERAGED)
-    if dims == 3 and any(n + 2 * p < k for n, k, p in zip(input._size[-3:], kernel, padding)):
-        sizes = (" ".join(f"{e}: {n}" for e, n in zip("THW", input._size[-3:])), *kernel)
-        raise RuntimeError(
-            "input image ({}) smaller than kernel size (kT: {} kH: {} kW: {})".format(*sizes)
-        )
+    if dims == 3 and any(n + 2 * p < k for n, k, p in zip(input._size[-3:], kernel, padding, strict=True)):
+        sizes = (" ".join(f"{e}: {n}" for e, n in zip("THW", input._size[-3:], strict=True)), *kernel)
+        raise RuntimeError("input image ({}) smaller than kernel size (kT: {} kH: {} kW: {})".format(*sizes))
     dst = _out_sizes(input, dims, kernel, stride, padding, ones, ceil_mode)
     windows = _windows(
-        input._size[-dims:], dst, kernel, stride, padding, ones, bool(count_include_pad), divisor_override or 0
+        input._size[-dims:],
+        dst,
+        kernel,
+        stride,
+        padding,
+        ones,
+        bool(count_include_pad),
+        divisor_override or 0,
     )
     return _average_windows[dims](input, windows)
 
@@ -373,7 +413,8 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
 def _check_1d(function: str, input) -> None:
     if len(input._size) not in (2, 3):
         raise RuntimeError(
-            f"Expected 2 to 3 dimensions, but got {len(input._size)}-dimensional tensor for argument #1 'self' "
+            f"Expected 2 to 3 dimensions, but got {len(input._size)}-dimensional tensor for argument "
+            "#1 'self' "
             f"(while checking arguments for {function})"
         )
 
@@ -383,7 +424,8 @@ def avg_pool2d(
 ) -> Tensor:
     """Mean over windows of input (N, C, H, W) or (C, H, W): sum / count, or / divisor_override.
 
-    The count is that of the window cut at the end of the padding, or without the padding if not count_include_pad.
+    The count is that of the window cut at the end of the padding, or without the padding if not
+    count_include_pad.
     """
     if len(input._size) < 3:
         n = len(input._size)
@@ -422,12 +464,13 @@ def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Te
 
 
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Tensor:
-    """(sum over the window of x ** norm_type) ** (1 / norm_type) for input (N, C, D, H, W) or (C, D, H, W)."""
+    """(sum over the window of x ** norm_type) ** (1 / norm_type) for input (N, C, D, H, W) or (C, D, H,
+    W)."""
     kernel = _numbers("lp_pool3d", 3, "kernel_size", kernel_size)
     return _lp_pool(avg_pool3d, input, norm_type, kernel, stride, ceil_mode)
 
 
-# -- adaptive pooling ---------------------------------------------------------------------------------------------------
+# -- adaptive pooling ----------------------------------------------------------------------------------------
 
 
 def _adaptive_windows(function, dims, input, output_size, colon: str = "") -> Windows:
@@ -439,11 +482,14 @@ def _adaptive_windows(function, dims, input, output_size, colon: str = "") -> Wi
     for i in range(len(input._size) - dims, len(input._size)):
         if input._size[i] == 0:
             raise RuntimeError(
-                f"{function}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                f"{function}(): Expected input to have non-zero size for non-batch dimensions, but "
+                "input has sizes "
                 f"{list(input._size)} with dimension {i} being empty"
             )
     wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * dims
-    dst = integers(tuple(n if o is None else o for n, o in zip(src, wanted)), function, "output_size")
+    dst = integers(
+        tuple(n if o is None else o for n, o in zip(src, wanted, strict=True)), function, "output_size"
+    )
     if len(wanted) != dims:
         raise RuntimeError(f"{function}: output_size must be {dims}")
     if any(n < 0 for n in dst):
@@ -468,7 +514,8 @@ def _adaptive_avg_pool(function, dims, input, output_size) -> Tensor:
 
 @op(method=False)
 def adaptive_avg_pool1d(input, output_size) -> Tensor:
-    """Mean over output_size bins of input (N, C, L) or (C, L); bin i is floor(i L / n) .. ceil((i + 1) L / n)."""
+    """Mean over output_size bins of input (N, C, L) or (C, L); bin i is floor(i L / n) .. ceil((i + 1) L /
+    n)."""
     _check_1d("adaptive_avg_pool1d", input)
     length = _one("adaptive_avg_pool1d", "output_size", output_size)
     return adaptive_avg_pool2d(input.unsqueeze(-2), (1, length)).squeeze(-2)
@@ -527,13 +574,17 @@ def adaptive_max_pool3d(input, output_size, return_indices=False):
     return both if return_indices else both[0]
 
 
-# -- unpooling ----------------------------------------------------------------------------------------------------------
+# -- unpooling -----------------------------------------------------------------------------------------------
 
 
 def _unpool_size(input, dims: int, kernel, stride, padding, output_size) -> tuple[int, ...]:
-    """The spatial size to unpool to: (n - 1) stride + kernel - 2 padding, or output_size if it is less than a stride away."""
+    """The spatial size to unpool to: (n - 1) stride + kernel - 2 padding, or output_size if it is less than a
+    stride away."""
     default = tuple(
-        [(n - 1) * s + k - 2 * p for n, k, s, p in zip(input._size[-dims:], kernel, stride, padding)]
+        [
+            (n - 1) * s + k - 2 * p
+            for n, k, s, p in zip(input._size[-dims:], kernel, stride, padding, strict=True)
+        ]
     )
     if output_size is None:
         return default
@@ -542,10 +593,11 @@ def _unpool_size(input, dims: int, kernel, stride, padding, output_size) -> tupl
         output_size = output_size[2:]
     if len(output_size) != dims:
         raise ValueError(
-            f"output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a length of "
+            f"output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a "
+            "length of "
             f"'{len(output_size)}'"
         )
-    for d, (size, n, s) in enumerate(zip(output_size, default, stride)):
+    for d, (size, n, s) in enumerate(zip(output_size, default, stride, strict=True)):
         if not n - s < size < n + s:
             raise ValueError(
                 f'invalid output_size "{output_size}" (dim {d} must be between {n - s} and {n + s})'
@@ -560,7 +612,8 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
     padding = _numbers(name, dims, "padding", padding)
     if len(input._size) not in (dims + 1, dims + 2):
         raise RuntimeError(
-            f"Input to max_unpooling{dims}d should be a {dims + 1}d or {dims + 2}d Tensor, but got a tensor with "
+            f"Input to max_unpooling{dims}d should be a {dims + 1}d or {dims + 2}d Tensor, but got a "
+            "tensor with "
             f"{len(input._size)} dimensions."
         )
     spatial = _unpool_size(input, dims, kernel, stride, padding, output_size)
@@ -568,7 +621,8 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
         raise RuntimeError(f"elements in indices should be type int64 but got: {indices._dtype.type_name}")
     if indices._size != input._size:
         raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({list(input._size)}) but got indices "
+            f"Expected shape of indices to be same as that of the input tensor ({list(input._size)}) "
+            "but got indices "
             f"tensor with shape: {list(indices._size)}"
         )
     return _unpool[dims](input, indices, spatial)
@@ -585,22 +639,27 @@ def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_siz
             f"{len(input._size) + 1} dimensions."
         )
     (length,) = _unpool_size(input, 1, (kernel,), (step,), (pad,), output_size)
-    # the extra dimension stands behind, as in torch, so that a bad index is reported for a plane of (length, 1)
-    one = _max_unpool(2, input.unsqueeze(-1), indices.unsqueeze(-1), (kernel, 1), (step, 1), (pad, 0), (length, 1))
+    # the extra dimension stands behind, as in torch, so that a bad index is reported for a plane of (length,
+    # 1)
+    one = _max_unpool(
+        2, input.unsqueeze(-1), indices.unsqueeze(-1), (kernel, 1), (step, 1), (pad, 0), (length, 1)
+    )
     return one.squeeze(-1)
 
 
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
-    """The inverse of max_pool2d as far as there is one: input (N, C, H, W) or (C, H, W) at `indices` of zeros."""
+    """The inverse of max_pool2d as far as there is one: input (N, C, H, W) or (C, H, W) at `indices` of
+    zeros."""
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
-    """The inverse of max_pool3d as far as there is one: input (N, C, D, H, W) or (C, D, H, W) at `indices` of zeros."""
+    """The inverse of max_pool3d as far as there is one: input (N, C, D, H, W) or (C, D, H, W) at `indices` of
+    zeros."""
     return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
-# -- fractional max pooling ---------------------------------------------------------------------------------------------
+# -- fractional max pooling ----------------------------------------------------------------------------------
 
 
 def _fractional_primitive(name: str, node: str, dims: int):
@@ -608,15 +667,17 @@ def _fractional_primitive(name: str, node: str, dims: int):
     def fractional(input, kernel, dst, samples):
         """(maximum, its place) of windows of input (..., *src) placed by samples (planes, dims)."""
         out, index = _kernels.fractional_max_pool_forward(
-            elements(input), _planes(input._size, dims), triple(input._size[-dims:], 1), triple(dst, 1),
-            triple(kernel, 1), elements(samples),
-        )  # fmt: skip
+            elements(input),
+            _planes(input._size, dims),
+            triple(input._size[-dims:], 1),
+            triple(dst, 1),
+            triple(kernel, 1),
+            elements(samples),
+        )
         size = (*input._size[:-dims], *dst)
         return result(out, size, input._dtype), wrap(index, size, _dtype.int64)
 
-    fractional.derivative(
-        input=lambda ctx, grad: add_at(grad, ctx.result1, tuple(ctx.input.shape[-dims:]))
-    )
+    fractional.derivative(input=lambda ctx, grad: add_at(grad, ctx.result1, tuple(ctx.input.shape[-dims:])))
     return fractional
 
 
@@ -635,15 +696,16 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, re
         ratio = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * dims
         if any(not 0 < r < 1 for r in ratio):
             raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
-        output_size = [int(n * r) for n, r in zip(input._size[-dims:], ratio)]
+        output_size = [int(n * r) for n, r in zip(input._size[-dims:], ratio, strict=True)]
     dst = _numbers(name, dims, "output_size", output_size)
     if len(input._size) not in (dims + 1, dims + 2) or 0 in input._size[-dims - 1 :]:
         raise RuntimeError(
-            f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor with non-empty dimensions other than batch size, "
+            f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor with non-empty dimensions other "
+            "than batch size, "
             f"but got: {list(input._size)}"
         )
     _supported(input, name, *_NOT_FLOATING)
-    for edge, n, o, k in zip(_EDGES[dims], input._size[-dims:], dst, kernel):
+    for edge, n, o, k in zip(_EDGES[dims], input._size[-dims:], dst, kernel, strict=True):
         if o < 1 or k < 1 or o + k - 1 > n:
             edge = {"T": "time", "H": "height", "W": "width"}[edge]
             raise RuntimeError(f"{name}(): pool {edge} {k} too large relative to input {edge} {n}")
@@ -657,7 +719,8 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, re
 def fractional_max_pool2d(
     input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
 ):
-    """Maximum over randomly spaced windows of input (N, C, H, W) or (C, H, W), to output_size or by output_ratio."""
+    """Maximum over randomly spaced windows of input (N, C, H, W) or (C, H, W), to output_size or by
+    output_ratio."""
     return _fractional_max_pool(
         2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
     )
@@ -666,7 +729,8 @@ def fractional_max_pool2d(
 def fractional_max_pool3d(
     input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
 ):
-    """Maximum over randomly spaced windows of input (N, C, D, H, W) or (C, D, H, W); as fractional_max_pool2d."""
+    """Maximum over randomly spaced windows of input (N, C, D, H, W) or (C, D, H, W); as
+    fractional_max_pool2d."""
     return _fractional_max_pool(
         3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
     )

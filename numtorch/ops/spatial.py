@@ -1,4 +1,5 @@
-"""What convolution, pooling, padding and resampling share: per-dimension numbers, unbatched inputs, and buffers for kernels.
+"""What convolution, pooling, padding and resampling share: per-dimension numbers, unbatched inputs, and
+buffers for kernels.
 
 The kernels work on three spatial dimensions (depth, height, width); fewer get unit dimensions in front.
 """
@@ -36,7 +37,8 @@ def compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
 
 
 def elements(t: Tensor, d: _dtype.dtype | None = None) -> np.ndarray:
-    """The elements of `t` as a dense flat array of the dtype `d` (default: the one that kernels calculate in)."""
+    """The elements of `t` as a dense flat array of the dtype `d` (default: the one that kernels calculate
+    in)."""
     return contiguous(cast(t, d or compute_dtype(t._dtype))).flat()
 
 

@@ -1,7 +1,7 @@
 """Resampling: interpolate in all its modes, and the shuffles that trade channels for pixels.
 
-Each mode is a table: for every output position the source positions and weights of each dimension, built once per shape
-(kernels/cpu/upsample.py has the sum). A mode and its gradient are one linear map and its transpose.
+Each mode is a table: for every output position the source positions and weights of each dimension, built once
+per shape (kernels/cpu/upsample.py has the sum). A mode and its gradient are one linear map and its transpose.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "upsample_nearest",
 ]
 
-# -- tables -------------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------------
 
 
 class Table(NamedTuple):
@@ -151,7 +151,7 @@ _TABLES = {
 def _table(kind: str, src: tuple, dst: tuple, factors: tuple, align_corners: bool, double: bool) -> Table:
     real = np.float64 if double else np.float32
     places, weights, taps = [], [], []
-    for n, out, factor in zip(src, dst, factors):
+    for n, out, factor in zip(src, dst, factors, strict=True):
         place, weight = _TABLES[kind](real, n, out, factor, align_corners)
         places.append(place.reshape(-1))
         weights.append(weight.reshape(-1))
@@ -160,12 +160,15 @@ def _table(kind: str, src: tuple, dst: tuple, factors: tuple, align_corners: boo
     places = [np.zeros(1, np.int64)] * front + places
     weights = [np.ones(1, real)] * front + weights
     return Table(
-        src, dst, (1,) * front + tuple(taps), np.concatenate(places),
+        src,
+        dst,
+        (1,) * front + tuple(taps),
+        np.concatenate(places),
         np.concatenate(weights).astype(real, copy=False),
-    )  # fmt: skip
+    )
 
 
-# -- the maps -----------------------------------------------------------------------------------------------------------
+# -- the maps ------------------------------------------------------------------------------------------------
 
 
 def _leading(size, dims: int) -> int:
@@ -199,13 +202,20 @@ def _resample_primitive(name: str, node: str):
 
 
 _NAMES = {
-    ("nearest", 1): "UpsampleNearest1D", ("nearest", 2): "UpsampleNearest2D", ("nearest", 3): "UpsampleNearest3D",
-    ("nearest-exact", 1): "UpsampleNearestExact1D", ("nearest-exact", 2): "UpsampleNearestExact2D",
-    ("nearest-exact", 3): "UpsampleNearestExact3D", ("linear", 1): "UpsampleLinear1D",
-    ("linear", 2): "UpsampleBilinear2D", ("linear", 3): "UpsampleTrilinear3D", ("cubic", 2): "UpsampleBicubic2D",
-    ("linear-aa", 2): "UpsampleBilinear2DAa", ("cubic-aa", 2): "UpsampleBicubic2DAa",
+    ("nearest", 1): "UpsampleNearest1D",
+    ("nearest", 2): "UpsampleNearest2D",
+    ("nearest", 3): "UpsampleNearest3D",
+    ("nearest-exact", 1): "UpsampleNearestExact1D",
+    ("nearest-exact", 2): "UpsampleNearestExact2D",
+    ("nearest-exact", 3): "UpsampleNearestExact3D",
+    ("linear", 1): "UpsampleLinear1D",
+    ("linear", 2): "UpsampleBilinear2D",
+    ("linear", 3): "UpsampleTrilinear3D",
+    ("cubic", 2): "UpsampleBicubic2D",
+    ("linear-aa", 2): "UpsampleBilinear2DAa",
+    ("cubic-aa", 2): "UpsampleBicubic2DAa",
     ("lanczos-aa", 2): "UpsampleLanczos2DAa",
-}  # fmt: skip
+}
 _RESAMPLE = {
     (kind, dims): _resample_primitive(f"upsample_{kind.replace('-', '_')}{dims}d", node + "Backward0")
     for (kind, dims), node in _NAMES.items()
@@ -214,7 +224,8 @@ _RESAMPLE = {
 
 @primitive("spread_samples", node="UpsampleBackwardBackward0", public=False)
 def spread_samples(grad_output, table):
-    """The transpose of a resampling: every element of grad_output goes back, weighted, to where it was sampled."""
+    """The transpose of a resampling: every element of grad_output goes back, weighted, to where it was
+    sampled."""
     dims = len(table.src)
     planes, src, dst = _leading(grad_output._size, dims), triple(table.src, 1), triple(table.dst, 1)
     size = (*grad_output._size[: len(grad_output._size) - dims], *table.src)
@@ -231,11 +242,17 @@ spread_samples.derivative(
     grad_output=lambda ctx, grad: _RESAMPLE["linear", len(ctx.table.src)](grad, ctx.table)
 )
 
-# -- interpolate --------------------------------------------------------------------------------------------------------
+# -- interpolate ---------------------------------------------------------------------------------------------
 
 _MODES = "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact"
 _DIMENSIONS = {"linear": 1, "bilinear": 2, "trilinear": 3}
-_KINDS = {"linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos"}
+_KINDS = {
+    "linear": "linear",
+    "bilinear": "linear",
+    "trilinear": "linear",
+    "bicubic": "cubic",
+    "lanczos": "lanczos",
+}
 _EDGES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
 
@@ -244,7 +261,8 @@ def _per_dimension(value, dims: int, spatial, name: str, given: str, letters: st
         return (value,) * dims
     if len(value) != dims:
         raise ValueError(
-            f"Input and {name} must have the same number of spatial dimensions, but got input with spatial dimensions "
+            f"Input and {name} must have the same number of spatial dimensions, but got input with "
+            "spatial dimensions "
             f"of {list(spatial)} and {given} of {'shape ' if letters == 's' else 'size '}{value}. "
             f"Please provide input tensor in (N, C, d1, d2, ...,dK) format and {given} in "
             f"({letters}1, {letters}2, ...,{letters}K) format."
@@ -263,14 +281,15 @@ def interpolate(
 ) -> Tensor:
     """Resample input (N, C, *spatial) of one to three spatial dimensions to `size`, or by `scale_factor`.
 
-    mode: nearest, nearest-exact, linear (3-d input), bilinear, bicubic, lanczos (4-d), trilinear (5-d) or area.
-    Position o comes from scale (o + 0.5) - 0.5, or with align_corners from o (n - 1) / (out - 1); the scale is 1 / scale_factor
-    as given, or n / out with recompute_scale_factor or an explicit size.
+    mode: nearest, nearest-exact, linear (3-d input), bilinear, bicubic, lanczos (4-d), trilinear (5-d) or
+    area. Position o comes from scale (o + 0.5) - 0.5, or with align_corners from o (n - 1) / (out - 1); the
+    scale is 1 / scale_factor as given, or n / out with recompute_scale_factor or an explicit size.
     """
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
+                "align_corners option can only be set with the interpolating modes: linear | "
+                "bilinear | bicubic | "
                 "trilinear"
             )
     elif align_corners is None:
@@ -289,12 +308,13 @@ def interpolate(
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
     else:
         factors = _per_dimension(scale_factor, dims, spatial, "scale_factor", "scale_factor", "s")
-        size = tuple([int(np.floor(float(n) * float(f))) for n, f in zip(spatial, factors)])
+        size = tuple([int(np.floor(float(n) * float(f))) for n, f in zip(spatial, factors, strict=True)])
         if recompute_scale_factor or mode == "area":
             factors = (None,) * dims
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and dims == 2):
         raise ValueError(
-            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a "
+            "4-D tensor as input"
         )
     if not _exists(mode, dims):
         if mode in _DIMENSIONS and 1 <= dims <= 3:
@@ -302,7 +322,8 @@ def interpolate(
                 f"Got {dims + 2}D input, but {mode} mode needs {_DIMENSIONS[mode] + 2}D input"
             )
         raise NotImplementedError(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(input._size)}D) for the modes: {_MODES} "
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(input._size)}D) for "
+            f"the modes: {_MODES} "
             f"(got {mode})"
         )
     if mode == "area":
@@ -331,7 +352,9 @@ def _exists(mode: str, dims: int) -> bool:
 def _check_sizes(input, spatial, size) -> None:
     dims = len(spatial)
     if min(spatial) <= 0 or min(size) <= 0:
-        before, after = (", ".join(f"{e}: {n}" for e, n in zip(_EDGES[dims], s)) for s in (spatial, size))
+        before, after = (
+            ", ".join(f"{e}: {n}" for e, n in zip(_EDGES[dims], s, strict=True)) for s in (spatial, size)
+        )
         raise RuntimeError(
             f"Input and output sizes should be greater than 0, but got input ({before}) output ({after})"
         )
@@ -350,7 +373,9 @@ def _check_dtype(input, mode: str, dims: int) -> None:
     raise NotImplementedError(f"\"{name}_channels_last\" not implemented for '{d.type_name}'")
 
 
-def upsample(input, size=None, scale_factor=None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
+def upsample(
+    input, size=None, scale_factor=None, mode: str = "nearest", align_corners: bool | None = None
+) -> Tensor:
     """interpolate under its former name."""
     return interpolate(input, size, scale_factor, mode, align_corners)
 
@@ -365,7 +390,7 @@ def upsample_bilinear(input, size=None, scale_factor=None) -> Tensor:
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
 
 
-# -- shuffles -----------------------------------------------------------------------------------------------------------
+# -- shuffles ------------------------------------------------------------------------------------------------
 
 
 def _rearranged(t: Tensor, split, order, size) -> Tensor:
@@ -380,7 +405,8 @@ def pixel_shuffle(input, upscale_factor: int) -> Tensor:
     r = upscale_factor
     if len(input._size) < 3:
         raise RuntimeError(
-            f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {len(input._size)} "
+            "pixel_shuffle expects input to have at least 3 dimensions, but got input with "
+            f"{len(input._size)} "
             "dimension(s)"
         )
     if r <= 0:
@@ -388,7 +414,8 @@ def pixel_shuffle(input, upscale_factor: int) -> Tensor:
     *batch, channels, height, width = input._size
     if channels % (r * r):
         raise RuntimeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+            "upscale_factor, but "
             f"input.size(-3)={channels} is not divisible by {r * r}"
         )
     n, c = len(batch), channels // (r * r)
@@ -402,7 +429,8 @@ def pixel_unshuffle(input, downscale_factor: int) -> Tensor:
     r = downscale_factor
     if len(input._size) < 3:
         raise RuntimeError(
-            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {len(input._size)} "
+            "pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
+            f"{len(input._size)} "
             "dimension(s)"
         )
     if r <= 0:
@@ -411,7 +439,8 @@ def pixel_unshuffle(input, downscale_factor: int) -> Tensor:
     for name, dim, n in (("height", -2, height), ("width", -1, width)):
         if n % r:
             raise RuntimeError(
-                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({dim})={n} is not "
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but "
+                f"input.size({dim})={n} is not "
                 f"divisible by {r}"
             )
     n = len(batch)
@@ -429,9 +458,13 @@ def channel_shuffle(input, groups: int) -> Tensor:
     """(N, C, ...): channel g (C / groups) + i becomes channel i groups + g."""
     size = input._size
     if len(size) <= 2:
-        raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(size)}")
+        raise RuntimeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(size)}"
+        )
     if groups <= 0:
-        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
+        raise RuntimeError(
+            f"Number of groups to divide channels in must be positive. Value of groups:{groups}"
+        )
     if size[1] % groups:
         raise RuntimeError(
             f"Number of channels must be divisible by groups. Got {size[1]} channels and {groups} groups."
@@ -441,5 +474,7 @@ def channel_shuffle(input, groups: int) -> Tensor:
 
 
 channel_shuffle.derivative(
-    input=lambda ctx, grad: channel_shuffle(grad, ctx.input.shape[1] // ctx.groups if ctx.input.shape[1] else 1)
+    input=lambda ctx, grad: channel_shuffle(
+        grad, ctx.input.shape[1] // ctx.groups if ctx.input.shape[1] else 1
+    )
 )
