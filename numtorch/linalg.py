@@ -1,0 +1,13 @@
+"""Linear algebra under torch's names: `numtorch.linalg.solve`, `svd`, `norm` and so on.
+
+The operators are defined in `numtorch/ops` (linalg, solve, decompositions, norms) and published from there.
+"""
+
+from __future__ import annotations
+
+from ._registry import FUNCTIONS
+from .ops.linalg import LinAlgError
+
+globals().update(FUNCTIONS["linalg"])
+
+__all__ = ["LinAlgError", *FUNCTIONS["linalg"]]

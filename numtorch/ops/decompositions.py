@@ -1,0 +1,668 @@
+"""Factorizations and spectra of matrices: Cholesky, QR, SVD, eigenvalues, LU, and what is built from them.
+
+Forward LAPACK's (through numpy) or, for LU, our own kernel; backward the closed formulas, in differentiable operators.
+Sources: Murray, "Differentiation of the Cholesky decomposition" (2016); Walter and Lehmann, "Algorithmic
+differentiation of linear algebra functions" (2018); Giles, "Collected matrix derivative results" (2008); Wan and
+Zhang, "Automatic differentiation for complex valued SVD" (2019); Golub and Pereyra (1973) for the pseudo-inverse.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from numtorch.kernels.cpu.factorizations import lu_forward
+
+from .. import _dtype
+from .._dtype import COMPLEX
+from .._primitive import primitive
+from .._registry import FUNCTIONS, op, register
+from .._tensor import Tensor
+from ..return_types import named
+from .linalg import LinAlgError, batch_element, check_matrix, check_square, from_array
+from .solve import permutation, solve, solve_triangular
+
+
+def _diagonal_matrix(x: Tensor) -> Tensor:
+    return FUNCTIONS[""]["diag_embed"](x)
+
+
+def _eye(A: Tensor, n: int) -> Tensor:
+    return FUNCTIONS[""]["eye"](n, dtype=A._dtype)
+
+
+def _with_diagonal(x: Tensor, value: float) -> Tensor:
+    """x with `value` on the diagonal of its last two dimensions."""
+    on_diagonal = FUNCTIONS[""]["eye"](x._size[-1], dtype=_dtype.bool_)
+    return FUNCTIONS[""]["where"](on_diagonal, value, x)
+
+
+def _skew(x: Tensor) -> Tensor:
+    return x - x.mH
+
+
+# -- Cholesky ---------------------------------------------------------------------------------------------------------
+
+_cholesky_ex_result = named("linalg_cholesky_ex", "L", "info")
+
+
+@primitive(node="LinalgCholeskyExBackward0", save=("result0",), namespace="linalg", method=False, out=True)
+def cholesky_ex(A, *, upper: bool = False, check_errors: bool = False):
+    """(L, info) with A = L L^H (U^H U with `upper`) for Hermitian positive-definite A; only that triangle is read.
+
+    info is 0, or the order of the first leading minor that is not positive-definite.
+    """
+    check_square("linalg.cholesky", A)
+    a = A._nd()
+    if upper:
+        a = a.conj().swapaxes(-1, -2)
+    info = np.zeros(a.shape[:-2], np.int32)
+    try:
+        factor = np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        factor = np.zeros_like(a)
+        for index in np.ndindex(a.shape[:-2]):
+            info[index] = _first_bad_minor(a[index])
+            n = info[index] - 1 if info[index] else a.shape[-1]
+            factor[index][:n, :n] = np.linalg.cholesky(a[index][:n, :n])
+    if check_errors and info.any():
+        position = int(np.flatnonzero(info)[0])
+        order = info.reshape(-1)[position]
+        raise LinAlgError(
+            f"linalg.cholesky: {batch_element(position, info.ndim > 0)}The factorization could not be completed because "
+            f"the input is not positive-definite (the leading minor of order {order} is not positive-definite)."
+        )
+    if upper:
+        factor = factor.conj().swapaxes(-1, -2)
+    return _cholesky_ex_result(from_array(factor, A._dtype), from_array(info))
+
+
+def _first_bad_minor(a: np.ndarray) -> int:
+    """The order of the first leading minor that is not positive-definite, 0 if all are; by bisection."""
+    good, bad = 0, len(a) + 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            np.linalg.cholesky(a[:middle, :middle])
+            good = middle
+        except np.linalg.LinAlgError:
+            bad = middle
+    return bad if bad <= len(a) else 0
+
+
+def _cholesky_backward(ctx, grad):
+    # A' = 1/2 L^-H (P + P^H) L^-1 with P the lower triangle of L^H L', its diagonal halved (Murray 2016).
+    L = ctx.result0
+    if ctx.upper:
+        L, grad = L.mH, grad.mH
+    phi = L.mH.matmul(grad).tril()
+    phi = phi - _diagonal_matrix(phi.diagonal(0, -2, -1)) * 0.5
+    phi = phi + phi.mH
+    left = solve_triangular(L.mH, phi, upper=True)
+    return solve_triangular(L, left, upper=False, left=False) * 0.5
+
+
+cholesky_ex.derivative(A=_cholesky_backward)
+
+
+@op("cholesky", namespace="linalg", method=False, out=True)
+def linalg_cholesky(A, *, upper: bool = False) -> Tensor:
+    """L of A = L L^H (U of U^H U with `upper`); LinAlgError where A is not positive-definite."""
+    return cholesky_ex(A, upper=upper, check_errors=True)[0]
+
+
+@op(out=True)
+def cholesky(input, upper: bool = False) -> Tensor:
+    """`linalg.cholesky`."""
+    return linalg_cholesky(input, upper=upper)
+
+
+# -- QR ---------------------------------------------------------------------------------------------------------------
+
+_qr_result = named("linalg_qr", "Q", "R")
+
+
+@primitive("qr", node="LinalgQrBackward0", save=("A", "result0", "result1"), namespace="linalg", method=False, out=True)
+def linalg_qr(A, mode: str = "reduced"):
+    """A = Q R for (*, n, m), k = min(n, m): Q (*, n, k), R (*, k, m); "complete": Q (*, n, n), R (*, n, m); "r": no Q."""
+    check_matrix("linalg.qr", A)
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
+        )
+    if mode == "r":
+        q, r = np.empty(0, A._dtype.np), np.linalg.qr(A._nd(), "r")
+    else:
+        q, r = np.linalg.qr(A._nd(), mode)
+    return _qr_result(from_array(q, A._dtype), from_array(r, A._dtype))
+
+
+def _qr_backward(ctx, grad_Q, grad_R):
+    n, m = ctx.A._size[-2:]
+    if ctx.mode == "r":
+        raise RuntimeError(
+            "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. "
+            "Please use linalg.qr(A, mode='reduced') if you are going to require gradients"
+        )
+    if ctx.mode == "complete" and n > m:
+        raise RuntimeError(
+            "The QR decomposition is not differentiable when mode='complete' and nrows > ncols."
+        )
+    Q, R = ctx.result0, ctx.result1
+    zeros_like, cat = FUNCTIONS[""]["zeros_like"], FUNCTIONS[""]["cat"]
+    grad_Q = zeros_like(Q) if grad_Q is None else grad_Q
+    grad_R = zeros_like(R) if grad_R is None else grad_R
+    if n >= m:
+        return {"A": _qr_backward_tall(Q, R, grad_Q, grad_R)}
+    # A = [X | Y], X = Q U square, V = Q^H Y: Y' = Q V', and Q gains Y V'^H.
+    grad_U, grad_V = grad_R[..., :n], grad_R[..., n:]
+    grad_Q = grad_Q + ctx.A[..., n:].matmul(grad_V.mH)
+    return {"A": cat((_qr_backward_tall(Q, R[..., :n], grad_Q, grad_U), Q.matmul(grad_V)), -1)}
+
+
+def _qr_backward_tall(Q, R, grad_Q, grad_R):
+    """(Q' + Q sym(triu(R' R^H - Q^H Q'))) R^-H, where sym(X) = X + X^H with the diagonal once (Walter, Lehmann)."""
+    m = (grad_R.matmul(R.mH) - Q.mH.matmul(grad_Q)).triu()
+    m = m + m.mH - _real_diagonal(m)
+    return solve_triangular(R.mH, grad_Q + Q.matmul(m), upper=False, left=False)
+
+
+def _real_diagonal(x: Tensor) -> Tensor:
+    d = x.diagonal(0, -2, -1)
+    return _diagonal_matrix((d + d.conj()) * 0.5)
+
+
+linalg_qr.derivative_of("A")
+linalg_qr.backward(_qr_backward)
+_old_qr_result = named("qr", "Q", "R")
+
+
+@op(out=True)
+def qr(input, some: bool = True):
+    """`linalg.qr`, reduced with some=True, complete otherwise."""
+    return _old_qr_result(*linalg_qr(input, "reduced" if some else "complete"))
+
+
+# -- Householder reflections ------------------------------------------------------------------------------------------
+
+_geqrf_result = named("geqrf", "a", "tau")
+
+
+@op(out=True)
+def geqrf(input):
+    """QR as LAPACK keeps it: (a, tau), R on and above the diagonal of a, the reflectors' vectors below it."""
+    check_matrix("geqrf", input, "input")
+    h, tau = np.linalg.qr(input._nd(), "raw")
+    return _geqrf_result(from_array(h.swapaxes(-1, -2), input._dtype), from_array(tau, input._dtype))
+
+
+def _reflectors(name: str, A: Tensor, tau: Tensor):
+    """(v_i, tau_i) for H_i = I - tau_i v_i v_i^H, v_i being 1 at i and column i of A below."""
+    if len(A._size) < 2:
+        raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
+    n, m = A._size[-2:]
+    if n < m:
+        raise RuntimeError(f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]")
+    if tau._size[-1] > m:
+        raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
+    if A._size[:-2] != tau._size[:-1]:
+        raise RuntimeError(f"{name}: Expected batch dimensions of tau to be equal to input.shape[:-2]")
+    lower = A.tril(-1)[..., : tau._size[-1]]
+    unit = FUNCTIONS[""]["eye"](n, tau._size[-1], dtype=A._dtype)
+    vectors = lower + unit
+    return [(vectors[..., i : i + 1], tau[..., i : i + 1].unsqueeze(-1)) for i in range(tau._size[-1])]
+
+
+@op(namespace="linalg", method=False, out=True)
+def householder_product(A, tau) -> Tensor:
+    """The first m columns of H_1 H_2 ... H_k, H_i = I - tau_i v_i v_i^H, for A (*, n, m) and tau (*, k)."""
+    n, m = A._size[-2:] if len(A._size) > 1 else (0, 0)
+    steps = _reflectors("torch.linalg.householder_product", A, tau)
+    result = FUNCTIONS[""]["eye"](n, m, dtype=A._dtype).expand(A._size)
+    for v, t in reversed(steps):
+        result = result - t * v.matmul(v.mH.matmul(result))
+    return result.clone() if not steps else result
+
+
+register("orgqr", lambda input, tau: householder_product(input, tau))
+
+
+@op(out=True)
+def ormqr(input, tau, other, left: bool = True, transpose: bool = False) -> Tensor:
+    """Q other (other Q with left=False), Q or its adjoint being the whole product of the reflectors of `geqrf`."""
+    steps = _reflectors("torch.ormqr", input, tau)
+    # Q x takes the last reflector first, Q^H x the first; from the right it is the other way round.
+    for v, t in reversed(steps) if left != transpose else steps:
+        t = t.conj() if transpose else t
+        if left:
+            other = other - t * v.matmul(v.mH.matmul(other))
+        else:
+            other = other - t * other.matmul(v).matmul(v.mH)
+    return other
+
+
+# -- SVD --------------------------------------------------------------------------------------------------------------
+
+_svd_result = named("linalg_svd", "U", "S", "Vh")
+
+
+@primitive("_svd", node="LinalgSvdBackward0", save=("result0", "result1", "result2"), public=False)
+def _svd(A, full_matrices):
+    try:
+        u, s, vh = np.linalg.svd(A._nd(), full_matrices)
+    except np.linalg.LinAlgError as error:
+        finite = np.isfinite(A._nd()).all()
+        reason = "the input matrix is ill-conditioned or has too many repeated singular values"
+        if not finite:
+            reason = "the input matrix contained non-finite values"
+        raise LinAlgError(f"linalg.svd: The algorithm failed to converge because {reason}.") from error
+    d = A._dtype
+    return from_array(u, d), from_array(s, d.to_real()), from_array(vh, d)
+
+
+def _svd_backward(ctx, grad_U, grad_S, grad_Vh):
+    U, S, Vh = ctx.result0, ctx.result1, ctx.result2
+    k = S._size[-1]
+    U, Vh = U[..., :k], Vh[..., :k, :]
+    if grad_U is None and grad_Vh is None:
+        return (U * grad_S.unsqueeze(-2).to(U._dtype)).matmul(Vh)
+    grad_U = None if grad_U is None else grad_U[..., :k]
+    grad_V = None if grad_Vh is None else grad_Vh[..., :k, :].mH
+    V = Vh.mH
+    is_complex = U._dtype.category == COMPLEX
+    squares = S * S
+    gaps = _with_diagonal(squares.unsqueeze(-2) - squares.unsqueeze(-1), 1.0)
+    turn_U = None if grad_U is None else U.mH.matmul(grad_U)
+    turn_V = None if grad_V is None else V.mH.matmul(grad_V)
+    if is_complex:
+        _check_phase("svd_backward", "singular vectors", turn_U, turn_V)
+    inner = None
+    if turn_U is not None:
+        inner = (_skew(turn_U) / gaps) * S.unsqueeze(-2)
+        if is_complex:
+            phase = _skew(turn_U).diagonal(0, -2, -1)
+            # With the gap set to 1 the product above left skew * S on the diagonal; it is skew / (2 S) there.
+            inner = inner + _diagonal_matrix(phase / (2 * S) - phase * S)
+    if turn_V is not None:
+        part = S.unsqueeze(-1) * (_skew(turn_V) / gaps)
+        if is_complex:
+            part = part - _diagonal_matrix(part.diagonal(0, -2, -1))
+        inner = part if inner is None else inner + part
+    if grad_S is not None:
+        inner = inner + _diagonal_matrix(grad_S).to(inner._dtype)
+    result = U.matmul(inner).matmul(Vh)
+    if grad_U is not None and U._size[-2] > k:
+        outside = grad_U / S.unsqueeze(-2)
+        result = result + (outside - U.matmul(U.mH.matmul(outside))).matmul(Vh)
+    if grad_V is not None and V._size[-2] > k:
+        outside = (grad_V / S.unsqueeze(-2)).mH
+        result = result + U.matmul(outside - outside.matmul(V).matmul(Vh))
+    return result
+
+
+def _check_phase(name: str, what: str, *turns) -> None:
+    """RuntimeError where a loss depends on the phase of complex singular or eigenvectors, which is arbitrary."""
+    total = sum(t._nd().diagonal(0, -2, -1).imag for t in turns if t is not None)
+    scale = max(np.abs(t._nd()).max(initial=1.0) for t in turns if t is not None)
+    if np.abs(total).max(initial=0) > 1e-2 * scale:
+        raise RuntimeError(
+            f"{name}: The {what} in the complex case are specified up to multiplication by e^{{i phi}}. The specified "
+            "loss function depends on this phase term, making it ill-defined."
+        )
+
+
+_svd.derivative(A=_svd_backward)
+
+
+def _check_driver(driver) -> None:
+    if driver is not None:
+        raise RuntimeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
+        )
+
+
+@op("svd", namespace="linalg", method=False, out=True)
+def linalg_svd(A, full_matrices: bool = True, *, driver: str | None = None):
+    """A = U diag(S) Vh for (*, n, m), k = min(n, m): U (*, n, n or k), S (*, k) falling, Vh (*, m or k, m)."""
+    check_matrix("linalg.svd", A)
+    _check_driver(driver)
+    return _svd_result(*_svd(A, full_matrices))
+
+
+@op(namespace="linalg", method=False, out=True)
+def svdvals(A, *, driver: str | None = None) -> Tensor:
+    """The singular values of (*, n, m) matrices, falling."""
+    check_matrix("linalg.svdvals", A)
+    _check_driver(driver)
+    return _svd(A, False)[1]
+
+
+_old_svd_result = named("svd", "U", "S", "V")
+
+
+@op(out=True)
+def svd(input, some: bool = True, compute_uv: bool = True):
+    """(U, S, V) with A = U diag(S) V^H, thin with some=True; zeros for U and V without compute_uv."""
+    check_matrix("linalg.svd", input)
+    if not compute_uv:
+        *batch, n, m = input._size
+        zeros = FUNCTIONS[""]["zeros"]
+        s = svdvals(input)
+        return _old_svd_result(zeros(*batch, n, n, dtype=input._dtype), s, zeros(*batch, m, m, dtype=input._dtype))
+    U, S, Vh = _svd(input, not some)
+    return _old_svd_result(U, S, Vh.mH)
+
+
+# -- eigenvalues ------------------------------------------------------------------------------------------------------
+
+_eigh_result = named("linalg_eigh", "eigenvalues", "eigenvectors")
+_eig_result = named("linalg_eig", "eigenvalues", "eigenvectors")
+
+
+@primitive("_eigh", node="LinalgEighBackward0", save=("result0", "result1"), public=False)
+def _eigh(A, uplo):
+    if uplo not in ("L", "U", "l", "u"):
+        raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {uplo}")
+    values, vectors = np.linalg.eigh(A._nd(), uplo)
+    return from_array(values, A._dtype.to_real()), from_array(vectors, A._dtype)
+
+
+def _eigh_backward(ctx, grad_values, grad_vectors):
+    # V ((V^H V') / E + diag(w')) V^H with E_ij = w_j - w_i off the diagonal.
+    values, V = ctx.result0, ctx.result1
+    if grad_vectors is None:
+        return (V * grad_values.unsqueeze(-2).to(V._dtype)).matmul(V.mH)
+    turn = V.mH.matmul(grad_vectors)
+    if V._dtype.category == COMPLEX:
+        _check_phase("linalg_eigh_backward", "eigenvectors", turn)
+    gaps = _with_diagonal(values.unsqueeze(-2) - values.unsqueeze(-1), math.inf)
+    inner = turn / gaps
+    if grad_values is not None:
+        inner = inner + _diagonal_matrix(grad_values).to(inner._dtype)
+    return V.matmul(inner).matmul(V.mH)
+
+
+_eigh.derivative(A=_eigh_backward)
+
+
+@op("eigh", namespace="linalg", method=False, out=True)
+def eigh(A, UPLO: str = "L"):
+    """Rising real eigenvalues and orthonormal eigenvectors (columns) of Hermitian matrices; one triangle is read."""
+    check_square("linalg.eigh", A)
+    return _eigh_result(*_eigh(A, UPLO))
+
+
+@op("eigvalsh", namespace="linalg", method=False, out=True)
+def eigvalsh(A, UPLO: str = "L") -> Tensor:
+    """The rising real eigenvalues of Hermitian matrices."""
+    check_square("linalg.eigvalsh", A)
+    return _eigh(A, UPLO)[0]
+
+
+@primitive("_eig", node="LinalgEigBackward0", save=("result0", "result1"), public=False)
+def _eig(A):
+    a = A._nd()
+    if not np.isfinite(a).all():
+        raise RuntimeError("torch.linalg.eig: input tensor should not contain infs or NaNs.")
+    values, vectors = np.linalg.eig(a)
+    d = A._dtype.to_complex()
+    return from_array(values, d), from_array(vectors, d)
+
+
+def _eig_backward(ctx, grad_values, grad_vectors):
+    # V^-H (diag(w') + (V^H V' - V^H V diag(Re diag(V^H V'))) / conj(E)) V^H, eigenvectors being of unit length.
+    values, V = ctx.result0, ctx.result1
+    if grad_vectors is None:
+        inner = grad_values.unsqueeze(-1) * V.mH
+    else:
+        turn = V.mH.matmul(grad_vectors)
+        _check_phase("linalg_eig_backward", "eigenvectors", turn)
+        gaps = values.conj().unsqueeze(-2) - values.conj().unsqueeze(-1)
+        stretch = turn.diagonal(0, -2, -1).real.unsqueeze(-2)
+        inner = (turn - V.mH.matmul(V * stretch)) / _with_diagonal(gaps, 1.0)
+        inner = _with_diagonal(inner, 0.0)
+        if grad_values is not None:
+            inner = inner + _diagonal_matrix(grad_values)
+        inner = inner.matmul(V.mH)
+    result = solve(V.mH, inner)
+    return result if ctx.A.dtype.category == COMPLEX else result.real
+
+
+_eig.derivative(A=_eig_backward)
+
+
+@op(namespace="linalg", method=False, out=True)
+def eig(A):
+    """Complex eigenvalues and eigenvectors (columns of unit length) of square matrices."""
+    check_square("linalg.eig", A)
+    return _eig_result(*_eig(A))
+
+
+@op(namespace="linalg", method=False, out=True)
+def eigvals(A) -> Tensor:
+    """The complex eigenvalues of square matrices."""
+    check_square("linalg.eigvals", A)
+    return _eig(A)[0]
+
+
+# -- LU ---------------------------------------------------------------------------------------------------------------
+
+_lu_factor_ex_result = named("linalg_lu_factor_ex", "LU", "pivots", "info")
+_lu_factor_result = named("linalg_lu_factor", "LU", "pivots")
+_lu_result = named("linalg_lu", "P", "L", "U")
+_lu_unpack_result = named("lu_unpack", "P", "L", "U")
+
+
+@primitive(
+    node="LinalgLuFactorExBackward0", save=("result0", "result1"), namespace="linalg", method=False, out=True
+)
+def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False):
+    """(LU, pivots, info) of A = P L U: both triangles in one matrix, LAPACK's row swaps from 1, first zero pivot."""
+    check_matrix("torch.linalg.lu_factor", A)
+    *batch, n, m = A._size
+    count, k = math.prod(batch), min(n, m)
+    data = np.ascontiguousarray(A._nd()).reshape(-1).copy()
+    pivots, info = np.empty(count * k, np.int32), np.zeros(count, np.int32)
+    lu_forward(data, pivots, info, count, n, m, bool(pivot))
+    if check_errors and info.any():
+        position = int(np.flatnonzero(info)[0])
+        i = info[position]
+        raise RuntimeError(
+            f"torch.linalg.lu_factor: {batch_element(position, bool(batch))}U[{i},{i}] is zero and using it on lu_solve "
+            "would result in a division by zero. If you still want to perform the factorization, consider calling "
+            "linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
+        )
+    return _lu_factor_ex_result(
+        from_array(data.reshape(A._size), A._dtype),
+        from_array(pivots.reshape(*batch, k)),
+        from_array(info.reshape(batch)),
+    )
+
+
+def _unit_lower(LU: Tensor) -> Tensor:
+    """L (*, n, k) of a packed LU (*, n, m)."""
+    n, m = LU._size[-2:]
+    k = min(n, m)
+    return LU[..., :k].tril(-1) + FUNCTIONS[""]["eye"](n, k, dtype=LU._dtype)
+
+
+def _permutation_matrix(pivots: np.ndarray, n: int, dtype) -> Tensor:
+    """P (*, n, n) of A = P L U."""
+    order = permutation(pivots, n)
+    return from_array((order[..., None, :] == np.arange(n)[:, None]).astype(dtype.np), dtype)
+
+
+def _lu_backward(P, L, U, grad_L, grad_U):
+    """P L^-H [tril(L^H L', -1) + triu(U' U^H)] U^-H for square A; the rest of a wide or tall A follows by blocks."""
+    n, m = L._size[-2], U._size[-1]
+    k = min(n, m)
+    cat, zeros_like = FUNCTIONS[""]["cat"], FUNCTIONS[""]["zeros_like"]
+    grad_L = zeros_like(L) if grad_L is None else grad_L
+    grad_U = zeros_like(U) if grad_U is None else grad_U
+    square_L, square_U, d_L, d_U = L[..., :k, :], U[..., :k], grad_L[..., :k, :], grad_U[..., :k]
+    phi = square_L.mH.matmul(d_L)
+    psi = d_U.matmul(square_U.mH)
+    if m > k:  # wide: U_2 = L^-1 P^T A_2
+        phi = phi - grad_U[..., k:].matmul(U[..., k:].mH)
+        beside = solve_triangular(L.mH, grad_U[..., k:], upper=True, unitriangular=True)
+    if n > k:  # tall: L_2 = A_2 U^-1
+        psi = psi - L[..., k:, :].mH.matmul(grad_L[..., k:, :])
+        below = solve_triangular(U.mH, grad_L[..., k:, :], upper=False, left=False)
+    inner = phi.tril(-1) + psi.triu()
+    inner = solve_triangular(square_U.mH, inner, upper=False, left=False)
+    inner = solve_triangular(square_L.mH, inner, upper=True, unitriangular=True)
+    if m > k:
+        inner = cat((inner, beside), -1)
+    if n > k:
+        inner = cat((inner, below), -2)
+    return P.matmul(inner)
+
+
+def _lu_factor_backward(ctx, grad):
+    LU = ctx.result0
+    n, m = LU._size[-2:]
+    k = min(n, m)
+    P = _permutation_matrix(ctx.result1._nd(), n, LU._dtype)
+    return _lu_backward(P, _unit_lower(LU), LU[..., :k, :].triu(), grad[..., :k].tril(-1), grad[..., :k, :].triu())
+
+
+lu_factor_ex.derivative(A=_lu_factor_backward)
+
+
+@op(namespace="linalg", method=False, out=True)
+def lu_factor(A, *, pivot: bool = True):
+    """(LU, pivots) of A = P L U; RuntimeError for a zero pivot."""
+    return _lu_factor_result(*lu_factor_ex(A, pivot=pivot, check_errors=True)[:2])
+
+
+@op("lu", namespace="linalg", method=False, out=True)
+def linalg_lu(A, *, pivot: bool = True):
+    """A = P L U for (*, n, m), k = min(n, m): P (*, n, n), L (*, n, k) with unit diagonal, U (*, k, m)."""
+    if len(A._size) < 2:
+        raise RuntimeError(f"linalg.lu: Expected tensor with 2 or more dimensions. Got size: {list(A._size)} instead")
+    LU, pivots, _ = lu_factor_ex(A, pivot=pivot)
+    n, m = A._size[-2:]
+    P = _permutation_matrix(pivots._nd(), n, A._dtype)
+    if not pivot:
+        P = FUNCTIONS[""]["empty"](0, dtype=A._dtype)
+    return _lu_result(P, _unit_lower(LU), LU[..., : min(n, m), :].triu())
+
+
+@op(out=True)
+def lu_unpack(LU_data, LU_pivots, unpack_data: bool = True, unpack_pivots: bool = True):
+    """(P, L, U) from `lu_factor`; empty tensors for what is not asked for."""
+    if LU_pivots._dtype is not _dtype.int32:
+        raise RuntimeError(
+            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\n"
+            "Note: this function is intended to be used with the output produced by torch.linalg.lu_factor"
+        )
+    nothing = FUNCTIONS[""]["empty"](0, dtype=LU_data._dtype)
+    n, m = LU_data._size[-2:]
+    P = _permutation_matrix(LU_pivots._nd(), n, LU_data._dtype) if unpack_pivots else nothing
+    if not unpack_data:
+        return _lu_unpack_result(P, nothing, nothing)
+    return _lu_unpack_result(P, _unit_lower(LU_data), LU_data[..., : min(n, m), :].triu())
+
+
+@op("lu", function=False)
+def tensor_lu(self, pivot: bool = True, get_infos: bool = False):
+    """(LU, pivots[, infos]) of `linalg.lu_factor_ex`."""
+    LU, pivots, info = lu_factor_ex(self, pivot=pivot)
+    return (LU, pivots, info) if get_infos else (LU, pivots)
+
+
+# -- the pseudo-inverse, rank and condition ---------------------------------------------------------------------------
+
+
+def _tolerance(name: str, A: Tensor, values: np.ndarray, atol, rtol) -> np.ndarray:
+    """max(atol, rtol * largest singular value) by matrix; rtol is eps max(n, m) where neither is given."""
+    given_atol = atol is not None
+    atol, rtol = (t._nd() if isinstance(t, Tensor) else t for t in (atol, rtol))
+    if rtol is None:
+        eps = float(np.finfo(A._dtype.np).eps) * max(A._size[-2:])
+        rtol = np.where(np.asarray(atol) > 0, 0.0, eps) if given_atol else eps
+    largest = values.max(-1, initial=0.0)
+    return np.maximum(0.0 if atol is None else atol, rtol * largest)
+
+
+def pinv_backward(grad: Tensor, P: Tensor, A: Tensor) -> Tensor:
+    """A' of P = pinv(A) at constant rank, G = P'^H: -(P G P)^H + (I - A P) G P P^H + P^H P G (I - P A)."""
+    G, Ph = grad.mH, P.mH
+    left, right = G - A.matmul(P.matmul(G)), G - G.matmul(P).matmul(A)
+    return -(P.matmul(G).matmul(P)).mH + left.matmul(P).matmul(Ph) + Ph.matmul(P.matmul(right))
+
+
+@primitive("_pinv", node="LinalgPinvBackward0", save=("A", "result"), public=False)
+def _pinv(A, atol, rtol, hermitian):
+    a = A._nd()
+    if a.size == 0:
+        return from_array(np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype), A._dtype)
+    if hermitian:
+        w, v = np.linalg.eigh(a)
+        keep = np.abs(w) > _tolerance("pinv", A, np.abs(w), atol, rtol)[..., None]
+        inverse = np.where(keep, 1, 0) / np.where(keep, w, 1)
+        return from_array((v * inverse[..., None, :]) @ v.conj().swapaxes(-1, -2), A._dtype)
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    keep = s > _tolerance("pinv", A, s, atol, rtol)[..., None]
+    inverse = np.where(keep, 1, 0) / np.where(keep, s, 1)
+    v = vh.conj().swapaxes(-1, -2)
+    return from_array((v * inverse[..., None, :]) @ u.conj().swapaxes(-1, -2), A._dtype)
+
+
+_pinv.derivative(A=lambda ctx, grad: pinv_backward(grad, ctx.result, ctx.A))
+
+
+@op(namespace="linalg", method=False, out=True)
+def pinv(A, rcond=None, hermitian: bool = False, *, atol=None, rtol=None) -> Tensor:
+    """The Moore-Penrose inverse (*, m, n) of (*, n, m): singular values up to max(atol, rtol S_max) count as zero."""
+    if len(A._size) < 2:
+        raise RuntimeError(
+            f"linalg.pinv({A._dtype.type_name}{{{list(A._size)}}}): expected a tensor with 2 or more dimensions of "
+            "float, double, cfloat or cdouble types"
+        )
+    check_matrix("linalg.pinv", A)
+    return _pinv(A, atol, rcond if rtol is None else rtol, hermitian)
+
+
+@op()
+def pinverse(input, rcond: float = 1e-15) -> Tensor:
+    """`linalg.pinv` with a relative tolerance of 1e-15."""
+    return pinv(input, rcond)
+
+
+@op(namespace="linalg", method=False, out=True)
+def matrix_rank(A, tol=None, hermitian: bool = False, *, atol=None, rtol=None) -> Tensor:
+    """int64: how many singular values exceed max(atol, rtol S_max); `tol` is an atol that sets rtol to 0."""
+    check_matrix("torch.linalg.matrix_rank", A, "input")
+    if tol is not None:
+        atol, rtol = tol, 0.0
+    if 0 in A._size:
+        return FUNCTIONS[""]["zeros"](A._size[:-2], dtype=_dtype.int64)
+    a = A._nd()
+    values = np.abs(np.linalg.eigvalsh(a)) if hermitian else np.linalg.svd(a, compute_uv=False)
+    tolerance = _tolerance("matrix_rank", A, values, atol, rtol)
+    return from_array(np.asarray((values > np.asarray(tolerance)[..., None]).sum(-1), np.int64))
+
+
+@op(namespace="linalg", method=False, out=True)
+def cond(A, p=None) -> Tensor:
+    """|A| |A^-1| in the norm p (2 unless told: S_max / S_min); inf for a singular matrix."""
+    check_matrix("linalg.cond", A)
+    if p is None or p == 2 or p == -2:
+        values = svdvals(A)
+        if values._size[-1] == 0:
+            return FUNCTIONS[""]["zeros"](values._size[:-1], dtype=values._dtype)
+        largest, smallest = values[..., 0], values[..., -1]
+        return smallest / largest if p == -2 else largest / smallest
+    if p not in ("fro", "nuc", math.inf, -math.inf, 1, -1):
+        raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
+    check_square("linalg.cond", A)
+    norm = FUNCTIONS["linalg"]["matrix_norm"]
+    if 0 in A._size[-2:]:
+        return FUNCTIONS[""]["zeros"](A._size[:-2], dtype=A._dtype.to_real())
+    inverse, info = FUNCTIONS["linalg"]["inv_ex"](A)
+    result = norm(A, p) * norm(inverse, p)
+    if info._nd().any():
+        result = FUNCTIONS[""]["where"](info > 0, math.inf, result)
+    return result
