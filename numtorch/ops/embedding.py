@@ -21,15 +21,21 @@ from .gather_scatter import is_half
 # --- lookup -------------------------------------------------------------------------------------------------
 
 
-def _check_indices(indices: Tensor, name: str, rows: int, argument: str = "1 'indices'") -> np.ndarray:
+def _check_indices(indices: Tensor, name: str, rows: int) -> np.ndarray:
     if indices._dtype is not int64 and indices._dtype is not int32:
         raise RuntimeError(
-            f"Expected tensor for argument #{argument} to have one of the following scalar types: Long, Int; "
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
+            "Int; "
             "but got "
             f"torch.{indices._dtype.type_name}Tensor instead (while checking arguments for {name})"
         )
     flat = at.index_array(indices)
-    if at.first_bad(flat, rows) is not None:
+    bad = at.first_bad(flat, rows)
+    if bad is not None:
+        if name == "embedding_bag":
+            raise RuntimeError(
+                f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {bad}"
+            )
         raise IndexError("index out of range in self")
     return flat
 
@@ -41,18 +47,20 @@ def _embedding(
     """The rows of weight (rows, dim) at indices; the gradient skips padding_idx."""
     if len(weight._size) != 2:
         raise RuntimeError("'weight' must be 2-D")
-    if sparse:
-        raise NotImplementedError("embedding(): sparse gradients are not implemented; use sparse=False")
     flat = _check_indices(indices, "embedding", weight._size[0])
     places = at.along(weight, 0, flat)
     return wrap(at.read(weight, places), Size((*indices._size, weight._size[1])), weight._dtype)
 
 
-_embedding.derivative(
-    weight=lambda ctx, grad: embedding_dense_backward(
+def _table_gradient(ctx, grad):
+    if ctx.sparse:
+        raise NotImplementedError("embedding(): sparse gradients are not implemented; use sparse=False")
+    return embedding_dense_backward(
         grad, ctx.indices, ctx.weight.shape[0], ctx.padding_idx, ctx.scale_grad_by_freq
     )
-)
+
+
+_embedding.derivative(weight=_table_gradient)
 
 
 @primitive(
@@ -158,9 +166,18 @@ def _bag(weight, per_sample_weights, bags):
 class Bags:
     """Which rows go to which bag, checked; and what the forward call found out about them."""
 
-    def __init__(self, index: np.ndarray, offsets: np.ndarray, mode: int, padding: int, by_frequency: bool):
+    def __init__(
+        self,
+        index: np.ndarray,
+        offsets: np.ndarray,
+        mode: int,
+        padding: int,
+        by_frequency: bool,
+        sparse: bool,
+    ):
         self.index, self.offsets = index, offsets
         self.mode, self.padding, self.by_frequency = mode, padding, by_frequency
+        self.sparse = sparse
         self.sizes = self.argmax = None
 
     def tensor(self, flat: np.ndarray, *size: int) -> Tensor:
@@ -177,6 +194,8 @@ _bag.derivative_of("weight", "per_sample_weights")
 @_bag.backward
 def _(ctx, grad):
     bags, weight, scales = ctx.bags, ctx.weight, ctx.per_sample_weights
+    if bags.sparse:
+        raise NotImplementedError("embedding_bag(): sparse gradients are not implemented; use sparse=False")
     if bags.mode == MAX:
         rows = bags.tensor(bags.argmax.copy(), *grad.shape)
         grad = grad.masked_fill(rows < 0, 0)
@@ -226,9 +245,11 @@ def _offsets_of(input: Tensor, offsets: Tensor | None, include_last_offset: bool
         )
     if flat.size and flat[-1] > total:
         raise RuntimeError(
-            f"offsets[-1] can not be greater than input's length({total}), but got offsets[-1] of {flat[-1]}"
+            f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of {flat[-1]}"
         )
-    ends = flat if include_last_offset else np.append(flat, total)
+    # (torch lets the last bag reach to the end of the input also where include_last_offset gives another
+    # end.)
+    ends = np.append(flat[:-1] if include_last_offset else flat, total)
     if (np.diff(ends) < 0).any():
         raise RuntimeError("offsets must not decrease")
     return np.ascontiguousarray(ends, np.int64)
@@ -266,8 +287,6 @@ def embedding_bag(
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     if mode == "max" and sparse:
         raise ValueError("max mode does not support sparse weights")
-    if sparse:
-        raise NotImplementedError("embedding_bag(): sparse gradients are not implemented; use sparse=False")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for "
@@ -275,13 +294,15 @@ def embedding_bag(
             f"mode='{mode}'). Please open a feature request on GitHub."
         )
     ends = _offsets_of(input, offsets, include_last_offset)
-    index = _check_indices(input, "embedding_bag", weight._size[0]).reshape(-1)
+    index = _check_indices(input, "embedding_bag", weight._size[0])
     padding = _padding_row(padding_idx, weight._size[0])
     if max_norm is not None:
         with no_grad():
             embedding_renorm_(weight, input, max_norm, norm_type)
     scales = per_sample_weights.reshape(-1) if per_sample_weights is not None else None
-    return _bag(weight, scales, Bags(index, ends, _MODES[mode], padding, bool(scale_grad_by_freq)))
+    return _bag(
+        weight, scales, Bags(index, ends, _MODES[mode], padding, bool(scale_grad_by_freq), bool(sparse))
+    )
 
 
 # --- one_hot ------------------------------------------------------------------------------------------------

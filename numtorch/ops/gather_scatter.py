@@ -149,7 +149,8 @@ def take_along_dim(input, indices, dim: int | None = None, *, out=None) -> Tenso
     common[d] = n
     wide = input.expand(common)
     common[d] = m
-    return gather(wide, d, indices.expand(common), out=out)
+    # torch takes these indices modulo the size.
+    return gather(wide, d, indices.remainder(n).expand(common), out=out)
 
 
 # --- scatter ------------------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ def _scatter_value(self, dim: int, index, value):
 _scatter_value.derivative(self=_mask_places)
 
 
-@primitive(save=("index",))
+@primitive(save=("index",), out=True)
 def scatter_add(input, dim: int, index, src) -> Tensor:
     """A copy of input with src added at index along dim: out[index[i][j]][j] += src[i][j] for dim 0."""
     result = copied(input)

@@ -8,7 +8,7 @@ from numtorch.graph import Node, mode, next_sequence
 from numtorch.kernels.cpu import sorting as _kernels
 
 from .._copy import cast_array, contiguous
-from .._dtype import COMPLEX, bool_, float32, int32, int64, promote_types
+from .._dtype import BOOL, COMPLEX, bool_, float32, int32, int64, promote_types
 from .._inplace import write_out
 from .._promotion import result_type
 from .._registry import op
@@ -252,14 +252,13 @@ def isin(elements, test_elements, *, assume_unique: bool = False, invert: bool =
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin() received an invalid combination of arguments: at least one must be a Tensor")
     d = result_type(elements, test_elements)
-    if d.category == COMPLEX:
-        raise RuntimeError(f"Unsupported input type encountered for isin(): {d.type_name}")
     tensors = [t if isinstance(t, Tensor) else _number_tensor(t) for t in (elements, test_elements)]
+    for t in tensors:
+        if t._dtype.category in (BOOL, COMPLEX):
+            raise RuntimeError(f"Unsupported input type encountered for isin(): {t._dtype.type_name}")
     if d.np != d.compute:
         d = float32
     flat, members = (cast_array(contiguous(t)._flat, t._dtype, d) for t in tensors)
-    if d is bool_:
-        flat, members = flat.view(np.uint8), members.view(np.uint8)
     members = _take(members, _sorted_order(members))
     if members.dtype.kind == "f":
         # nan equals nothing, and at the end of the order it would confuse the search.

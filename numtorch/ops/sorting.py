@@ -12,7 +12,7 @@ from numtorch.kernels.cpu import sorting as _kernels
 
 from .. import return_types
 from .._copy import cast_array, contiguous
-from .._dtype import COMPLEX, dtype, float32, int64
+from .._dtype import BOOL, COMPLEX, dtype, float32, int64
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size, wrap_dim
@@ -117,9 +117,13 @@ _HEAP_SHARE = 8
 def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
     """(values, indices) of the k largest (or smallest) elements along dim, in order."""
     _no_complex(input, " topk does not support complex dtypes on CPU")
+    if input._dtype.category == BOOL:
+        raise RuntimeError("topk does not support bool dtypes on CPU")
     rows = Rows(input, dim)
     if not 0 <= k <= rows.n:
         raise RuntimeError("selected index k out of range")
+    if rows.scalar:
+        k = 1
     keys = rows.keys(bool(largest))
     order = np.empty(rows.rows * k, np.int64)
     if k * _HEAP_SHARE > rows.n and rows.n > 64:
