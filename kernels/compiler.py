@@ -95,11 +95,12 @@ def jit(fn=None, *, parallel: bool = False, nogil: bool = False):
             "boundscheck": None,
             "error_model": "numpy",
             "fastmath": {"contract"},
-            "parallel": parallel,
             "nogil": nogil or parallel,
         }
         kernel = Kernel(f, targetoptions=options)
-        return ParallelKernel(kernel) if parallel else kernel
+        if parallel:
+            return ParallelKernel(Kernel(f, targetoptions={**options, "parallel": True}), kernel)
+        return kernel
 
     return decorate if fn is None else decorate(fn)
 
@@ -111,7 +112,7 @@ def entry_point(kernel, signature) -> Callable:
     them. An array of another dtype raises TypeError, but a strided one is read as if it were contiguous.
     """
     if isinstance(kernel, ParallelKernel):
-        return kernel.guarded(entry_point(kernel.dispatcher, signature))
+        return kernel.entry_point(signature)
     if not isinstance(kernel, Dispatcher):
         return kernel
     return kernel.compile(signature)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import threading
+from collections.abc import Callable
 
 import numba
+import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as pool
+
+#: Elements of light arithmetic (an add of two float32) from which a parallel kernel beats a serial one: the launch
+#: costs 5 to 50 us depending on whether the workers are still awake, and 128 Ki elements take 15 us on one core.
+PARALLEL_THRESHOLD = 131072
 
 # Held while a parallel kernel runs: Numba's workqueue aborts the process when two Python threads use it at once.
 _launch = threading.RLock()
@@ -24,7 +31,7 @@ def usable_cpus() -> int:
 
 
 def get_num_threads() -> int:
-    """Threads that a parallel kernel may use; NUMTORCH_NUM_THREADS, OMP_NUM_THREADS, or all usable CPUs."""
+    """Threads that a parallel kernel may use: NUMTORCH_NUM_THREADS, OMP_NUM_THREADS, or all usable CPUs."""
     global _num_threads
     if _num_threads is None:
         _num_threads = usable_cpus()
@@ -37,11 +44,38 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(num_threads: int) -> None:
-    """Let parallel kernels of this process use `num_threads` threads. Raises RuntimeError below 1, as torch does."""
+    """Let parallel kernels, and numpy's BLAS, use `num_threads` threads in this process.
+
+    Raises torch's RuntimeError for anything but a positive int. More threads than there are CPUs are not started.
+    """
     global _num_threads
+    if isinstance(num_threads, bool) or not isinstance(num_threads, (int, np.integer)):
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(num_threads).__name__}")
     if num_threads <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
-    _num_threads = num_threads
+    _num_threads = int(num_threads)
+    _limit_blas(_num_threads)
+
+
+def _limit_blas(num_threads: int) -> None:
+    library = _openblas()
+    if library is not None:
+        library.scipy_openblas_set_num_threads64_(min(num_threads, usable_cpus()))
+
+
+@functools.cache
+def _openblas() -> ctypes.CDLL | None:
+    """The OpenBLAS that numpy's wheels carry, if numpy has loaded one."""
+    package = os.path.dirname(np.__file__)
+    for folder in (os.path.join(package, os.pardir, "numpy.libs"), os.path.join(package, ".dylibs")):
+        if not os.path.isdir(folder):
+            continue
+        for name in os.listdir(folder):
+            if "openblas" in name:
+                library = ctypes.CDLL(os.path.join(folder, name))
+                if hasattr(library, "scipy_openblas_set_num_threads64_"):
+                    return library
+    return None
 
 
 def _open_pool() -> None:
@@ -52,26 +86,41 @@ def _open_pool() -> None:
 
 
 class ParallelKernel:
-    """A kernel compiled with parallel=True; calls of all of them run one after the other."""
+    """A kernel with prange loops. Launches of all of them run one after the other, with get_num_threads() threads.
 
-    def __init__(self, dispatcher):
+    With one thread it runs as a serial kernel: no pool is started and no lock is taken.
+    """
+
+    def __init__(self, dispatcher, serial):
         self.dispatcher = dispatcher
+        self.serial = serial
         self.py_func = dispatcher.py_func
         functools.update_wrapper(self, self.py_func)
 
     def __call__(self, *args):
-        return _guarded_call(self.dispatcher, args)
+        if get_num_threads() == 1:
+            return self.serial(*args)
+        return _launch_parallel(self.dispatcher, args)
 
-    def guarded(self, entry):
-        """`entry`, a compiled form of this kernel, as a function that launches it under the guard."""
+    def entry_point(self, signature) -> Callable:
+        """A function that launches what is compiled for exactly `signature`, under the same guard."""
+        entries: dict[bool, Callable] = {}
+
+        def ready(is_serial):
+            if is_serial not in entries:
+                entries[is_serial] = (self.serial if is_serial else self.dispatcher).compile(signature)
+            return entries[is_serial]
 
         def launch(*args):
-            return _guarded_call(entry, args)
+            if get_num_threads() == 1:
+                return ready(True)(*args)
+            return _launch_parallel(ready(False), args)
 
+        ready(get_num_threads() == 1)
         return launch
 
 
-def _guarded_call(entry, args):
+def _launch_parallel(kernel, args):
     with _launch:
         if not pool._is_initialized:
             _open_pool()
@@ -79,10 +128,10 @@ def _guarded_call(entry, args):
         before = pool._get_num_threads()
         wanted = min(get_num_threads(), pool.NUM_THREADS)
         if wanted == before:
-            return entry(*args)
+            return kernel(*args)
         pool._set_num_threads(wanted)
         try:
-            return entry(*args)
+            return kernel(*args)
         finally:
             pool._set_num_threads(before)
 
@@ -98,5 +147,11 @@ def _after_fork() -> None:
     _launch.release()
 
 
+def _in_child() -> None:
+    _after_fork()
+    if pool._is_initialized and pool._threading_layer == "omp":
+        set_num_threads(1)  # GNU OpenMP, chosen by the user, would kill the child at its first parallel kernel
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
