@@ -76,7 +76,11 @@ def test_samplers():
 
 
 def test_a_batch_of_tensors_is_one_gather_of_rows():
-    for dataset in (PAIRS, Subset(PAIRS, range(6)), Subset(Subset(PAIRS, [0, 1, 2]), [0, 1])):
+    class Named(TensorDataset):
+        pass
+
+    named = Named(*PAIRS.tensors)
+    for dataset in (PAIRS, named, Subset(named, range(6)), Subset(Subset(PAIRS, [0, 1, 2]), [0, 1])):
         first, second = next(iter(DataLoader(dataset, 2)))
         assert first.tolist() == [0, 1] and second.tolist() == [[0, 1], [2, 3]]
     with pytest.raises(IndexError):
@@ -112,9 +116,8 @@ def test_a_stream_longer_than_it_said_warns():
         lists(loader)
 
 
+@pytest.mark.skipif(hasattr(torch, "cuda") and torch.cuda.is_available(), reason="there is an accelerator")
 def test_pin_memory_warns_without_an_accelerator():
-    if torch.cuda.is_available():
-        pytest.skip("there is an accelerator")
     with pytest.warns(UserWarning, match="'pin_memory' argument is set as true but no accelerator is found"):
         lists(DataLoader(TEN, pin_memory=True))
 

@@ -64,8 +64,11 @@ def _is_plain(dataset) -> bool:
     """
     while type(dataset) is Subset:
         dataset = dataset.dataset
-    return type(dataset) is TensorDataset and not any(
-        tensor.requires_grad or type(tensor) is not numtorch.Tensor for tensor in dataset.tensors
+    return (
+        isinstance(dataset, TensorDataset)
+        and type(dataset).__getitem__ is TensorDataset.__getitem__
+        and not hasattr(dataset, "__getitems__")
+        and not any(t.requires_grad or type(t) is not numtorch.Tensor for t in dataset.tensors)
     )
 
 
