@@ -11,7 +11,7 @@ from ._tensor import Tensor, _new
 _node = object.__new__
 
 
-def make_view(t: Tensor, size, stride, offset: int, node_class=None, **arguments) -> Tensor:
+def make_view(t: Tensor, size, stride, offset: int, node_class=None, /, **arguments) -> Tensor:
     """A view of `t` with this geometry (not checked); `node_class(**arguments)` is its node when `t` needs gradients.
 
     `arguments` become attributes of the node, next to `input_size`, the size of `t`.

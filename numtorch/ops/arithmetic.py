@@ -19,6 +19,7 @@ from numtorch.kernels.math import (
 
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
 from .._pointwise import binary, ternary
+from .._promotion import to_floating
 from .._registry import op, register
 from .._tensor import Tensor
 
@@ -348,15 +349,42 @@ copysign_ = binary(
 )
 
 
-logaddexp_ = binary(
+_logaddexp = binary(
     "logaddexp",
     lambda a, b: logaddexp(a, b),
     lambda g, a, y: g * exp(a - y),
     lambda g, b, y: g * exp(b - y),
-    category=COMPLEX,
+    category=FLOATING,
     refuse=(BOOL, INTEGRAL),
+    function=False,
+    method=False,
     inplace=False,
 )
+
+
+@op("logaddexp", out=True)
+def logaddexp_(input, other) -> Tensor:
+    """log(exp(input) + exp(other)), without overflow."""
+    if input._dtype.category == COMPLEX:
+        larger = where(input.real >= other.real, input, other)
+        smaller = where(input.real >= other.real, other, input)
+        return larger + (smaller - larger).exp().log1p()
+    return _logaddexp(input, other)
+
+
+@op(out=True)
+def logaddexp2(input, other) -> Tensor:
+    """log2(2 ** input + 2 ** other), without overflow."""
+    ln2 = 0.6931471805599453
+    return logaddexp_(input * ln2, other * ln2) / ln2
+
+
+@op(inplace=True, out=True)
+def ldexp(input, other) -> Tensor:
+    """input * 2 ** other."""
+    return input * power(other.new_tensor(2.0, dtype=to_floating(other._dtype)), other)
+
+
 addcmul_ = ternary(
     "addcmul",
     lambda a, b, c, value: a + value * b * c,

@@ -207,7 +207,7 @@ def empty_permuted(
 ) -> Tensor:
     """An uninitialised tensor whose dimensions lie in memory in the order given."""
     size = flatten_sizes((size,))
-    order = tuple(physical_layout)
+    order = tuple(d + len(size) if d < 0 else d for d in physical_layout)
     if len(order) != len(size):
         raise RuntimeError("Number of dimensions in size does not match the length of the physical_layout")
     if sorted(order) != list(range(len(size))):
@@ -278,7 +278,9 @@ def _spaced(start, end, steps: int, d: dtype):
     real = d.to_real() if d.category == COMPLEX else d
     inner = real if real.category == FLOATING and real.np is real.compute else _dtype.float32
     if d.category < FLOATING:
-        inner = _dtype.float64 if d is int64 else _dtype.float32
+        # Integers: the ends are truncated first, the steps between them computed in double precision.
+        inner = _dtype.float64
+        start, end = int(start), int(end)
     np_type = (inner.to_complex() if d.category == COMPLEX else inner).np.type
     start, end = np_type(start), np_type(end)
     if steps == 1:

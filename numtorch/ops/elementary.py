@@ -59,7 +59,23 @@ log10_ = unary("log10", lambda x: log10(x), lambda g, x: g / (conj(x) * LN10), p
 sqrt_ = unary("sqrt", lambda x: sqrt(x), lambda g, y: g / (2 * conj(y)), promote="float")
 rsqrt_ = unary("rsqrt", lambda x: rsqrt(x), lambda g, y: -0.5 * g * conj(y * y * y), promote="float")
 reciprocal = unary("reciprocal", lambda x: 1 / x, lambda g, y: -g * conj(y * y), promote="float")
-square = unary("square", lambda x: x * x, lambda g, x: g * conj(2 * x), node="PowBackward0")
+_square = unary(
+    "square",
+    lambda x: x * x,
+    lambda g, x: g * conj(2 * x),
+    node="PowBackward0",
+    function=False,
+    method=False,
+    inplace=False,
+)
+
+
+@op(inplace=True, out=True)
+def square(input) -> Tensor:
+    """x ** 2 (of bool: int64)."""
+    return _square(input.long() if input._dtype.category == BOOL else input)
+
+
 
 # -- trigonometry -----------------------------------------------------------------------------------------------------
 
@@ -208,7 +224,7 @@ def power_by_number(x: Tensor, p, out=None) -> Tensor:
     if x._dtype.category < COMPLEX and isinstance(p, complex):
         x = x.to(x._dtype.to_complex())
     if p == 2 and not isinstance(p, bool):
-        return square(x, out=out)
+        return _square(x, out=out)
     if p == 3:
         return _cube(x, out=out)
     if p == 0.5:
@@ -245,7 +261,7 @@ Tensor.__pos__ = positive
 abs_ = unary(
     "abs",
     lambda x: abs(x),
-    lambda g, x: g * sgn(x),
+    lambda g, x: g * where(x == 0, 0.0, x / abs(where(x == 0, 1.0, x))),
     result="real",
     refuse=(BOOL,),
     aliases=("absolute",),

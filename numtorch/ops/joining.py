@@ -292,9 +292,9 @@ def meshgrid(*tensors, indexing: str | None = None) -> tuple[Tensor, ...]:
 
 
 @op(function=False)
-def repeat(self, *sizes) -> Tensor:
+def repeat(self, *sizes, repeats=None) -> Tensor:
     """The tensor side by side, `sizes[i]` times along dimension i (leading dimensions are added)."""
-    sizes = flatten_sizes(sizes, "repeats")
+    sizes = flatten_sizes(sizes if repeats is None else (repeats,), "repeats")
     old = self._size
     lead = len(sizes) - len(old)
     if lead < 0:
@@ -313,17 +313,17 @@ def repeat(self, *sizes) -> Tensor:
 
 
 @op()
-def tile(input, *dims) -> Tensor:
+def tile(input, *args, dims=None) -> Tensor:
     """`repeat` that leaves leading dimensions alone where fewer numbers are given."""
-    dims = flatten_sizes(dims, "dims")
+    dims = flatten_sizes(args if dims is None else (dims,), "dims")
     missing = len(input._size) - len(dims)
     return repeat(input, (1,) * max(missing, 0) + dims)
 
 
 @op()
-def flip(input, *dims) -> Tensor:
+def flip(input, *args, dims=None) -> Tensor:
     """The order of elements reversed along the dimensions given."""
-    dims = wrap_dims(flatten_sizes(dims, "dims"), len(input._size))
+    dims = wrap_dims(flatten_sizes(args if dims is None else (dims,), "dims"), len(input._size))
     if not input._size:
         return input.clone()
     return _flipped(input, dims)

@@ -131,13 +131,17 @@ def clamp(input, min=None, max=None) -> Tensor:
 
 @op(inplace=True, out=True)
 def clamp_min(input, min) -> Tensor:
-    """clamp(input, min=min)."""
+    """clamp(input, min=min); bool is allowed here."""
+    if input._dtype.category == BOOL and isinstance(min, Tensor):
+        return _clamp_min_tensor(input, min)
     return clamp(input, min=min)
 
 
 @op(inplace=True, out=True)
 def clamp_max(input, max) -> Tensor:
-    """clamp(input, max=max)."""
+    """clamp(input, max=max); bool is allowed here."""
+    if input._dtype.category == BOOL and isinstance(max, Tensor):
+        return _clamp_max_tensor(input, max)
     return clamp(input, max=max)
 
 

@@ -11,7 +11,7 @@ from numtorch.graph import Node
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
 from .._device import cpu
-from .._dtype import dtype
+from .._dtype import bool_, dtype
 from .._registry import op, register
 from .._size import (
     Size,
@@ -219,9 +219,9 @@ def _view_dtype(t: Tensor, d) -> Tensor:
 
 
 @op()
-def reshape(input, *shape) -> Tensor:
+def reshape(input, *args, shape=None) -> Tensor:
     """A view under another shape where the layout allows one, else a copy."""
-    new_size = infer_size(flatten_sizes(shape, "shape"), input._size.numel())
+    new_size = infer_size(flatten_sizes(args if shape is None else (shape,), "shape"), input._size.numel())
     result = _view_as(input, new_size, ViewBackward0)
     if result is None:
         result = _view_as(contiguous(input), new_size, UnsafeViewBackward0)
@@ -342,9 +342,9 @@ def t(input) -> Tensor:
 
 
 @op()
-def permute(input, *dims) -> Tensor:
+def permute(input, *args, dims=None) -> Tensor:
     """The dimensions in another order."""
-    dims = flatten_sizes(dims, "dims")
+    dims = flatten_sizes(args if dims is None else (dims,), "dims")
     n = len(input._size)
     if len(dims) != n:
         raise RuntimeError(
@@ -498,9 +498,9 @@ class ExpandBackward0(Node):
 
 
 @op(function=False)
-def expand(self, *sizes, implicit: bool = False) -> Tensor:
+def expand(self, *sizes, size=None, implicit: bool = False) -> Tensor:
     """Broadcast to a larger size without copying: the new dimensions have stride 0; -1 keeps a size."""
-    sizes = flatten_sizes(sizes, "size")
+    sizes = flatten_sizes(sizes if size is None else (size,), "size")
     old = self._size
     lead = len(sizes) - len(old)
     if lead < 0:
@@ -548,7 +548,7 @@ def sum_to_size(self, *size) -> Tensor:
     """Sum over the dimensions in which `self` is larger: the reverse of expand."""
     size = Size(flatten_sizes(size))
     if self._size == size:
-        return self
+        return self if self._dtype is not bool_ else self.long()
     lead = len(self._size) - len(size)
     if lead < 0 or any(n not in (m, 1) for n, m in zip(size, self._size[lead:])):
         raise RuntimeError(

@@ -1,0 +1,232 @@
+"""Sums of products named by their indices: einsum, tensordot, inner, kron."""
+
+from __future__ import annotations
+
+from .._registry import op
+from .._size import wrap_dims
+from .._tensor import Tensor
+
+
+@op(method=False, out=True)
+def tensordot(a, b, dims=2) -> Tensor:
+    """Products of a and b summed over pairs of dimensions: the last and first `dims`, or those in two lists."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(len(a._size), len(b._size)):
+            raise RuntimeError(
+                f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}"
+            )
+        left = list(range(len(a._size) - dims, len(a._size)))
+        right = list(range(dims))
+    else:
+        left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
+    left, right = wrap_dims(left, len(a._size)), wrap_dims(right, len(b._size))
+    if len(left) != len(right):
+        raise RuntimeError("both dimension lists should have same length")
+    for i, j in zip(left, right):
+        if a._size[i] != b._size[j] and 1 not in (a._size[i], b._size[j]):
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a._size[i]} in dim {i} and second has size "
+                f"{b._size[j]} in dim {j}"
+            )
+    for i, j in zip(left, right):
+        if a._size[i] != b._size[j]:
+            if a._size[i] == 1:
+                b = b.sum(j, keepdim=True)
+            else:
+                a = a.sum(i, keepdim=True)
+    keep_a = [d for d in range(len(a._size)) if d not in left]
+    keep_b = [d for d in range(len(b._size)) if d not in right]
+    size = [a._size[d] for d in keep_a] + [b._size[d] for d in keep_b]
+    inner = 1
+    for d in left:
+        inner *= a._size[d]
+    outer_a, outer_b = 1, 1
+    for d in keep_a:
+        outer_a *= a._size[d]
+    for d in keep_b:
+        outer_b *= b._size[d]
+    m = a.permute([*keep_a, *left]).reshape(outer_a, inner)
+    n = b.permute([*right, *keep_b]).reshape(inner, outer_b)
+    return m.mm(n).reshape(size)
+
+
+@op(out=True)
+def inner(input, other) -> Tensor:
+    """Sums of products over the last dimensions."""
+    if not input._size or not other._size:
+        return input * other
+    if input._size[-1] != other._size[-1]:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {list(input._size)} and "
+            f"{list(other._size)}"
+        )
+    return tensordot(input, other, dims=([-1], [-1]))
+
+
+@op(out=True)
+def kron(input, other) -> Tensor:
+    """The Kronecker product: every element of `input` times the whole of `other`."""
+    n = max(len(input._size), len(other._size))
+    size_a = (1,) * (n - len(input._size)) + tuple(input._size)
+    size_b = (1,) * (n - len(other._size)) + tuple(other._size)
+    a = input.reshape([m for s in size_a for m in (s, 1)])
+    b = other.reshape([m for s in size_b for m in (1, s)])
+    return (a * b).reshape([s * m for s, m in zip(size_a, size_b)])
+
+
+def _parse(equation: str, operands) -> tuple[list[list[str]], list[str]]:
+    """The labels of each operand and of the result; an ellipsis becomes as many labels as it stands for."""
+    equation = equation.replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        raise RuntimeError(
+            f"einsum(): {'more' if len(operands) > len(terms) else 'fewer'} operands were provided than specified in the "
+            "equation"
+        )
+    lead = 0
+    for term, t in zip(terms, operands):
+        letters = term.replace("...", "")
+        if not all(c.isalpha() for c in letters):
+            bad = next(c for c in letters if not c.isalpha())
+            raise RuntimeError(
+                f"einsum(): invalid subscript given at index {term.index(bad)} in the equation string, subscripts must be "
+                "in [a-zA-Z]"
+            )
+        if "..." in term:
+            lead = max(lead, len(t._size) - len(letters))
+        elif len(letters) != len(t._size):
+            raise RuntimeError(
+                f"einsum(): the number of subscripts in the equation ({len(letters)}) does not match the number of "
+                f"dimensions ({len(t._size)}) for operand {operands.index(t) if len(operands) == 1 else terms.index(term)} "
+                "and no ellipsis was given"
+            )
+    labels = []
+    for term, t in zip(terms, operands):
+        before, dots, after = term.partition("...")
+        count = len(t._size) - len(before) - len(after) if dots else 0
+        labels.append([*before, *[f"...{lead - count + i}" for i in range(count)], *after])
+    dotted = [f"...{i}" for i in range(lead)]
+    if arrow:
+        before, dots, after = right.partition("...")
+        result = [*before, *(dotted if dots else []), *after]
+        known = {c for each in labels for c in each}
+        for c in result:
+            if c not in known and not c.startswith("..."):
+                raise RuntimeError(
+                    f"einsum(): output subscript {c} does not appear in the equation for any input operand"
+                )
+            if result.count(c) > 1:
+                raise RuntimeError(f"einsum(): output subscript {c} appears more than once in the output")
+    else:
+        counted = [c for each in labels for c in each if not c.startswith("...")]
+        result = dotted + sorted({c for c in counted if counted.count(c) == 1})
+    return labels, result
+
+
+def _take_diagonals(t: Tensor, labels: list[str]) -> tuple[Tensor, list[str]]:
+    """A label that stands twice in one operand means its diagonal."""
+    seen: list[str] = []
+    for c in list(labels):
+        if c in seen:
+            i, j = seen.index(c), len(seen)
+            if t._size[i] != t._size[j]:
+                raise RuntimeError(
+                    f"einsum(): subscript {c} is repeated for operand 0 but the sizes don't match, {t._size[j]} != {t._size[i]}"
+                )
+            t = t.diagonal(0, i, j).movedim(-1, i)
+        else:
+            seen.append(c)
+    return t, seen
+
+
+def _sum_out(t: Tensor, labels: list[str], needed: set[str]) -> tuple[Tensor, list[str]]:
+    gone = [i for i, c in enumerate(labels) if c not in needed]
+    if gone:
+        t = t.sum(gone)
+        labels = [c for c in labels if c in needed]
+    return t, labels
+
+
+def _contract(a: Tensor, la: list[str], b: Tensor, lb: list[str], needed: set[str]) -> tuple[Tensor, list[str]]:
+    """One pair: a batched matrix product over the labels that both have and nothing later needs."""
+    sizes: dict[str, int] = {}
+    for t, labels in ((a, la), (b, lb)):
+        for c, n in zip(labels, t._size):
+            sizes[c] = n if sizes.get(c, 1) == 1 else sizes[c]
+    shared = [c for c in la if c in lb]
+    batch = [c for c in shared if c in needed]
+    summed = [c for c in shared if c not in needed]
+    only_a = [c for c in la if c not in lb]
+    only_b = [c for c in lb if c not in la]
+
+    def arranged(t, labels, order):
+        # A dimension of size 1 meets a larger one of the same label by broadcasting.
+        t = t.permute([labels.index(c) for c in order])
+        return t.expand([sizes[c] if c in shared else n for c, n in zip(order, t._size)])
+
+    def volume(labels):
+        total = 1
+        for c in labels:
+            total *= sizes[c]
+        return total
+
+    m = arranged(a, la, batch + only_a + summed).reshape(volume(batch), volume(only_a), volume(summed))
+    n = arranged(b, lb, batch + summed + only_b).reshape(volume(batch), volume(summed), volume(only_b))
+    labels = batch + only_a + only_b
+    return m.bmm(n).reshape([sizes[c] for c in labels]), labels
+
+
+@op(method=False)
+def einsum(equation, *operands) -> Tensor:
+    """Sums of products by Einstein's convention: "ij,jk->ik" is a matrix product.
+
+    >>> import numtorch as torch
+    >>> torch.einsum("ii->i", torch.eye(2))
+    tensor([1., 1.])
+    """
+    if not isinstance(equation, str):
+        equation, operands = _from_lists((equation, *operands))
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    if not operands:
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+    labels, result = _parse(equation, list(operands))
+    sizes: dict[str, int] = {}
+    for k, (t, each) in enumerate(zip(operands, labels)):
+        for c, n in zip(each, t._size):
+            if sizes.get(c, 1) == 1:
+                sizes[c] = n
+            elif n not in (1, sizes[c]):
+                raise RuntimeError(
+                    f"einsum(): subscript {c} has size {n} for operand {k} which does not broadcast with previously seen "
+                    f"size {sizes[c]}"
+                )
+    t, current = _take_diagonals(operands[0], labels[0])
+    for k in range(1, len(operands)):
+        later = set(result).union(*labels[k + 1 :])
+        u, other = _take_diagonals(operands[k], labels[k])
+        t, current = _sum_out(t, current, later | set(other))
+        u, other = _sum_out(u, other, later | set(current))
+        t, current = _contract(t, current, u, other, later)
+    t, current = _sum_out(t, current, set(result))
+    return t.permute([current.index(c) for c in result])
+
+
+def _from_lists(args) -> tuple[str, tuple]:
+    """einsum(x, [0, 1], y, [1, 2], [0, 2]) as an equation."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+    def term(indices):
+        return "".join("..." if i is Ellipsis else letters[i] for i in indices)
+
+    pairs = len(args) // 2
+    operands = tuple(args[2 * i] for i in range(pairs))
+    equation = ",".join(term(args[2 * i + 1]) for i in range(pairs))
+    if len(args) % 2:
+        equation += "->" + term(args[-1])
+    return equation, operands

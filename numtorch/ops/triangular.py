@@ -1,0 +1,83 @@
+"""Diagonals and triangles: diag, diag_embed, diagflat, tril, triu, trace."""
+
+from __future__ import annotations
+
+from numtorch.kernels.cpu import triangular as _kernels
+
+from .._copy import contiguous
+from .._primitive import primitive
+from .._registry import op
+from .._size import Size, wrap_dim
+from .._tensor import Tensor, wrap
+
+
+@op(out=True)
+def diag(input, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
+    n = len(input._size)
+    if n == 1:
+        return diag_embed(input, diagonal)
+    if n == 2:
+        return input.diagonal(diagonal).clone()
+    raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {n}D")
+
+
+@op()
+def diag_embed(input, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """A tensor of zeros with the last dimension of `input` on the diagonal of two new dimensions."""
+    n = len(input._size) + 1
+    d1, d2 = wrap_dim(dim1, n), wrap_dim(dim2, n)
+    if d1 == d2:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    side = input._size[-1] + abs(offset)
+    size = list(input._size[:-1])
+    size.insert(min(d1, d2), side)
+    size.insert(max(d1, d2), side)
+    result = input.new_zeros(size)
+    result.diagonal(offset, d1, d2).copy_(input)
+    return result
+
+
+@op()
+def diagflat(input, offset: int = 0) -> Tensor:
+    """The elements of any tensor as the diagonal of a matrix."""
+    return diag_embed(input.reshape(-1), offset)
+
+
+@op(out=True)
+def trace(input) -> Tensor:
+    """The sum of a matrix's diagonal."""
+    if len(input._size) != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._size)}")
+    return input.diagonal().sum()
+
+
+def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
+    if len(self._size) < 2:
+        raise RuntimeError(
+            f"{'triu' if upper else 'tril'}: input tensor must have at least 2 dimensions"
+        )
+    source = contiguous(self)._flat
+    rows, columns = self._size[-2:]
+    out = source.copy()
+    if out.size:
+        _kernels.clear_triangle(out.view(f"u{out.itemsize}" if out.itemsize <= 8 else out.dtype), rows, columns, diagonal, upper)
+    return wrap(out, Size(self._size), self._dtype)
+
+
+@primitive(node="TrilBackward0", inplace=True, out=True)
+def tril(self, diagonal: int = 0):
+    """The lower triangle of matrices, zeros above the diagonal given."""
+    return _triangle(self, diagonal, False)
+
+
+@primitive(node="TriuBackward0", inplace=True, out=True)
+def triu(self, diagonal: int = 0):
+    """The upper triangle of matrices, zeros below the diagonal given."""
+    return _triangle(self, diagonal, True)
+
+
+tril.derivative(self=lambda ctx, grad: grad.tril(ctx.diagonal))
+triu.derivative(self=lambda ctx, grad: grad.triu(ctx.diagonal))
+
+__all__ = ["diag", "diag_embed", "diagflat", "trace", "tril", "triu"]
