@@ -276,11 +276,11 @@ class _Memory:
         count = len(self.ys)
         for i in reversed(range(count)):
             self.alphas[i] = self.ss[i].dot(q) * self.ro[i]
-            q = q - self.alphas[i] * self.ys[i]
+            q.add_(self.ys[i], alpha=-self.alphas[i].item())
         r = q * self.scale
         for i in range(count):
             beta = self.ys[i].dot(r) * self.ro[i]
-            r = r + (self.alphas[i] - beta) * self.ss[i]
+            r.add_(self.ss[i], alpha=(self.alphas[i] - beta).item())
         return r
 
     def save(self, state: dict) -> None:

@@ -53,7 +53,7 @@ class Rprop(ElementwiseOptimizer):
         previous, size = state["prev"], state["step_size"]
         agreement = grad * previous
         turned = agreement < 0
-        factor = numtorch.where(turned, smaller, numtorch.where(agreement > 0, larger, 1.0)).to(grad.dtype)
+        factor = numtorch.ones_like(grad).masked_fill_(agreement > 0, larger).masked_fill_(turned, smaller)
         size.mul_(factor).clamp_(low, high)
         grad = grad.masked_fill(turned, 0)  # where the sign changed, stay this once
         param.addcmul_(grad.sign(), size, value=-1)
