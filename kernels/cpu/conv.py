@@ -238,21 +238,13 @@ def _multiply_block(sums, ldc, panels, group, region, start, offset, depth, pixe
                 else:  # the last pixels, a vector at a time
                     for v in range(0, left, vl):
                         if rows == 8:
-                            gemm_tile(
-                                8, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
-                            )
+                            gemm_tile(8, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
                         elif rows == 6:
-                            gemm_tile(
-                                6, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
-                            )
+                            gemm_tile(6, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
                         elif rows == 4:
-                            gemm_tile(
-                                4, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
-                            )
+                            gemm_tile(4, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
                         else:
-                            gemm_tile(
-                                2, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more
-                            )
+                            gemm_tile(2, 1, panels, a0, offset, k, some, region, at + v, sums, c0 + v, ldc, more)
 
 
 @jit
@@ -307,9 +299,7 @@ def _conv_tasks(first, last, src, packed, bias, out, head, phases, table):
         for p in range(0, pixels, ldc):
             some = min(ldc, pixels - p)
             if direct:
-                _multiply_block(
-                    sums, ldc, panels, group, src, start + place[2] + p, offset, depth, some, head
-                )
+                _multiply_block(sums, ldc, panels, group, src, start + place[2] + p, offset, depth, some, head)
             else:
                 _multiply_block(sums, ldc, panels, group, region, p, offset, depth, some, head)
             runs = _runs(p, p + some, images, phase, place, counts, head, run)
@@ -328,9 +318,7 @@ def _conv_tasks(first, last, src, packed, bias, out, head, phases, table):
 @jit(parallel=True)
 def _conv_parallel(chunks, tasks, src, packed, bias, out, head, phases, table):
     for i in prange(chunks):
-        _conv_tasks(
-            i * tasks // chunks, (i + 1) * tasks // chunks, src, packed, bias, out, head, phases, table
-        )
+        _conv_tasks(i * tasks // chunks, (i + 1) * tasks // chunks, src, packed, bias, out, head, phases, table)
 
 
 @jit(nogil=True)
@@ -487,9 +475,7 @@ def _run_plan(p, src, weight, bias, out):
     return out
 
 
-def conv_forward(
-    x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
-):
+def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out):
     """out (images, groups * outputs, *out) of x (images, groups * channels, *src) and weight (groups *
     outputs, channels, *kernel).
 
@@ -502,9 +488,7 @@ def conv_forward(
         return result
     if _is_matrix(groups, src, out, kernel, padding):
         depth = channels * kernel[0] * kernel[1] * kernel[2]
-        return mm(
-            x, weight, images, depth, outputs, out=result, bias=bias if bias.size else None, transpose_b=True
-        )
+        return mm(x, weight, images, depth, outputs, out=result, bias=bias if bias.size else None, transpose_b=True)
     return _run_plan(
         plan(
             "forward",
@@ -565,63 +549,7 @@ def conv_transpose_forward(
     )
 
 
-@jit(nogil=True)
-def _conv_integers(
-    x, weight, bias, out, images, groups, channels, outputs, src, kernel, stride, padding, dilation, dst
-):
-    at = 0
-    for n in range(images):
-        for m in range(groups * outputs):
-            first = (n * groups + m // outputs) * channels
-            for od in range(dst[0]):
-                for oh in range(dst[1]):
-                    for ow in range(dst[2]):
-                        total = bias[m]
-                        w = m * channels * kernel[0] * kernel[1] * kernel[2]
-                        for c in range(first, first + channels):
-                            for i in range(kernel[0]):
-                                z = od * stride[0] - padding[0] + i * dilation[0]
-                                for j in range(kernel[1]):
-                                    y = oh * stride[1] - padding[1] + j * dilation[1]
-                                    for k in range(kernel[2]):
-                                        v = ow * stride[2] - padding[2] + k * dilation[2]
-                                        if 0 <= z < src[0] and 0 <= y < src[1] and 0 <= v < src[2]:
-                                            total += (
-                                                weight[w] * x[((c * src[0] + z) * src[1] + y) * src[2] + v]
-                                            )
-                                        w += 1
-                        out[at] = total
-                        at += 1
-
-
-def conv_forward_integers(
-    x, weight, bias, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
-):
-    """conv_forward for integer dtypes, which wrap around: the plain sum, for there is no gradient and nothing
-    to tune."""
-    result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
-    _conv_integers(
-        x,
-        weight,
-        bias,
-        result,
-        images,
-        groups,
-        channels,
-        outputs,
-        src,
-        kernel,
-        stride,
-        padding,
-        dilation,
-        out,
-    )
-    return result
-
-
-def conv_backward_weight(
-    x, grad, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out
-):
+def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out):
     """Gradient (groups * outputs, channels, *kernel) of conv_forward with respect to its weight.
 
     gw[m, c, t] = sum_{n, o} grad[n, m, o] * x[n, c, o * stride - padding + t * dilation]
@@ -632,9 +560,7 @@ def conv_backward_weight(
         return result
     if _is_matrix(groups, src, out, kernel, padding):
         return mm(grad, x, outputs, images, depth, out=result, transpose_a=True)
-    p = plan(
-        "weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize
-    )
+    p = plan("weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize)
     parts = min(PARTIALS, p.tasks // groups)
     ldc = -(-depth // DOT_COLUMNS) * DOT_COLUMNS
     items = parts * groups * -(-outputs // WEIGHT_OUTPUTS)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from numtorch.kernels.cpu import conv as _kernels
+from numtorch.kernels.cpu.conv_integers import conv_integers_forward
 
 from .. import _dtype
 from .._dtype import COMPLEX, FLOATING
@@ -58,13 +59,15 @@ def convolution_to(input, weight, bias, size, stride, padding, dilation, transpo
     """
     d = input._dtype
     geometry = _geometry(input._size, weight._size, stride, padding, dilation, groups, size, transposed)
-    kernel = _kernels.conv_transpose_forward if transposed else _kernels.conv_forward
     inner = compute_dtype(d)
-    b = np.empty(0, inner.np) if bias is None else elements(bias, inner)
     if d.category < FLOATING:
-        b = np.zeros(groups * geometry[3], d.np) if bias is None else b
-        kernel = _kernels.conv_forward_integers
-    out = kernel(elements(input), elements(weight), b, *geometry)
+        zeros = np.zeros(groups * geometry[3], d.np)
+        b = zeros if bias is None else elements(bias)
+        out = conv_integers_forward(elements(input), elements(weight), b, *geometry, transposed)
+    else:
+        b = np.empty(0, inner.np) if bias is None else elements(bias, inner)
+        kernel = _kernels.conv_transpose_forward if transposed else _kernels.conv_forward
+        out = kernel(elements(input), elements(weight), b, *geometry)
     return result(out, (input._size[0], groups * geometry[3], *size), d)
 
 
@@ -77,9 +80,7 @@ def _input_rule(ctx, grad):
 
 def _weight_rule(ctx, grad):
     images, grads = (grad, ctx.input) if ctx.transposed else (ctx.input, grad)
-    return weight_correlation(
-        images, grads, ctx.weight.shape, ctx.stride, ctx.padding, ctx.dilation, ctx.groups
-    )
+    return weight_correlation(images, grads, ctx.weight.shape, ctx.stride, ctx.padding, ctx.dilation, ctx.groups)
 
 
 convolution_to.derivative(
@@ -100,16 +101,12 @@ def weight_correlation(input, slope, weight_size, stride, padding, dilation, gro
 
 def _correlated_input(ctx, grad):
     size = ctx.input.shape[2:]
-    return convolution_to(
-        ctx.slope, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, True, ctx.groups
-    )
+    return convolution_to(ctx.slope, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, True, ctx.groups)
 
 
 def _correlated_slope(ctx, grad):
     size = ctx.slope.shape[2:]
-    return convolution_to(
-        ctx.input, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, False, ctx.groups
-    )
+    return convolution_to(ctx.input, grad, None, size, ctx.stride, ctx.padding, ctx.dilation, False, ctx.groups)
 
 
 weight_correlation.derivative(input=_correlated_input, slope=_correlated_slope)
@@ -198,13 +195,9 @@ def _check(input, weight, bias, stride, padding, output_padding, dilation, trans
 
 def _check_dtypes(input, weight, bias) -> None:
     if bias is not None and input._dtype is not bias._dtype:
-        raise RuntimeError(
-            f"Input type ({_c_name(input)}) and bias type ({_c_name(bias)}) should be the same"
-        )
+        raise RuntimeError(f"Input type ({_c_name(input)}) and bias type ({_c_name(bias)}) should be the same")
     if input._dtype is not weight._dtype:
-        raise RuntimeError(
-            f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}"
-        )
+        raise RuntimeError(f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}")
     if input._dtype is _dtype.bool_:
         raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
 
@@ -218,9 +211,7 @@ def _transposed_size(input, weight, stride, padding, output_padding, dilation) -
             for name, values, fill in named
             for dim, value in zip(dims, triple(values, fill)[-len(dims) :], strict=True)
         ]
-        raise RuntimeError(
-            "output padding must be smaller than either stride or dilation, but got " + " ".join(parts)
-        )
+        raise RuntimeError("output padding must be smaller than either stride or dilation, but got " + " ".join(parts))
     size = [
         (n - 1) * s - 2 * p + d * (k - 1) + 1 + o
         for n, k, s, p, o, d in zip(
@@ -253,9 +244,7 @@ def _complex_parts(input, weight, bias, *rest) -> Tensor:
     return complex_(both[0] - both[1], cross[0] + cross[1])
 
 
-def _convolve(
-    function, input, weight, bias, stride, padding, dilation, groups, transposed=False, output_padding=0
-):
+def _convolve(function, input, weight, bias, stride, padding, dilation, groups, transposed=False, output_padding=0):
     """Any of the public convolutions, on a batch."""
     dims = len(weight._size) - 2
     stride = _per_dimension(stride, dims, function, "stride")
@@ -284,9 +273,7 @@ def _convolve(
         size = tuple(
             [
                 (n + 2 * p - d * (k - 1) - 1) // s + 1
-                for n, k, s, p, d in zip(
-                    input._size[2:], weight._size[2:], stride, padding, dilation, strict=True
-                )
+                for n, k, s, p, d in zip(input._size[2:], weight._size[2:], stride, padding, dilation, strict=True)
             ]
         )
     rest = (size, stride, padding, dilation, transposed, groups)
@@ -351,48 +338,34 @@ def _transposed(function, dims, input, weight, bias, stride, padding, output_pad
 
 
 @op(method=False)
-def conv_transpose1d(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-) -> Tensor:
+def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1) -> Tensor:
     """Transposed convolution of input (N, C, L) or (C, L) with weight (C, M / groups, K): out (N, M, L').
 
     L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1: the gradient of a conv1d with
     respect to its input.
     """
-    return _transposed(
-        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @op(method=False)
-def conv_transpose2d(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-) -> Tensor:
+def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1) -> Tensor:
     """Transposed convolution of input (N, C, H, W) or (C, H, W) with weight (C, M / groups, KH, KW); as
     conv_transpose1d."""
-    return _transposed(
-        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @op(method=False)
-def conv_transpose3d(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-) -> Tensor:
+def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1) -> Tensor:
     """Transposed convolution of input (N, C, D, H, W) or (C, D, H, W) with weight (C, M / groups, KD, KH,
     KW)."""
-    return _transposed(
-        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @op(method=False)
 def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups) -> Tensor:
     """The convolution behind all of the above, for a batch; the number of dimensions follows from the
     weight."""
-    return _convolve(
-        "convolution", input, weight, bias, stride, padding, dilation, groups, transposed, output_padding
-    )
+    return _convolve("convolution", input, weight, bias, stride, padding, dilation, groups, transposed, output_padding)
 
 
 @op(method=False)

@@ -40,9 +40,7 @@ class Windows(NamedTuple):
 
 
 def _planes(size, dims: int) -> int:
-    return (
-        size[: len(size) - dims].numel() if isinstance(size, Size) else int(np.prod(size[: len(size) - dims]))
-    )
+    return size[: len(size) - dims].numel() if isinstance(size, Size) else int(np.prod(size[: len(size) - dims]))
 
 
 # -- averages ------------------------------------------------------------------------------------------------
@@ -208,9 +206,7 @@ def _check_pool(input, dims: int, kernel, stride, padding, dilation) -> None:
     if any(k <= 0 for k in kernel):
         each = " ".join(f"k{e}: {k}" for e, k in zip(_EDGES[dims], kernel, strict=True))
         raise RuntimeError(
-            "stride should not be zero"
-            if 0 in stride
-            else f"kernel size should be greater than zero, but got {each}"
+            "stride should not be zero" if 0 in stride else f"kernel size should be greater than zero, but got {each}"
         )
     if 0 in stride:
         raise RuntimeError("stride should not be zero")
@@ -229,31 +225,23 @@ def _check_pool(input, dims: int, kernel, stride, padding, dilation) -> None:
                 f"dilation={d}"
             )
     if 0 in input._size[-dims - 1 :]:
-        raise RuntimeError(
-            f"Expected {batch} with optional 0 dim batch size for input, but got:{list(input._size)}"
-        )
+        raise RuntimeError(f"Expected {batch} with optional 0 dim batch size for input, but got:{list(input._size)}")
 
 
 def _out_size(n: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> int:
     out = (n + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil_mode else 0)) // s + 1
-    if (
-        ceil_mode and (out - 1) * s >= n + p
-    ):  # the last window must start inside of the input or its left padding
+    if ceil_mode and (out - 1) * s >= n + p:  # the last window must start inside of the input or its left padding
         out -= 1
     return out
 
 
 def _out_sizes(input, dims: int, kernel, stride, padding, dilation, ceil_mode) -> tuple[int, ...]:
     src = input._size[-dims:]
-    dst = tuple(
-        [_out_size(*each, ceil_mode) for each in zip(src, kernel, stride, padding, dilation, strict=True)]
-    )
+    dst = tuple([_out_size(*each, ceil_mode) for each in zip(src, kernel, stride, padding, dilation, strict=True)])
     if any(n < 1 for n in dst):
         channels = input._size[-dims - 1]
         before, after = ("x".join(str(n) for n in (channels, *sizes)) for sizes in (src, dst))
-        raise RuntimeError(
-            f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small"
-        )
+        raise RuntimeError(f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small")
     return dst
 
 
@@ -371,9 +359,7 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 # -- average pooling -----------------------------------------------------------------------------------------
 
 
-def _avg_pool(
-    function, dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-):
+def _avg_pool(function, dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     kernel = _numbers(function, dims, "kernel_size", kernel_size)
     stride = _numbers(function, dims, "stride", stride, default=kernel)
     padding = _numbers(function, dims, "padding", padding)
@@ -474,6 +460,8 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Te
 
 
 def _adaptive_windows(function, dims, input, output_size, colon: str = "") -> Windows:
+    if isinstance(output_size, (tuple, list)) and len(input._size) <= len(output_size):
+        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}, got {len(input._size)}")
     if len(input._size) not in (dims + 1, dims + 2):
         raise RuntimeError(
             f"{function}(): Expected {dims + 1}D or {dims + 2}D tensor, but got{colon} {list(input._size)}"
@@ -487,9 +475,7 @@ def _adaptive_windows(function, dims, input, output_size, colon: str = "") -> Wi
                 f"{list(input._size)} with dimension {i} being empty"
             )
     wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * dims
-    dst = integers(
-        tuple(n if o is None else o for n, o in zip(src, wanted, strict=True)), function, "output_size"
-    )
+    dst = integers(tuple(n if o is None else o for n, o in zip(src, wanted, strict=True)), function, "output_size")
     if len(wanted) != dims:
         raise RuntimeError(f"{function}: output_size must be {dims}")
     if any(n < 0 for n in dst):
@@ -581,10 +567,7 @@ def _unpool_size(input, dims: int, kernel, stride, padding, output_size) -> tupl
     """The spatial size to unpool to: (n - 1) stride + kernel - 2 padding, or output_size if it is less than a
     stride away."""
     default = tuple(
-        [
-            (n - 1) * s + k - 2 * p
-            for n, k, s, p in zip(input._size[-dims:], kernel, stride, padding, strict=True)
-        ]
+        [(n - 1) * s + k - 2 * p for n, k, s, p in zip(input._size[-dims:], kernel, stride, padding, strict=True)]
     )
     if output_size is None:
         return default
@@ -599,9 +582,7 @@ def _unpool_size(input, dims: int, kernel, stride, padding, output_size) -> tupl
         )
     for d, (size, n, s) in enumerate(zip(output_size, default, stride, strict=True)):
         if not n - s < size < n + s:
-            raise ValueError(
-                f'invalid output_size "{output_size}" (dim {d} must be between {n - s} and {n + s})'
-            )
+            raise ValueError(f'invalid output_size "{output_size}" (dim {d} must be between {n - s} and {n + s})')
     return output_size
 
 
@@ -641,9 +622,7 @@ def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_siz
     (length,) = _unpool_size(input, 1, (kernel,), (step,), (pad,), output_size)
     # the extra dimension stands behind, as in torch, so that a bad index is reported for a plane of (length,
     # 1)
-    one = _max_unpool(
-        2, input.unsqueeze(-1), indices.unsqueeze(-1), (kernel, 1), (step, 1), (pad, 0), (length, 1)
-    )
+    one = _max_unpool(2, input.unsqueeze(-1), indices.unsqueeze(-1), (kernel, 1), (step, 1), (pad, 0), (length, 1))
     return one.squeeze(-1)
 
 
@@ -721,9 +700,7 @@ def fractional_max_pool2d(
 ):
     """Maximum over randomly spaced windows of input (N, C, H, W) or (C, H, W), to output_size or by
     output_ratio."""
-    return _fractional_max_pool(
-        2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
-    )
+    return _fractional_max_pool(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
 
 
 def fractional_max_pool3d(
@@ -731,6 +708,4 @@ def fractional_max_pool3d(
 ):
     """Maximum over randomly spaced windows of input (N, C, D, H, W) or (C, D, H, W); as
     fractional_max_pool2d."""
-    return _fractional_max_pool(
-        3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
-    )
+    return _fractional_max_pool(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
