@@ -8,6 +8,7 @@ buffer positions, before anything is read or written.
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -102,53 +103,59 @@ def common_shape(entries: tuple[Index, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _bad_index(entry: Index, where: int, size, position: int) -> IndexError:
-    """torch names the position among the index tensors as the dimension."""
-    n = prod(size[entry.dim : entry.dim + entry.span])
-    if n == 0:
-        return IndexError("index is out of bounds for dimension with size 0")
-    return IndexError(
-        f"index {int(entry.flat[where])} is out of bounds for dimension {position} with size {n}"
-    )
-
-
-def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
-    """The places that the entries address in `t`; IndexError for an index outside its dimension.
+def _frame(size: tuple[int, ...], stride: tuple[int, ...], spans: tuple[tuple[int, int], ...], shape: tuple[int, ...]):
+    """(outer, inner, width, result size, whether the other dimensions hold anything) of an indexed view.
 
     The dimensions of the indices stand where the indexed dimensions stood if those are neighbours, else in
     front."""
-    size, stride = t._size, t._stride
-    shape = common_shape(entries)
-    base = np.zeros(prod(shape), np.int64)
-    taken = set()
-    wrong = None
-    position = 0
-    for entry in entries:
-        flat = entry.flat
-        if entry.shape != shape:
-            flat = np.ascontiguousarray(np.broadcast_to(flat.reshape(entry.shape), shape)).reshape(-1)
-        dims = range(entry.dim, entry.dim + entry.span)
-        taken.update(dims)
-        if entry.span == 1:
-            bad = _kernels.index_positions(flat, tuple.__getitem__(size, entry.dim), stride[entry.dim], base)
-        else:
-            sizes = np.array([size[d] for d in dims], np.int64)
-            strides = np.array([stride[d] for d in dims], np.int64)
-            bad = _kernels.flat_positions(flat, int(sizes.prod()), sizes, strides, base)
-        if bad >= 0 and wrong is None:
-            wrong = _bad_index(entry._replace(flat=flat), bad, size, position)
-        position += entry.span
+    taken = {d for first, span in spans for d in range(first, first + span)}
     rest = [d for d in range(len(size)) if d not in taken]
-    if wrong is not None and (all(size[d] for d in rest) or "size 0" in str(wrong)):
-        raise wrong  # (torch does not look at the indices of an empty result)
     first, last = min(taken), max(taken)
     if last - first + 1 == len(taken):
         before, after = [d for d in rest if d < first], [d for d in rest if d > last]
     else:
         before, after = [], rest
-    outer = at.positions(tuple(size[d] for d in before), tuple(stride[d] for d in before), t._offset)
+    outer = at.positions(tuple(size[d] for d in before), tuple(stride[d] for d in before))
     inner, width = at.inner_block(tuple(size[d] for d in after), tuple(stride[d] for d in after))
     result = Size((*(size[d] for d in before), *shape, *(size[d] for d in after)))
+    return outer, inner, width, result, all(size[d] for d in rest)
+
+
+# Frames of small tensors are kept; those of large ones hold position arrays and cost little beside the copy.
+_kept_frame = lru_cache(maxsize=512)(_frame)
+_KEPT_ELEMENTS = 8192
+
+
+def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
+    """The places that the entries address in `t`; IndexError for an index outside its dimension."""
+    size, stride = tuple(t._size), t._stride
+    shape = entries[0].shape if len(entries) == 1 else common_shape(entries)
+    spans = tuple((entry.dim, entry.span) for entry in entries)
+    frame = _kept_frame if prod(size) <= _KEPT_ELEMENTS else _frame
+    outer, inner, width, result, filled = frame(size, stride, spans, shape)
+    base = np.full(prod(shape), t._offset, np.int64)
+    position = 0
+    for entry in entries:
+        flat = entry.flat
+        if entry.shape != shape:
+            flat = np.ascontiguousarray(np.broadcast_to(flat.reshape(entry.shape), shape)).reshape(-1)
+        d = entry.dim
+        if entry.span == 1:
+            bad = _kernels.index_positions(flat, size[d], stride[d], base)
+            n = size[d]
+        else:
+            sizes = np.array(size[d : d + entry.span], np.int64)
+            strides = np.array(stride[d : d + entry.span], np.int64)
+            n = int(sizes.prod())
+            bad = _kernels.flat_positions(flat, n, sizes, strides, base)
+        if bad >= 0:
+            if n == 0:
+                raise IndexError("index is out of bounds for dimension with size 0")
+            if filled:
+                # torch names the position among the index tensors as the dimension. (It does not look at the
+                # indices of an empty result.)
+                raise IndexError(f"index {int(flat[bad])} is out of bounds for dimension {position} with size {n}")
+        position += entry.span
     return Places(outer, base, inner, width, result)
 
 
@@ -195,9 +202,7 @@ def _expanded(values: Tensor, size: Size) -> Tensor:
     if values._size == size:
         return values
     given = values._size
-    fits = len(given) <= len(size) and all(
-        n in (1, m) for n, m in zip(reversed(given), reversed(size), strict=False)
-    )
+    fits = len(given) <= len(size) and all(n in (1, m) for n, m in zip(reversed(given), reversed(size), strict=False))
     if not fits:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of "
@@ -217,16 +222,12 @@ def put_into(self: Tensor, entries, values: Tensor, accumulate: bool) -> None:
         flat = contiguous(values)._flat
     else:
         flat = contiguous(_expanded(values, places.size))._flat
-    if _same_memory(flat, self):
-        flat = flat.copy()
+        if np.may_share_memory(flat, self._buffer()):
+            flat = flat.copy()
     if accumulate:
         at.accumulate(self, places, flat)
     else:
         at.write(self, places, flat)
-
-
-def _same_memory(flat: np.ndarray, t: Tensor) -> bool:
-    return np.may_share_memory(flat, t._buffer())
 
 
 @primitive(node="IndexPutBackward0", public=False)
@@ -257,9 +258,7 @@ def write_recorded(target: Tensor, prim, into, *args) -> Tensor:
 
     Saves the copy of the whole tensor that an out-of-place call and a write-back would need."""
     check_writable(target)
-    tracked = mode.enabled and (
-        target._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args)
-    )
+    tracked = mode.enabled and (target._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args))
     before = old_self(target) if tracked else None
     into(target, *args)
     target._bump_version()
@@ -271,9 +270,7 @@ def write_recorded(target: Tensor, prim, into, *args) -> Tensor:
 def entries_of(self: Tensor, indices) -> tuple[Index, ...]:
     """The indices of index_put(x, (i, None, mask), ...) as entries."""
     if not isinstance(indices, (tuple, list)):
-        raise TypeError(
-            f"index_put(): argument 'indices' must be tuple of Tensors, not {type(indices).__name__}"
-        )
+        raise TypeError(f"index_put(): argument 'indices' must be tuple of Tensors, not {type(indices).__name__}")
     entries, dim = [], 0
     for each in indices:
         if each is None:
@@ -285,9 +282,7 @@ def entries_of(self: Tensor, indices) -> tuple[Index, ...]:
                 f"{type(each).__name__}"
             )
         if dim >= len(self._size) and len(each._size) > 0 or dim > len(self._size):
-            raise IndexError(
-                f"too many indices for tensor of dimension {len(self._size)} (got {len(indices)})"
-            )
+            raise IndexError(f"too many indices for tensor of dimension {len(self._size)} (got {len(indices)})")
         entry = entry_of(each, dim, self._size)
         entries.append(entry)
         dim += entry.span

@@ -12,10 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from numtorch.graph import Node
+from numtorch.graph import Node, mode
+from numtorch.kernels.cpu import indexing as _kernels
 
 from .._device import cpu
-from .._dtype import bool_, int64, uint8
+from .._dtype import FLOATING, bool_, int64, uint8
 from .._primitive import primitive
 from .._size import Size
 from .._tensor import Tensor, _new, wrap
@@ -30,7 +31,8 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .shape import select, slice_along, unsqueeze
+from .positions import bits_of
+from .shape import SelectBackward0, select, slice_along, unsqueeze
 
 # --- gradients of the basic views ---------------------------------------------------------------------------
 
@@ -120,25 +122,114 @@ def _getitem(self: Tensor, key):
             raise _out_of_bounds(key, 0, n)
         if _plain(self):
             return _plain_view(self, size, stride, self._offset + key * step)
-        return select(self, 0, key)
+        return make_view(self, size, stride, self._offset + key * step, SelectBackward0, dim=0, index=key)
     if kind is slice:
         if not self._size:
             raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-        n, step, size, stride = _first_dim(self._size, self._stride)
-        start, stop, by = _slice_bounds(key, n)
         if _plain(self):
-            count = (stop - start + by - 1) // by
-            stride = (step * by, *stride) if by != 1 else self._stride
-            return _plain_view(self, Size((count, *size)), stride, self._offset + start * step)
-        return slice_along(self, 0, start, stop, by)
-    if kind is Tensor and key._dtype is bool_ and key._size == self._size and self._size:
-        return index(self, (entry_of(key, 0, self._size),))
+            start, stop, by = key.start, key.stop, key.step
+            if (start is None or type(start) is int) and (stop is None or type(stop) is int) and by is None:
+                size, offset = _sliced(self._size, self._stride, start, stop)
+                return _plain_view(self, size, self._stride, self._offset + offset)
+        n, step, size, stride = _first_dim(self._size, self._stride)
+        return slice_along(self, 0, *_slice_bounds(key, n))
+    if kind is tuple:
+        if _plain(self):
+            view = _basic_view(self, key)
+            if view is not None:
+                return view
+    elif key is None:
+        if _plain(self):
+            return _basic_view(self, (None,))
+    elif kind is Tensor and key._device is cpu:
+        result = _indexed_by_one(self, key)
+        if result is not None:
+            return result
     view, entries = _take_apart(self, key)
     if entries:
         return index(view, entries)
     if view is self:
         return make_view(self, self._size, self._stride, self._offset, AliasBackward0)
     return view
+
+
+@lru_cache(maxsize=4096)
+def _sliced(size: tuple[int, ...], stride: tuple[int, ...], start: int | None, stop: int | None):
+    """(size, offset) of t[start:stop]."""
+    first, last, _ = slice(start, stop).indices(size[0])
+    return Size((max(last - first, 0), *tuple(size)[1:])), (first if last > first else 0) * stride[0]
+
+
+def _basic_view(self: Tensor, key: tuple) -> Tensor | None:
+    """self[key] for a tuple of integers, slices, None and ..., in one step.
+
+    None where it holds anything else, or is wrong: the general way finds out what."""
+    size, stride, offset = [], [], self._offset
+    dims = list(zip(self._size, self._stride, strict=True))
+    dim = 0
+    for position, each in enumerate(key):
+        kind = type(each)
+        if kind is int:
+            if dim >= len(dims):
+                return None
+            n, step = dims[dim]
+            if not -n <= each < n:
+                return None
+            offset += (each + n if each < 0 else each) * step
+            dim += 1
+        elif kind is slice:
+            if dim >= len(dims):
+                return None
+            n, step = dims[dim]
+            start, stop, by = _slice_bounds(each, n)
+            size.append((stop - start + by - 1) // by)
+            stride.append(step * by)
+            offset += start * step
+            dim += 1
+        elif each is None:
+            size.append(1)
+            stride.append(dims[dim][0] * dims[dim][1] if dim < len(dims) else 1)
+        elif each is Ellipsis:
+            rest = len(dims) - dim - sum(type(e) is int or type(e) is slice for e in key[position + 1 :])
+            if rest < 0:
+                return None
+            for n, step in dims[dim : dim + rest]:
+                size.append(n)
+                stride.append(step)
+            dim += rest
+        else:
+            return None
+    for n, step in dims[dim:]:
+        size.append(n)
+        stride.append(step)
+    return _plain_view(self, Size(size), tuple(stride), offset)
+
+
+def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
+    """self[key] for the usual cases, a vector of int64 or a mask of self's size, in one kernel; None for
+    others."""
+    source, flat = self.flat(), key.flat()
+    if source is None or flat is None or not self._size or not key._size:
+        return None
+    d = key._dtype
+    if d is int64:
+        n, width, size, _ = _first_dim(self._size, self._stride)
+        if n == 0 or width * n != source.size:
+            return None
+        out = np.empty(flat.size * width, source.dtype)
+        bad = _kernels.take_parts(bits_of(source), flat, n, width, bits_of(out))
+        if bad >= 0:
+            raise _out_of_bounds(int(flat[bad]), 0, n)
+        result = wrap(out, Size(tuple(key._size) + tuple(size)), self._dtype)
+    elif d is bool_ and key._size == self._size:
+        out = np.empty(_kernels.count_true(flat), source.dtype)
+        _kernels.masked_select_forward(bits_of(source), flat, bits_of(out))
+        result = wrap(out, Size((out.size,)), self._dtype)
+    else:
+        return None
+    if self._requires_grad and mode.enabled:
+        index.primitive.record((self, (entry_of(key, 0, self._size),)), {}, result)
+    return result
 
 
 def _plain(t: Tensor) -> bool:
@@ -173,8 +264,7 @@ def _slice_bounds(key: slice, n: int) -> tuple[int, int, int]:
 def _is_legacy_tuple(key: list) -> bool:
     """torch still reads a short list that holds a sequence, slice, tensor or None as a tuple of indices."""
     return len(key) < 32 and any(
-        each is None or each is Ellipsis or isinstance(each, (list, tuple, slice, Tensor, np.ndarray))
-        for each in key
+        each is None or each is Ellipsis or isinstance(each, (list, tuple, slice, Tensor, np.ndarray)) for each in key
     )
 
 
@@ -317,18 +407,35 @@ def _without_leading_ones(value: Tensor) -> Tensor:
     return value.reshape(tuple(value._size)[lead:]) if lead else value
 
 
+def _filled_directly(self: Tensor, view: Tensor, value: float) -> bool:
+    """Write a number to a view of a contiguous tensor that the graph knows nothing of; False for other
+    tensors."""
+    d = self._dtype
+    if self._flat is None or not _plain(self) or d.np != d.compute:
+        return False
+    flat = view.flat()
+    if flat is None:
+        return False
+    flat.fill(value)
+    view._storage.version += 1
+    return True
+
+
 def _setitem(self: Tensor, key, value) -> None:
     kind = type(key)
     if kind is int or kind is slice:
         view, entries = _getitem(self, key), ()
+        if type(value) is float and self._dtype.category == FLOATING and _filled_directly(self, view, value):
+            return
+    elif kind is Tensor and key._dtype is bool_ and type(value) is float and key._size == self._size and _plain(self):
+        self.masked_fill_(key, value)
+        return
     else:
         view, entries = _take_apart(self, key)
     if not entries:
         if not isinstance(value, (Tensor, np.ndarray)):
             if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
-                raise TypeError(
-                    f"can't assign a {type(value).__name__} to a torch.{self._dtype.type_name}Tensor"
-                )
+                raise TypeError(f"can't assign a {type(value).__name__} to a torch.{self._dtype.type_name}Tensor")
             view.fill_(value)
             return
         value = _value_tensor(value, self)
