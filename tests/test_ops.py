@@ -361,6 +361,11 @@ def test_every_operator_has_samples():
     assert not missing, f"operators without samples in tests/op_db: {', '.join(missing)}"
 
 
+def test_no_two_rows_have_one_name():
+    names = [op.name for op in OPS]
+    assert sorted(set(names)) == sorted(names), sorted({name for name in names if names.count(name) > 1})
+
+
 def test_rows_name_operators_that_exist():
     for op in OPS:
         assert callable(resolve(op.name)), op.name
