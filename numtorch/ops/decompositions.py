@@ -202,8 +202,6 @@ def _reflectors(name: str, A: Tensor, tau: Tensor):
     if len(A._size) < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
     n, m = A._size[-2:]
-    if n < m:
-        raise RuntimeError(f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]")
     if tau._size[-1] > m:
         raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
     if A._size[:-2] != tau._size[:-1]:
@@ -218,6 +216,10 @@ def _reflectors(name: str, A: Tensor, tau: Tensor):
 def householder_product(A, tau) -> Tensor:
     """The first m columns of H_1 H_2 ... H_k, H_i = I - tau_i v_i v_i^H, for A (*, n, m) and tau (*, k)."""
     n, m = A._size[-2:] if len(A._size) > 1 else (0, 0)
+    if n < m:
+        raise RuntimeError(
+            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]"
+        )
     steps = _reflectors("torch.linalg.householder_product", A, tau)
     result = FUNCTIONS[""]["eye"](n, m, dtype=A._dtype).expand(A._size)
     for v, t in reversed(steps):
@@ -352,6 +354,38 @@ def svd(input, some: bool = True, compute_uv: bool = True):
         return _old_svd_result(zeros(*batch, n, n, dtype=input._dtype), s, zeros(*batch, m, m, dtype=input._dtype))
     U, S, Vh = _svd(input, not some)
     return _old_svd_result(U, S, Vh.mH)
+
+
+@op(method=False)
+def svd_lowrank(A, q: int = 6, niter: int = 2, M=None):
+    """(U, S, V) of the q leading singular triplets of A - M (M broadcast), by a random range finder of `niter` powers.
+
+    Halko, Martinsson and Tropp, algorithms 4.4 and 5.1 (2009): Q spans the range of (A A^H)^niter A R, R random.
+    """
+    A = A if M is None else A - M
+    n, m = A._size[-2:]
+    if n < m:
+        U, S, V = svd_lowrank(A.mH, q, niter)
+        return V, S, U
+    span = A.matmul(FUNCTIONS[""]["randn"](m, q, dtype=A._dtype))
+    Q = linalg_qr(span)[0]
+    for _ in range(niter):
+        Q = linalg_qr(A.mH.matmul(Q))[0]
+        Q = linalg_qr(A.matmul(Q))[0]
+    U, S, Vh = linalg_svd(Q.mH.matmul(A), full_matrices=False)
+    return Q.matmul(U), S, Vh.mH
+
+
+@op(method=False)
+def pca_lowrank(A, q: int | None = None, center: bool = True, niter: int = 2):
+    """(U, S, V) of the q (min(6, n, m) unless told) leading principal components of the rows of A."""
+    n, m = A._size[-2:]
+    q = min(6, n, m) if q is None else q
+    if not 0 <= q <= min(n, m):
+        raise ValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(n, m)}")
+    if niter < 0:
+        raise ValueError(f"niter(={niter}) must be non-negative integer")
+    return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
 # -- eigenvalues ------------------------------------------------------------------------------------------------------
@@ -565,11 +599,14 @@ def lu_unpack(LU_data, LU_pivots, unpack_data: bool = True, unpack_pivots: bool 
     return _lu_unpack_result(P, _unit_lower(LU_data), LU_data[..., : min(n, m), :].triu())
 
 
-@op("lu", function=False)
-def tensor_lu(self, pivot: bool = True, get_infos: bool = False):
-    """(LU, pivots[, infos]) of `linalg.lu_factor_ex`."""
-    LU, pivots, info = lu_factor_ex(self, pivot=pivot)
-    return (LU, pivots, info) if get_infos else (LU, pivots)
+_lu_with_info_result = named("_lu_with_info", "LU", "pivots", "info")
+
+
+@op()
+def lu(A, pivot: bool = True, get_infos: bool = False):
+    """(LU, pivots) of `linalg.lu_factor`, or with `get_infos` (LU, pivots, info), where a zero pivot is no error."""
+    result = lu_factor_ex(A, pivot=pivot, check_errors=not get_infos)
+    return _lu_with_info_result(*result) if get_infos else tuple(result[:2])
 
 
 # -- the pseudo-inverse, rank and condition ---------------------------------------------------------------------------

@@ -258,8 +258,9 @@ def cholesky_inverse(L, upper: bool = False) -> Tensor:
 def permutation(pivots: np.ndarray, n: int) -> np.ndarray:
     """int64 (*, n): the row of A that stands in each row of P^T A, from LAPACK's sequence of swaps (from 1)."""
     *batch, k = pivots.shape
-    order = np.broadcast_to(np.arange(n), (*batch, n)).copy().reshape(-1, n)
-    for rows, swaps in zip(order, pivots.reshape(-1, k), strict=True):
+    count = math.prod(batch)
+    order = np.tile(np.arange(n), (count, 1))
+    for rows, swaps in zip(order, pivots.reshape(count, k), strict=True):
         for i, j in enumerate(swaps.tolist()):
             rows[[i, j - 1]] = rows[[j - 1, i]]
     return order.reshape(*batch, n)
@@ -352,8 +353,9 @@ def _(ctx, grad):
 def lstsq(A, B, rcond: float | None = None, *, driver: str | None = None):
     """X that minimises |A X - B| for (*, n, m) and (*, n, k): (solution, residuals, rank, singular_values).
 
-    Drivers gelsy (the default), gels, gelsd and gelss; all run gelsd. `rank` is empty for gels, `singular_values` for
-    all but gelsd and gelss, `residuals` unless n > m and every matrix has full rank. rcond: eps max(n, m) unless given.
+    Drivers gelsy (the default), gels, gelsd and gelss; all run gelsd. `rank` is empty for gels, `singular_values`
+    for all but gelsd and gelss, `residuals` for gelsy and unless n > m and every matrix has full rank.
+    rcond: eps max(n, m) unless given.
     """
     check_matrix("torch.linalg.lstsq", A, "input")
     vector = len(B._size) == len(A._size) - 1 or len(B._size) == 1
@@ -375,6 +377,8 @@ def lstsq(A, B, rcond: float | None = None, *, driver: str | None = None):
         rcond = np.finfo(A._dtype.np).eps * max(A._size[-2:])
     solution, residuals, rank, values = _lstsq(a, b, float(rcond))
     empty = FUNCTIONS[""]["empty"]
+    if driver in (None, "gelsy"):
+        residuals = empty(0, dtype=A._dtype.to_real())
     if driver == "gels":
         rank = empty(0, dtype=_dtype.int64)
     if driver not in ("gelsd", "gelss"):
