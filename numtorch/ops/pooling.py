@@ -475,9 +475,11 @@ def _adaptive_windows(function, dims, input, output_size, colon: str = "") -> Wi
                 f"{list(input._size)} with dimension {i} being empty"
             )
     wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * dims
-    dst = integers(tuple(n if o is None else o for n, o in zip(src, wanted, strict=True)), function, "output_size")
     if len(wanted) != dims:
-        raise RuntimeError(f"{function}: output_size must be {dims}")
+        name = f"{function}:" if "avg" in function else f"{function}(): internal error:"
+        size = "output_size" if "avg" in function else "output_size.size()"
+        raise RuntimeError(f"{name} {size} must be {dims}")
+    dst = integers(tuple(n if o is None else o for n, o in zip(src, wanted, strict=True)), function, "output_size")
     if any(n < 0 for n in dst):
         if "avg" in function:
             raise RuntimeError(
