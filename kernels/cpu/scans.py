@@ -109,11 +109,21 @@ def log_add_exp(a, b):
     return a
 
 
+@jit
+def log_add_exp_complex(a, b):
+    """log(exp(a) + exp(b)), whose phase follows the greater of the two instead of wrapping."""
+    low, high = (a, b) if a.real < b.real else (b, a)
+    if low.real != high.real or np.isfinite(low.real):
+        return high + np.log(1 + np.exp(low - high))
+    return a
+
+
 CUMSUM = scan(as_float64, plus)
 CUMPROD = scan(as_float64, times)
 CUMSUM_INT64 = scan(itself, plus)
 CUMPROD_INT64 = scan(itself, times)
 LOGCUMSUMEXP = scan(as_float64, log_add_exp)
+LOGCUMSUMEXP_COMPLEX = scan(as_float64, log_add_exp_complex)
 
 
 @jit

@@ -84,9 +84,7 @@ def _nll_rule(ctx, grad):
     g = elements(grad)
     out = np.zeros(n * c * length, g.dtype)
     if out.size:
-        _kernels.nll_backward(
-            g, _targets(target), n, c, length, _weights(weight, g.dtype), ignore, scale, out
-        )
+        _kernels.nll_backward(g, _targets(target), n, c, length, _weights(weight, g.dtype), ignore, scale, out)
     return {"self": finished(out, meta.shape, compute_dtype(meta.dtype), meta.dtype)}
 
 
@@ -131,9 +129,7 @@ def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
     if input.ndim == 2 and target.ndim != 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if input.ndim >= 3 and tuple(target._size) != (input._size[0], *input._size[2:]):
-        raise RuntimeError(
-            f"Expected target size {[input._size[0], *input._size[2:]]}, got {list(target._size)}"
-        )
+        raise RuntimeError(f"Expected target size {[input._size[0], *input._size[2:]]}, got {list(target._size)}")
     if target._dtype not in (int64, _dtype.uint8):
         raise RuntimeError(f"expected scalar type Long but found {target._dtype.type_name}")
     if input._dtype.category != FLOATING:
@@ -147,15 +143,11 @@ def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
                 f"shape: {list(weight._size)}"
             )
         if weight._dtype is not input._dtype:
-            raise RuntimeError(
-                f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}"
-            )
+            raise RuntimeError(f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}")
 
 
 @op(**_FUNCTIONAL)
-def nll_loss(
-    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
-) -> Tensor:
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean") -> Tensor:
     """-w[t] x[t] for log-probabilities input (C,), (N, C) or (N, C, d1, ...); IndexError for a t out of
     range.
     """
@@ -191,12 +183,7 @@ def cross_entropy(
     dim = 0 if input.ndim == 1 else 1
     if target._size == input._size and target._dtype.category >= FLOATING:
         return _with_probabilities(input, target, weight, reduction, label_smoothing, dim)
-    if (
-        target._size == input._size
-        and input.ndim > 1
-        and target._dtype is int64
-        and target.ndim == input.ndim
-    ):
+    if target._size == input._size and input.ndim > 1 and target._dtype is int64 and target.ndim == input.ndim:
         _check_nll(input, target, weight)
     logp = log_softmax_along(input, dim)
     loss = nll_loss(logp, target, weight, ignore_index=ignore_index, reduction=reduction)
@@ -244,6 +231,39 @@ def _with_probabilities(input, target, weight, reduction, label_smoothing, dim) 
     return total / (input.numel() / classes) if reduction == "mean" and input.numel() else total
 
 
+@op(**_FUNCTIONAL)
+def linear_cross_entropy(
+    input,
+    linear_weight,
+    target,
+    *,
+    linear_bias=None,
+    weight=None,
+    reduction="mean",
+    ignore_index=None,
+    label_smoothing=0.0,
+    options=None,
+) -> Tensor:
+    """cross_entropy of linear(input, linear_weight); linear_weight: (C, in) or (C, d1, ..., in).
+
+    `options`, with which torch computes the same in chunks to save memory, changes nothing here.
+    """
+    classes, *extra, features = linear_weight._size
+    logits = input.matmul(linear_weight.reshape(-1, features).t())
+    if extra:
+        logits = logits.reshape(*input._size[:-1], classes, *extra)
+    if linear_bias is not None:
+        logits = logits + linear_bias
+    return cross_entropy(
+        logits,
+        target,
+        weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
 # -- margins -------------------------------------------------------------------------------------------------
 
 
@@ -254,8 +274,7 @@ def _margin_shapes(input: Tensor, name: str) -> tuple[int, int]:
         raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.type_name}'")
     if input.ndim > 2 or (input.ndim == 2 and input._size[1] == 0) or (input.ndim < 2 and input.numel() == 0):
         raise RuntimeError(
-            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
-            f"{list(input._size)}"
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input._size)}"
         )
     return (input._size[0], input._size[1]) if input.ndim == 2 else (1, input.numel())
 
@@ -296,9 +315,7 @@ def _(ctx, grad):
         scale = _margin_scale(ctx, n)
         weight = _weights(ctx.weight, x.dtype)
         target = _targets(ctx.target)
-        _kernels.multi_margin_backward(
-            elements(grad), x, target, n, c, ctx.p, float(ctx.margin), weight, scale, out
-        )
+        _kernels.multi_margin_backward(elements(grad), x, target, n, c, ctx.p, float(ctx.margin), weight, scale, out)
     return {"self": finished(out, t._size, compute_dtype(t._dtype), t._dtype)}
 
 
@@ -376,9 +393,7 @@ def _(ctx, grad):
     # The loss is piecewise linear: the kernel's slopes are constants also when the backward is recorded.
     g = np.ones(1, x.dtype) if mode.enabled else elements(grad)
     if n:
-        _kernels.multilabel_margin_backward(
-            g, x, _targets(ctx.target), n, c, elements(ctx.result1), scale, out
-        )
+        _kernels.multilabel_margin_backward(g, x, _targets(ctx.target), n, c, elements(ctx.result1), scale, out)
     slopes = finished(out, t._size, compute_dtype(t._dtype), t._dtype)
     if not mode.enabled:
         return {"self": slopes}
@@ -397,7 +412,5 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     reduction = reduction_name(reduction, size_average, reduce)
     _margin_shapes(input, "multilabel_margin_loss")
     if tuple(target._size) != tuple(input._size):
-        raise RuntimeError(
-            f"inconsistent target size: {list(target._size)} for input of size: {list(input._size)}"
-        )
+        raise RuntimeError(f"inconsistent target size: {list(target._size)} for input of size: {list(input._size)}")
     return _multilabel_margin(input, target, reduction)[0]

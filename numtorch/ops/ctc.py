@@ -15,9 +15,7 @@ from .reducing import check_cpu, elements
 
 
 def _lengths(lengths, batch: int, name: str) -> np.ndarray:
-    values = np.array(lengths.tolist() if isinstance(lengths, Tensor) else list(lengths), np.int64).reshape(
-        -1
-    )
+    values = np.array(lengths.tolist() if isinstance(lengths, Tensor) else list(lengths), np.int64).reshape(-1)
     if values.size != batch:
         raise RuntimeError(f"{name} must be of size batch_size")
     return values
@@ -166,10 +164,8 @@ def ctc_loss(
 
 register(
     "ctc_loss",
-    lambda log_probs, targets, input_lengths, target_lengths, blank=0, reduction=1, zero_infinity=False: (
-        ctc_loss(
-            log_probs, targets, input_lengths, target_lengths, blank, reduction_name(reduction), zero_infinity
-        )
+    lambda log_probs, targets, input_lengths, target_lengths, blank=0, reduction=1, zero_infinity=False: ctc_loss(
+        log_probs, targets, input_lengths, target_lengths, blank, reduction_name(reduction), zero_infinity
     ),
     method=False,
 )

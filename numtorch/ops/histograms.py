@@ -168,8 +168,7 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     bins = [bins] * depth if isinstance(bins, int) else list(bins)
     if len(bins) != depth:
         raise RuntimeError(
-            f"torch.histogramdd: bins must be a single integer or a sequence of one for each of the {depth} "
-            "dimensions"
+            f"torch.histogramdd: bins must be a single integer or a sequence of one for each of the {depth} dimensions"
         )
     pairs = [None] * depth if range is None else [tuple(range[2 * k : 2 * k + 2]) for k in np.arange(depth)]
     edges = [

@@ -24,7 +24,7 @@ from .._promotion import result_type
 from .._registry import FUNCTIONS, op, register
 from .._size import broadcast_sizes
 from .._tensor import Tensor
-from .class_losses import cross_entropy, multi_margin_loss, multilabel_margin_loss, nll_loss
+from .class_losses import cross_entropy, linear_cross_entropy, multi_margin_loss, multilabel_margin_loss, nll_loss
 from .ctc import ctc_loss
 from .loss_reduction import reduced, reduction_name, summary
 from .norms import pairwise_distance
@@ -218,9 +218,7 @@ def _check_same_size(input: Tensor, target: Tensor) -> None:
 
 
 @op(**_FUNCTIONAL)
-def binary_cross_entropy(
-    input, target, weight=None, size_average=None, reduce=None, reduction="mean"
-) -> Tensor:
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """-(t log x + (1 - t) log(1 - x)) for probabilities x; logarithms are kept above -100."""
     reduction = reduction_name(reduction, size_average, reduce)
     _check_same_size(input, target)
@@ -269,9 +267,7 @@ register(
 @op(**_FUNCTIONAL)
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """log(1 + exp(-t x)), t = 1 or -1."""
-    return _soft_margin(
-        *_pair(input, target, "soft_margin_loss"), 0.0, reduction_name(reduction, size_average, reduce)
-    )
+    return _soft_margin(*_pair(input, target, "soft_margin_loss"), 0.0, reduction_name(reduction, size_average, reduce))
 
 
 # -- divergences and likelihoods -----------------------------------------------------------------------------
@@ -365,9 +361,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 
 
 @op(**_FUNCTIONAL)
-def hinge_embedding_loss(
-    input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"
-) -> Tensor:
+def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """x where t = 1, max(0, margin - x) where t = -1."""
     zero = input.new_zeros(())
     apart = (margin - input).clamp_min(0).where(target != 1, zero)
@@ -376,9 +370,7 @@ def hinge_embedding_loss(
 
 
 @op(**_FUNCTIONAL)
-def margin_ranking_loss(
-    input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
-) -> Tensor:
+def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """max(0, -t (x1 - x2) + margin)."""
     reduction = reduction_name(reduction, size_average, reduce)
     if input1.dim() != input2.dim() or input1.dim() != target.dim():
@@ -390,9 +382,7 @@ def margin_ranking_loss(
 
 
 @op(**_FUNCTIONAL)
-def cosine_embedding_loss(
-    input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
-) -> Tensor:
+def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """1 - cos(x1, x2) where t = 1, max(0, cos(x1, x2) - margin) where t = -1."""
     reduction = reduction_name(reduction, size_average, reduce)
     if target.dim() not in (0, 1):
@@ -472,9 +462,7 @@ def triplet_margin_with_distance_loss(
 
 
 @op(**_FUNCTIONAL)
-def multilabel_soft_margin_loss(
-    input, target, weight=None, size_average=None, reduce=None, reduction="mean"
-) -> Tensor:
+def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """Mean over classes of -(t log sigmoid(x) + (1 - t) log sigmoid(-x))."""
     reduction = reduction_name(reduction, size_average, reduce)
     logsigmoid = FUNCTIONS["nn.functional"]["logsigmoid"]
@@ -499,9 +487,7 @@ def _by_number(name: str, functional, *parameters: str) -> None:
 
 _by_number("hinge_embedding_loss", hinge_embedding_loss, "input", "target", "margin", "reduction")
 _by_number("margin_ranking_loss", margin_ranking_loss, "input1", "input2", "target", "margin", "reduction")
-_by_number(
-    "cosine_embedding_loss", cosine_embedding_loss, "input1", "input2", "target", "margin", "reduction"
-)
+_by_number("cosine_embedding_loss", cosine_embedding_loss, "input1", "input2", "target", "margin", "reduction")
 _by_number(
     "triplet_margin_loss",
     triplet_margin_loss,
@@ -514,4 +500,11 @@ _by_number(
 )
 
 # The losses of nn.functional that live in modules of their own.
-__all__ = ["cross_entropy", "ctc_loss", "multi_margin_loss", "multilabel_margin_loss", "nll_loss"]
+__all__ = [
+    "cross_entropy",
+    "ctc_loss",
+    "linear_cross_entropy",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "nll_loss",
+]

@@ -104,9 +104,7 @@ def _std_mean(self, dims, keepdim, correction):
 
 
 _var.derivative(self=lambda ctx, g: _variance_gradient(g, ctx.self, ctx.dims, ctx.keepdim, ctx.correction))
-_std.derivative(
-    self=lambda ctx, g: _deviation_gradient(g, ctx.result, ctx.self, ctx.dims, ctx.keepdim, ctx.correction)
-)
+_std.derivative(self=lambda ctx, g: _deviation_gradient(g, ctx.result, ctx.self, ctx.dims, ctx.keepdim, ctx.correction))
 
 
 @_var_mean.backward
@@ -188,12 +186,8 @@ def _complex_std_mean(t, dims, keepdim, correction):
     return _complex_std(t, dims, keepdim, correction), t.mean(dims, keepdim)
 
 
-var = _spread_function(
-    "var", True, _var, _complex_var, "Variance over dim; n - correction (1) in the denominator."
-)
-std = _spread_function(
-    "std", True, _std, _complex_std, "Standard deviation over dim: the square root of var."
-)
+var = _spread_function("var", True, _var, _complex_var, "Variance over dim; n - correction (1) in the denominator.")
+std = _spread_function("std", True, _std, _complex_std, "Standard deviation over dim: the square root of var.")
 var_mean = _spread_function("var_mean", False, _var_mean, _complex_var_mean, "(var, mean) over dim.")
 std_mean = _spread_function("std_mean", False, _std_mean, _complex_std_mean, "(std, mean) over dim.")
 
@@ -212,8 +206,7 @@ def _check_weights(w, name: str, n: int, integral: bool) -> None:
         )
     if not integral and w._dtype.category != FLOATING:
         raise RuntimeError(
-            f"cov(): expected {name} to have floating point dtype but got {name} with {w._dtype.type_name} "
-            "dtype"
+            f"cov(): expected {name} to have floating point dtype but got {name} with {w._dtype.type_name} dtype"
         )
     if w.numel() != n:
         raise RuntimeError(
@@ -231,8 +224,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None) -> Tensor:
     """
     if input.ndim > 2:
         raise RuntimeError(
-            f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
-            "dimensions"
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
         )
     if input._dtype is _dtype.bool_:
         raise RuntimeError("cov(): bool dtype is not supported for input")
@@ -268,8 +260,7 @@ def corrcoef(input) -> Tensor:
     """Pearson correlation of the rows: cov[i, j] / sqrt(cov[i, i] cov[j, j]), parts clipped to [-1, 1]."""
     if input.ndim > 2:
         raise RuntimeError(
-            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} "
-            "dimensions"
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
         )
     c = cov(input)
     if c.ndim == 0:

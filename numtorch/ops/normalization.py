@@ -17,7 +17,7 @@ from numtorch.kernels.cpu import normalization as _kernels
 
 from .. import _dtype
 from .._copy import cast_array
-from .._dtype import FLOATING
+from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import op, register
 from .._tensor import Tensor, wrap
@@ -162,9 +162,9 @@ _batch_norm.derivative_of("input", "weight", "bias")
 
 
 def _check_batch_norm(input, weight, bias, running_mean, running_var, training: bool) -> None:
-    if input.ndim < 2:
+    if input.ndim < 2 and input.numel():
         raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
-    channels = input._size[1]
+    channels = input._size[1] if input.ndim > 1 else 0
     for t, name in (
         (running_mean, "running_mean"),
         (running_var, "running_var"),
@@ -188,9 +188,11 @@ def native_order_batch_norm(
     """Normalise each channel (dim 1) by the batch's statistics (training) or by the running ones."""
     _check_batch_norm(input, weight, bias, running_mean, running_var, training)
     momentum = 0.0 if momentum is None else momentum
-    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))[
-        0
-    ]
+    if input.numel() == 0:
+        y = input.clone()
+        y = y if weight is None else y * weight[0]
+        return y if bias is None else y + bias[0]
+    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))[0]
 
 
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
@@ -232,9 +234,7 @@ def native_order_instance_norm(
 
     flat = input.contiguous().reshape((1, n * c) + tuple(input._size[2:]))
     mean, var = repeated(running_mean), repeated(running_var)
-    y = native_order_batch_norm(
-        flat, repeated(weight), repeated(bias), mean, var, use_input_stats, momentum, eps
-    )
+    y = native_order_batch_norm(flat, repeated(weight), repeated(bias), mean, var, use_input_stats, momentum, eps)
     with no_grad():
         for buffer, values in ((running_mean, mean), (running_var, var)):
             if buffer is not None and use_input_stats:
@@ -257,12 +257,8 @@ def instance_norm(
     if use_input_stats:
         values = math.prod(input.size()[2:])
         if values == 1:
-            raise ValueError(
-                f"Expected more than 1 spatial element when training, got input size {input.size()}"
-            )
-    return native_order_instance_norm(
-        input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps
-    )
+            raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.size()}")
+    return native_order_instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
 
 # -- layer norm and RMS norm ---------------------------------------------------------------------------------
@@ -299,9 +295,7 @@ def _row_norm_gradients(ctx, grad, centred: bool):
         w = _parameter(weight, d)
         _kernels.layer_norm_backward(g, x, rows, n, w, centred, mean, rstd, gx, gw, gb)
     d = t._dtype if weight is None else weight._dtype
-    return _gradients(
-        {"input": (gx, t._size, t._dtype)}, t, {"weight": (gw, shape, d), "bias": (gb, shape, d)}
-    )
+    return _gradients({"input": (gx, t._size, t._dtype)}, t, {"weight": (gw, shape, d), "bias": (gb, shape, d)})
 
 
 def _row_norm_in_tensors(ctx, grad, t, weight, shape, centred: bool):
@@ -406,9 +400,13 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
 @op(method=False)
 def rms_norm(input, normalized_shape, weight=None, eps=None) -> Tensor:
     """x / sqrt(mean x**2 + eps) * weight over the last dims; eps is the dtype's epsilon by default."""
-    shape = _normalized_shape(input, normalized_shape, weight, None, "rms_norm")
     if eps is None:
         eps = float(np.finfo(compute_dtype(input._dtype).np).eps)
+    if input._dtype.category == COMPLEX:
+        dims = list(range(-1 if isinstance(normalized_shape, int) else -len(normalized_shape), 0))
+        y = input * (input.pow(2).mean(dims, True) + eps).rsqrt()
+        return y if weight is None else y * weight
+    shape = _normalized_shape(input, normalized_shape, weight, None, "rms_norm")
     return _rms_norm(input, shape, weight, float(eps))[0]
 
 
@@ -476,9 +474,7 @@ def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
 
 
 @op("group_norm", method=False)
-def native_order_group_norm(
-    input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True
-) -> Tensor:
+def native_order_group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True) -> Tensor:
     """Normalise each of num_groups groups of channels of each sample; weight and bias are per channel."""
     if input.ndim < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
@@ -520,8 +516,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:
     """x / (k + alpha * mean of x**2 over `size` neighbouring channels) ** beta."""
     if input.ndim < 3:
         raise ValueError(
-            f"Expected 3D or higher dimensionality                          input (got {input.ndim} "
-            "dimensions)"
+            f"Expected 3D or higher dimensionality                          input (got {input.ndim} dimensions)"
         )
     if input.numel() == 0:
         return input
@@ -535,7 +530,8 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:
         return input.new_zeros([shape[0], n, *shape[2:]])
 
     padded = cat((zeros(before), squares, zeros(after)), 1)
-    means = padded.unfold(1, size, 1).mean(-1)
+    windows = padded.unfold(1, size, 1)
+    means = windows.mean(-1) if input._dtype.category >= FLOATING else windows.sum(-1) // size
     return input / (means * alpha + k) ** beta
 
 

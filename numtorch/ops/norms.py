@@ -17,6 +17,7 @@ from .. import _dtype
 from .._dtype import COMPLEX, FLOATING
 from .._inplace import write_out
 from .._primitive import primitive
+from .._promotion import result_type
 from .._registry import FUNCTIONS, op
 from .._size import wrap_dim
 from .._tensor import Tensor
@@ -92,8 +93,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> T
     """(sum |x|**ord)**(1/ord) over dim (all dims flattened if None)."""
     if x._dtype.category < FLOATING:
         raise RuntimeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{x._dtype.type_name}"
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x._dtype.type_name}"
         )
     if dtype is not None:
         _check_norm_dtype("linalg.vector_norm", x._dtype, dtype)
@@ -118,8 +118,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
         raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
     if A._dtype.category < FLOATING:
         raise RuntimeError(
-            "linalg.matrix_norm: Expected a floating point or complex tensor as input. Got "
-            f"{A._dtype.type_name}"
+            f"linalg.matrix_norm: Expected a floating point or complex tensor as input. Got {A._dtype.type_name}"
         )
     if len(dim) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}")
@@ -143,7 +142,7 @@ def _matrix_norm(A, ord, row: int, column: int, keepdim: bool) -> Tensor:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     if ord == "nuc" or abs(ord) == 2:
         values = FUNCTIONS["linalg"]["svdvals"](A.movedim((row, column), (-2, -1)))
-        result = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+        result = values.sum(-1) if ord == "nuc" else _outermost(values, -1, False, ord > 0)
         for d in sorted((row, column)) if keepdim else ():
             result = result.unsqueeze(d)
         return result
@@ -151,7 +150,14 @@ def _matrix_norm(A, ord, row: int, column: int, keepdim: bool) -> Tensor:
     sums = vector_norm(A, 1, first, keepdim)
     if not keepdim and second > first:
         second -= 1
-    return sums.amax(second, keepdim) if ord > 0 else sums.amin(second, keepdim)
+    return _outermost(sums, second, keepdim, ord > 0)
+
+
+def _outermost(values: Tensor, dim: int, keepdim: bool, greatest: bool) -> Tensor:
+    """The greatest (0 of none) or the least value along dim."""
+    if not greatest:
+        return values.amin(dim, keepdim)
+    return values.amax(dim, keepdim) if values.size(dim) else values.sum(dim, keepdim)
 
 
 def linalg_norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None) -> Tensor:
@@ -165,8 +171,7 @@ def linalg_norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None) -
     else:
         if dim is not None and len(dim) not in (1, 2):
             raise RuntimeError(
-                "linalg.norm: If dim is specified, it must be of length 1 or 2. Got "
-                f"[{', '.join(map(str, dim))}]"
+                f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got [{', '.join(map(str, dim))}]"
             )
         if dim is None and A.ndim not in (1, 2):
             raise RuntimeError(
@@ -190,8 +195,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, out=None) -> Te
     """Vector norm of order p over dim; 'fro' is order 2, 'nuc' the sum of singular values of a matrix."""
     if input._dtype.category < FLOATING and dtype is None:
         raise RuntimeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{input._dtype.type_name}"
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {input._dtype.type_name}"
         )
     if p == "nuc":
         result = matrix_norm(input, "nuc", (-2, -1) if dim is None else tuple(dim), keepdim, dtype=dtype)
@@ -237,9 +241,7 @@ def _check_distance(x1, x2, name: str) -> None:
     if x1.ndim < 2 or x2.ndim < 2:
         raise RuntimeError(f"{name} only supports at least 2D tensors, X1 got: {x1.ndim}D")
     if x1.size(-1) != x2.size(-1):
-        raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.size(-1)} X2: {x2.size(-1)}"
-        )
+        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.size(-1)} X2: {x2.size(-1)}")
 
 
 @op(method=False)
@@ -283,9 +285,9 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False) -> Tensor:
 def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
     if x1._dtype.category < FLOATING or x2._dtype.category < FLOATING:
-        raise RuntimeError(
-            "expected common dtype to be floating point, yet common dtype is " + x1._dtype.type_name
-        )
+        raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + x1._dtype.type_name)
+    d = result_type(x1, x2)
+    x1, x2 = FUNCTIONS[""]["broadcast_tensors"](x1.to(d), x2.to(d))
     return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
 
 

@@ -159,7 +159,7 @@ def mode(input, dim=-1, keepdim=False):
     """(values, indices) of the most frequent value along dim: the least of equals, where it stands last."""
     check_cpu(input, "mode")
     if input._dtype.category == COMPLEX:
-        raise NotImplementedError(f"\"mode\" not implemented for '{input._dtype.type_name}'")
+        raise NotImplementedError(f"\"mode_cpu\" not implemented for '{input._dtype.type_name}'")
     d = wrap_dim(dim, input.ndim)
     if input.ndim and input._size[d] == 0:
         raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")

@@ -168,7 +168,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
     dim = dim if axis is None else axis
     t = _widened(input, dtype)
     dims = dims_of(dim, t.ndim)
-    result = _sum(t, dims, keepdim)
+    result = _widened(_sum(t, dims, keepdim), dtype)
     if t._requires_grad and mode.enabled:
         whole = dim is None
         _record_spread(SumBackward0 if whole else SumBackward1, t, result, dims, keepdim, None)
@@ -199,9 +199,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, kee
         what = (
             "Optional dtype must be either a floating point or complex dtype."
             if dtype is not None
-            else (
-                "could not infer output dtype. Input dtype must be either a floating point or complex dtype."
-            )
+            else ("could not infer output dtype. Input dtype must be either a floating point or complex dtype.")
         )
         raise RuntimeError(f"mean(): {what} Got: {t._dtype.type_name}")
     dims = dims_of(dim, t.ndim)
@@ -224,8 +222,7 @@ def _nansum(self, dims, keepdim):
 
 _nansum.derivative(
     self=lambda ctx, grad: (
-        restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim).expand(ctx.self.shape)
-        * ctx.self.isnan().logical_not()
+        restore(grad, ctx.dims, ctx.keepdim, ctx.self.ndim).expand(ctx.self.shape) * ctx.self.isnan().logical_not()
     )
 )
 
@@ -235,7 +232,7 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """sum in which nan counts as 0."""
     check_cpu(input, "nansum")
     if input._dtype.category == COMPLEX:
-        raise RuntimeError("nansum does not support complex inputs")
+        raise RuntimeError("nansum on CPU does not support complex inputs")
     t = _widened(input, dtype)
     if t._dtype.category < FLOATING:
         return sum(t, dim, keepdim)
@@ -247,8 +244,7 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """mean of what is not nan."""
     if input._dtype.category < FLOATING:
         raise RuntimeError(
-            "nanmean(): expected input to have floating point or complex dtype but got "
-            f"{input._dtype.type_name}"
+            f"nanmean(): expected input to have floating point or complex dtype but got {input._dtype.type_name}"
         )
     numbers = input.isnan().logical_not()
     return nansum(input, dim, keepdim, dtype=dtype) / sum(numbers, dim, keepdim)
@@ -272,11 +268,7 @@ def _products_of_the_others(t: Tensor, dim: int) -> Tensor:
     n = t.size(dim)
     ones = t.new_ones(()).expand(reduced_size(t._size, (dim,), True))
     before = ones.clone() if n == 1 else _joined(ones, t.narrow(dim, 0, n - 1).cumprod(dim), dim)
-    after = (
-        ones.clone()
-        if n == 1
-        else _joined(ones, t.flip(dim).narrow(dim, 0, n - 1).cumprod(dim), dim).flip(dim)
-    )
+    after = ones.clone() if n == 1 else _joined(ones, t.flip(dim).narrow(dim, 0, n - 1).cumprod(dim), dim).flip(dim)
     return (before * after).conj()
 
 
@@ -320,8 +312,10 @@ def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     check_cpu(input, "prod")
     t = _widened(input, dtype)
     if dim is None:
-        return _prod_all(t, dims_of(None, t.ndim), keepdim)
-    return _prod_dim(t, (wrap_dim(dim, t.ndim),), keepdim)
+        result = _prod_all(t, dims_of(None, t.ndim), keepdim)
+    else:
+        result = _prod_dim(t, (wrap_dim(dim, t.ndim),), keepdim)
+    return _widened(result, dtype)
 
 
 # -- truths and counts ---------------------------------------------------------------------------------------
@@ -342,9 +336,7 @@ def _truth(name: str, kernels, empty: bool, doc: str):
     return publish()(call)
 
 
-any = _truth(
-    "any", _kernels.ANY, False, "Whether any element over `dim` is nonzero (nan is); bool, uint8 of uint8."
-)
+any = _truth("any", _kernels.ANY, False, "Whether any element over `dim` is nonzero (nan is); bool, uint8 of uint8.")
 all = _truth("all", _kernels.ALL, True, "Whether all elements over `dim` are nonzero; bool, uint8 of uint8.")
 
 
@@ -376,9 +368,19 @@ def _as_input(values: Tensor, t: Tensor) -> Tensor:
     return values.to(t._dtype)
 
 
+# What torch calls the kernels behind these in its error for complex inputs.
+_EXTREME_NAMES = {
+    "amax": '"max_values_cpu"',
+    "amin": '"min_values_cpu"',
+    "max": '"max_all"',
+    "min": '"min_all"',
+    "aminmax": '"aminmax_cpu"',
+}
+
+
 def _extreme(t: Tensor, dims, keepdim: bool, kernels, name: str) -> Tensor:
     check_cpu(t, name)
-    x = _ordered_elements(t, f'"{name}_values_cpu"')
+    x = _ordered_elements(t, _EXTREME_NAMES[name])
     if t.numel() == 0:
         for d in dims:
             if t._size[d] == 0:
@@ -387,7 +389,7 @@ def _extreme(t: Tensor, dims, keepdim: bool, kernels, name: str) -> Tensor:
 
 
 def _shared_gradient(ctx, grad, result, nan_counts=False):
-    """Each of the equal extremes receives the same share. Only in max() and min() of all does nan equal nan."""
+    """Each of equal extremes receives the same share. Only in max() and min() of all does nan equal nan."""
     t = ctx.self
     result = restore(result, ctx.dims, ctx.keepdim, t.ndim)
     grad = restore(grad, ctx.dims, ctx.keepdim, t.ndim)
@@ -448,9 +450,7 @@ def _aminmax(self, dims, keepdim):
 @_aminmax.backward
 def _aminmax_rule(ctx, grad_min, grad_max):
     parts = [
-        _shared_gradient(ctx, g, r)
-        for g, r in ((grad_min, ctx.result0), (grad_max, ctx.result1))
-        if g is not None
+        _shared_gradient(ctx, g, r) for g, r in ((grad_min, ctx.result0), (grad_max, ctx.result1)) if g is not None
     ]
     return {"self": parts[0] if len(parts) == 1 else parts[0] + parts[1]}
 
@@ -580,8 +580,9 @@ min = _three_forms(
 
 def _argument(name: str, kernels, doc: str):
     def call(input, dim=None, keepdim=False) -> Tensor:
-        if input._dtype.category == BOOL:
-            raise RuntimeError(f"{name}(): does not support bool input")
+        if input._dtype.category in (BOOL, COMPLEX):
+            kind = "bool" if input._dtype.category == BOOL else "complex"
+            raise RuntimeError(f"{name}(): does not support {kind} input")
         if dim is None:
             if input.numel() == 0:
                 raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
@@ -598,9 +599,7 @@ def _argument(name: str, kernels, doc: str):
 argmax = _argument(
     "argmax", _extremes.MAX, "Index of the (first) greatest element along dim, or of the flattened input."
 )
-argmin = _argument(
-    "argmin", _extremes.MIN, "Index of the (first) least element along dim, or of the flattened input."
-)
+argmin = _argument("argmin", _extremes.MIN, "Index of the (first) least element along dim, or of the flattened input.")
 
 
 # -- logsumexp -----------------------------------------------------------------------------------------------
@@ -634,7 +633,10 @@ def logsumexp(input, dim, keepdim=False) -> Tensor:
     t = input if input._dtype.category >= FLOATING else input.to(_dtype.get_default_dtype())
     dims = dims_of(dim, t.ndim)
     if t._dtype.category == COMPLEX:
-        return t.exp().sum(dims, keepdim).log()
+        top = t.detach().real.amax(dims, True) if t.numel() else t.real.new_zeros(())
+        top = top.masked_fill(top.abs() == float("inf"), 0)
+        result = (t - top).exp().sum(dims, keepdim).log()
+        return result + (top if keepdim or not t.numel() else top.reshape(result.shape))
     return _logsumexp(t, dims, keepdim)
 
 

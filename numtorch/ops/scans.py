@@ -75,9 +75,11 @@ def _cumprod_rule(ctx, grad):
     n = t.size(-1)
     # others[..., k, i] = product of x[j] over j <= i, j != k
     square = t.unsqueeze(-2).expand(*t.shape[:-1], n, n)
-    at_k = t.new_ones((n,)).diag().to(_dtype.bool_)
+    at_k = t.new_zeros((n, n), dtype=_dtype.bool_)
+    at_k.diagonal().fill_(True)
     others = cumprod(square.masked_fill(at_k, 1), -1)
-    from_k_on = t.new_ones((n, n)).triu()
+    places = t.new_ones((n,), dtype=int64).cumsum(0)
+    from_k_on = places.unsqueeze(0) >= places.unsqueeze(1)
     found = (grad.unsqueeze(-2) * (others * from_k_on).conj()).sum(-1)
     return found.transpose(dim, -1)
 
@@ -96,7 +98,8 @@ def cumprod(input, dim, *, dtype=None) -> Tensor:
 
 @primitive("logcumsumexp_", node="LogcumsumexpBackward0", save=("self", "result"), public=False)
 def _logcumsumexp(self, dim):
-    return _scan(self, dim, _kernels.LOGCUMSUMEXP, None)
+    kernel = _kernels.LOGCUMSUMEXP_COMPLEX if self._dtype.category == COMPLEX else _kernels.LOGCUMSUMEXP
+    return _scan(self, dim, kernel, None)
 
 
 def _logcumsumexp_rule(ctx, grad):
@@ -108,6 +111,8 @@ def _logcumsumexp_rule(ctx, grad):
     def part(g):
         return (logcumsumexp((g.log() - y).flip(dim), dim).flip(dim) + t).exp()
 
+    if t._dtype.category == COMPLEX:
+        return part(grad.conj()).conj()
     zero = grad.new_zeros(())
     return part(grad.where(grad > 0, zero)) - part((-grad).where(grad < 0, zero))
 
@@ -122,9 +127,6 @@ def logcumsumexp(input, dim) -> Tensor:
     dim = wrap_dim(dim, input.ndim)
     if input._dtype.category < FLOATING:
         raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{input._dtype.type_name}'")
-    if input._dtype.category == COMPLEX:
-        top = input.real.amax(dim, True) if input.numel() else 0
-        return cumsum((input - top).exp(), dim).log() + top
     return _logcumsumexp(input, dim)
 
 
@@ -246,7 +248,7 @@ def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
     """The running integral of y along dim by the trapezoid rule."""
     _check_trapezoid(y, x, dx, "cumulative_trapezoid")
     dim = wrap_dim(dim, y.ndim)
-    return _halved(cumsum(_trapezoids(y, _aligned(x, y, dim), dim), dim), x, dx)
+    return cumsum(_halved(_trapezoids(y, _aligned(x, y, dim), dim), x, dx), dim)
 
 
 def _aligned(x, y, dim):
@@ -254,3 +256,72 @@ def _aligned(x, y, dim):
     if x is None or x.ndim <= 1 or x.ndim == y.ndim:
         return x
     return x.reshape((1,) * (y.ndim - x.ndim) + tuple(x.shape)) if x.ndim < y.ndim else x
+
+
+# -- gradient ---------------------------------------------------------------------------------------------------------
+
+
+def _slope(f: Tensor, x, dim: int, edge_order: int) -> Tensor:
+    """df/dx along dim by central differences, second order inside; x: a distance, or the places (1-d tensor)."""
+    from .joining import cat
+
+    n = f.size(dim)
+
+    def part(start, length):
+        return f.narrow(dim, start, length)
+
+    if not isinstance(x, Tensor):
+        inside = (part(2, n - 2) - part(0, n - 2)) / (2 * x)
+        if edge_order == 1:
+            first, last = (part(1, 1) - part(0, 1)) / x, (part(n - 1, 1) - part(n - 2, 1)) / x
+        else:
+            first = (-1.5 * part(0, 1) + 2 * part(1, 1) - 0.5 * part(2, 1)) / x
+            last = (0.5 * part(n - 3, 1) - 2 * part(n - 2, 1) + 1.5 * part(n - 1, 1)) / x
+        return cat((first, inside, last), dim)
+    h = diff(x).reshape((-1,) + (1,) * (f.ndim - 1 - dim))
+    a, b = h.narrow(0, 0, n - 2), h.narrow(0, 1, n - 2)
+    inside = (
+        part(0, n - 2) * (-b / (a * (a + b)))
+        + part(1, n - 2) * ((b - a) / (a * b))
+        + part(2, n - 2) * (a / (b * (a + b)))
+    )
+    if edge_order == 1:
+        first = (part(1, 1) - part(0, 1)) / h.narrow(0, 0, 1)
+        last = (part(n - 1, 1) - part(n - 2, 1)) / h.narrow(0, n - 2, 1)
+    else:
+        a, b = h.narrow(0, 0, 1), h.narrow(0, 1, 1)
+        first = (
+            part(0, 1) * (-(2 * a + b) / (a * (a + b)))
+            + part(1, 1) * ((a + b) / (a * b))
+            - part(2, 1) * (a / (b * (a + b)))
+        )
+        a, b = h.narrow(0, n - 3, 1), h.narrow(0, n - 2, 1)
+        last = (
+            part(n - 3, 1) * (b / (a * (a + b)))
+            - part(n - 2, 1) * ((a + b) / (a * b))
+            + part(n - 1, 1) * ((a + 2 * b) / (b * (a + b)))
+        )
+    return cat((first, inside, last), dim)
+
+
+@op(method=False)
+def gradient(input, *, spacing=1, dim=None, edge_order=1) -> list[Tensor]:
+    """Slopes of samples of a function along each dim: spacing is a distance, one for each dim, or the places."""
+    if edge_order not in (1, 2):
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    dims = tuple(range(input.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    dims = tuple(wrap_dim(d, input.ndim) for d in dims)
+    if len(set(dims)) != len(dims):
+        twice = next(d for d in dims if dims.count(d) > 1)
+        raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
+    spacing = 1 if spacing is None else spacing
+    steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
+    if len(steps) != len(dims):
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to 'self.dim() = "
+            f"{input.ndim}', since dim argument was not given, but got a list of length {len(steps)}"
+        )
+    for d in dims:
+        if input.size(d) < edge_order + 1:
+            raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
+    return [_slope(input, x, d, edge_order) for d, x in zip(dims, steps, strict=True)]
