@@ -6,21 +6,23 @@ import argparse
 import importlib
 import sys
 
+import numtorch
+
 _DESCRIPTION = """\
 PyTorch's API over kernels that are ordinary Python, compiled by Numba.
 
-The first use of a kernel compiles it, which takes a moment; it is kept on disk, so the next run starts at
-full speed."""
+The first use of a kernel compiles it, which takes a moment; it is kept on disk,
+so the next run starts at full speed."""
 
 _EPILOG = """\
 examples:
-  numtorch demo                          train a small convolutional network on handwritten digits
-  numtorch run train.py --epochs 3       run a PyTorch script, unmodified, on numtorch
-  numtorch gradcheck                     check the derivatives of all operators
+  numtorch demo                       train a small network on handwritten digits
+  numtorch run train.py --epochs 3    run a PyTorch script, unmodified
+  numtorch gradcheck                  check the derivatives of all operators
   numtorch gradcheck mymodule:f --input 3,4 --input 4
-                                         check those of a function of yours
-  numtorch warmup                        compile the usual kernels now
-  numtorch info                          versions, processor, threads, cache, GPU
+                                      check those of a function of yours
+  numtorch warmup                     compile the usual kernels now
+  numtorch info                       versions, processor, threads, cache, GPU
 
 `numtorch COMMAND --help` tells the options of a command."""
 
@@ -33,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="numtorch", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=style
     )
+    parser.add_argument("-V", "--version", action="version", version=f"numtorch {numtorch.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = importlib.import_module(f"numtorch.cli.{name}")

@@ -1,7 +1,9 @@
-"""Train a small convolutional network on handwritten digits, from nothing to 99 % in seconds.
+"""Train a small convolutional network on handwritten digits, from nothing to
+99 % in seconds.
 
-1,437 images of 8 x 8 pixels to train on, 360 others to see how well it reads what it has not seen. Writes a
-picture of the training (SVG) and a checkpoint, which PyTorch's torch.load opens too.
+1,437 images of 8 x 8 pixels to train on, 360 others to see how well it reads
+what it has not seen. Writes a picture of the training (SVG) and a checkpoint,
+which PyTorch's torch.load opens too.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
-"""Check derivatives against finite differences, of first and second order, in float64.
+"""Check derivatives against finite differences, of first and second order, in
+float64.
 
-Without a target: those of every operator of numtorch, on the samples of its test suite. With one,
-package.module:function or file.py:function (or a class of nn.Module that needs no arguments): those of that
-function, on random inputs made to the given specifications. The function may be written for PyTorch: `import
-torch` means numtorch here.
+Without a target: those of every operator of numtorch, on the samples of its
+test suite. With one, package.module:function or file.py:function (or a class
+of nn.Module that needs no arguments): those of that function, on random inputs
+made to the given specifications. The function may be written for PyTorch:
+`import torch` means numtorch here.
 
-An input is SHAPE[:DTYPE[:LOW..HIGH]]: `3,4` is a float64 matrix of standard normal numbers,
-`5:float64:0.1..2` five numbers between 0.1 and 2, `7:int64:0..9` seven integers that are passed but not
-differentiated, `scalar` one number.
+An input is SHAPE[:DTYPE[:LOW..HIGH]]: `3,4` is a float64 matrix of standard
+normal numbers, `5:float64:0.1..2` five numbers between 0.1 and 2,
+`7:int64:0..9` seven integers that are passed but not differentiated, `scalar`
+one number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Tell what numtorch runs on: versions, processor, threads, kernel cache, GPU."""
+"""Tell what numtorch runs on: versions, processor, threads, kernel cache, GPU.
+
+Good to have at hand when something is slow or wrong; --json is for programs.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Run a Python script in which `import torch` means numtorch.
 
-The script needs no change: `import torch`, `import torch.nn.functional as F`, `from torch.utils.data import
-DataLoader` and the like give numtorch's modules. It runs as `__main__` with its own arguments, and its exit
-code is ours.
+The script needs no change: `import torch`, `import torch.nn.functional as F`,
+`from torch.utils.data import DataLoader` and the like give numtorch's modules.
+It runs as `__main__` with its own arguments, and its exit code is ours.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main(options: argparse.Namespace) -> int:
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     except (Exception, KeyboardInterrupt) as error:
         # The traceback that the script has when it is run by itself: without our frame, which is the first.
-        sys.excepthook(type(error), error, error.__traceback__.tb_next)
+        error = error.with_traceback(error.__traceback__.tb_next)
+        sys.excepthook(type(error), error, error.__traceback__)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0

@@ -1,7 +1,9 @@
-"""Compile the kernels that most programs use, so that the first training run does not wait for them.
+"""Compile the kernels that most programs use, so that the first training run
+does not wait for them.
 
-Runs small training steps of the usual kinds and keeps what they compile in the kernel cache (`numtorch info`
-tells where). Kernels that are there already are only loaded, so a second warmup takes a moment.
+Runs small training steps of the usual kinds and keeps what they compile in the
+kernel cache (`numtorch info` tells where). Kernels that are there already are
+only loaded, so a second warmup takes a moment.
 """
 
 from __future__ import annotations

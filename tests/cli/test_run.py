@@ -27,10 +27,13 @@ def test_every_form_of_import_gives_numtorchs_modules(script):
         from torch.autograd import Variable
         from torch.utils.data import DataLoader
         import numtorch, numtorch.nn.functional, sys
-        assert torch is t is numtorch and nn is numtorch.nn and F is numtorch.nn.functional is
-        torch.nn.functional assert DataLoader is numtorch.utils.data.DataLoader and optim is numtorch.optim
-        assert numtorch.nn.__spec__.name == "numtorch.nn" and sys.modules["torch.nn"] is nn x = torch.ones(2,
-        requires_grad=True) (x * x).sum().backward() print(x.grad)
+        assert torch is t is numtorch and nn is numtorch.nn and optim is numtorch.optim
+        assert F is numtorch.nn.functional is torch.nn.functional
+        assert DataLoader is numtorch.utils.data.DataLoader
+        assert numtorch.nn.__spec__.name == "numtorch.nn" and sys.modules["torch.nn"] is nn
+        x = torch.ones(2, requires_grad=True)
+        (x * x).sum().backward()
+        print(x.grad)
     """)
     result = numtorch("run", path)
     assert (result.stdout, result.stderr, result.returncode) == ("tensor([2., 2.])\n", "", 0)
