@@ -82,6 +82,10 @@ from .random import (  # noqa: E402
 )
 from .serialization import load, save  # noqa: E402
 
+# Public classes go by the package's name, as torch.Tensor does, wherever they are defined.
+for _class in (Tensor, Size, dtype, device, Generator):
+    _class.__module__ = __name__
+
 inf = _math.inf
 nan = _math.nan
 pi = _math.pi
@@ -94,7 +98,7 @@ preserve_format = "torch.preserve_format"
 channels_last = "torch.channels_last"
 
 _SUBMODULES = frozenset(
-    """autograd cli cuda datasets fft functional linalg nn optim random return_types serialization special storage
+    """autograd backends cli cuda datasets fft functional linalg nn optim random return_types serialization special storage
     testing utils""".split()
 )
 

@@ -222,9 +222,7 @@ class Rule:
         if entry is not None and flat is not None and flat.size < PARALLEL_THRESHOLD:
             flats = []
             for t in args:
-                if t.__class__ is float or t.__class__ is int:
-                    break
-                x = t._flat
+                x = getattr(t, "_flat", None)  # a number among the operands has none
                 if x is None or t._dtype is not d or t._size != size:
                     break
                 flats.append(x)

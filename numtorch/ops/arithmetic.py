@@ -460,7 +460,7 @@ Tensor.__sub__ = _sub
 Tensor.__rsub__ = _rsub
 Tensor.__mul__ = Tensor.__rmul__ = mul
 Tensor.__truediv__ = _div
-Tensor.__rtruediv__ = _reflected(_div)
+Tensor.__rtruediv__ = lambda self, other: self.reciprocal() * other  # as torch has it, node and rounding included
 Tensor.__floordiv__ = lambda self, other: floor_divide(self, other)
 Tensor.__rfloordiv__ = _reflected(floor_divide)
 Tensor.__mod__ = lambda self, other: remainder_(self, other)

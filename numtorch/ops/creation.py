@@ -28,7 +28,9 @@ def finish(t: Tensor, device, requires_grad: bool) -> Tensor:
         if d.type != "cpu":
             t = t.to(d)
     if requires_grad:
-        t.requires_grad_(True)
+        if t._dtype.category < FLOATING:
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        t._requires_grad = True
     if mode.inference:
         t._inference = True
     return t
@@ -399,11 +401,11 @@ def _flatten_into(data, shape, depth: int, out: list) -> None:
     """Collect the numbers of nested sequences; ValueError where a length differs from its neighbours'."""
     if depth == len(shape):
         if isinstance(data, (list, tuple)):
-            raise TypeError(f"not a sequence of numbers at dim {depth}")
+            raise TypeError(f"'{type(data).__name__}' object cannot be interpreted as an integer")
         out.append(data.item() if isinstance(data, (Tensor, np.generic, np.ndarray)) else data)
         return
     if not isinstance(data, (list, tuple, Tensor, np.ndarray)):
-        raise TypeError(f"expected a sequence at dim {depth}, but got {type(data).__name__}")
+        raise TypeError("not a sequence")
     if len(data) != shape[depth]:
         raise ValueError(
             f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})"
@@ -418,8 +420,11 @@ def _flatten_into(data, shape, depth: int, out: list) -> None:
         _flatten_into(item, shape, depth + 1, out)
 
 
+_MISSING = object()
+
+
 @op(method=False)
-def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def tensor(data=_MISSING, *, dtype=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
     """A new tensor that copies `data`: a number, nested sequences of numbers, an array or a tensor.
 
     >>> import numtorch as torch
@@ -427,6 +432,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
     tensor([[1, 2],
             [3, 4]])
     """
+    if data is _MISSING:
+        raise TypeError('tensor() missing 1 required positional arguments: "data"')
     if isinstance(data, Tensor):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "

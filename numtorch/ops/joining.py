@@ -133,18 +133,30 @@ def _cat_backward(ctx, grad):
 _cat.derivative(tensors=_cat_backward)
 
 
-@op(method=False, out=True)
-def stack(tensors, dim: int = 0) -> Tensor:
+@primitive(node="StackBackward0", method=False, out=True)
+def stack(tensors, dim: int = 0):
     """Tensors of one size along a new dimension."""
     tensors = _check_list("stack", tensors)
     size = tensors[0]._size
     for i, t in enumerate(tensors):
         if t._size != size:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(size)} at entry 0 and {list(t._size)} at entry {i}"
+                f"stack expects each tensor to be equal size, but got {list(size)} at entry 0 and {list(t._size)} at entry "
+                f"{i}"
             )
     d = wrap_dim(dim, len(size) + 1)
-    return cat([t.unsqueeze(d) for t in tensors], d)
+    return cat([t.detach().unsqueeze(d) for t in tensors], d)
+
+
+def _stack_backward(ctx, grad):
+    d = wrap_dim(ctx.dim, grad.dim())
+    return [
+        grad.select(d, i).to(meta.dtype) if need else None
+        for i, (meta, need) in enumerate(zip(ctx.tensors, ctx.needs_each("tensors")))
+    ]
+
+
+stack.derivative(tensors=_stack_backward)
 
 
 def _at_least(n: int, t: Tensor) -> Tensor:

@@ -260,7 +260,11 @@ def _addmm_bias(bias, mat1, mat2):
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})")
     d = mat1._dtype
     if d is not mat2._dtype:
-        _check_same("addmm", mat1, mat2)
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {d.type_name} and {mat2._dtype.type_name}"
+        )
+    if mat1._device is not mat2._device:
+        check_devices((mat1, mat2))
     if d.np is not d.compute or mat1._device is not cpu:
         return (_product(mat1.detach(), mat2.detach(), Size((a[0], b[1]))) + bias.detach()).to(d)
     flat_bias = contiguous(bias)._flat

@@ -6,12 +6,13 @@ Each view has a node that knows the way back; the general one is AsStridedBackwa
 
 from __future__ import annotations
 
-from numtorch.graph import Node
+from numtorch.graph import Node, mode
 
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
 from .._device import cpu
 from .._dtype import bool_, dtype
+from .._inplace import old_self
 from .._registry import op, register
 from .._size import (
     Size,
@@ -499,7 +500,10 @@ class ExpandBackward0(Node):
 
 @op(function=False)
 def expand(self, *sizes, size=None, implicit: bool = False) -> Tensor:
-    """Broadcast to a larger size without copying: the new dimensions have stride 0; -1 keeps a size."""
+    """expand(*sizes) -> Tensor: a view broadcast to a larger size, without copying.
+
+    The new dimensions have stride 0; -1 keeps a size.
+    """
     sizes = flatten_sizes(sizes if size is None else (size,), "size")
     old = self._size
     lead = len(sizes) - len(old)
@@ -715,6 +719,37 @@ def unfold(self, dimension: int, size: int, step: int) -> Tensor:
         out_size=out_size,
         out_stride=windows(dense),
     )
+
+
+# -- views in place ---------------------------------------------------------------------------------------------------
+
+
+def _inplace_view(name: str, view_of):
+    """`x.name(...)`: x itself takes the geometry (and the node) of a view of it; no element moves."""
+
+    def call(self, *args, **kwargs):
+        if self._requires_grad and mode.enabled and self.grad_fn is None:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        result = view_of(old_self(self), *args, **kwargs)
+        self._size, self._stride, self._offset = result._size, result._stride, result._offset
+        self._flat, self._storage = result._flat, result._storage
+        if result._grad_fn is not None:
+            self._grad_fn, self._output_nr = result._grad_fn, 0
+        self._bump_version()
+        self._view_version = self._storage.version
+        return self
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"`{name[:-1]}` in place: the tensor's own size and strides change."
+    return register(name, call, function=False)
+
+
+t_ = _inplace_view("t_", t)
+transpose_ = _inplace_view("transpose_", transpose)
+swapaxes_ = _inplace_view("swapaxes_", transpose)
+swapdims_ = _inplace_view("swapdims_", transpose)
+squeeze_ = _inplace_view("squeeze_", squeeze)
+unsqueeze_ = _inplace_view("unsqueeze_", unsqueeze)
 
 
 # -- several parts ----------------------------------------------------------------------------------------------------

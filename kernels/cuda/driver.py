@@ -1,0 +1,13 @@
+"""Whether numba can reach a CUDA device; asked once, and only when somebody wants to know."""
+
+from __future__ import annotations
+
+import functools
+
+
+@functools.cache
+def device_count() -> int:
+    """The number of usable CUDA devices; 0 without a driver."""
+    from numba import cuda
+
+    return len(cuda.gpus) if cuda.is_available() else 0
