@@ -142,6 +142,11 @@ def cpu_(self, memory_format=None) -> Tensor:
 @op(function=False)
 def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
     """A copy on a GPU."""
+    if isinstance(device, int) and not isinstance(device, bool):
+        from ..cuda import is_available
+
+        if not is_available():
+            raise RuntimeError("Cannot access accelerator device when none is available.")
     return to(self, parse_device("cuda" if device is None else device))
 
 
