@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 
 import numtorch
@@ -44,23 +45,55 @@ class CrossMapLRN2d(Module):
         self.k = k
 
     def forward(self, input: Tensor) -> Tensor:
-        # The window of channel c is [c - pad, c + pad], cut at the border. A quirk of torch's running sum: the square of
-        # channel 0 never leaves it, and its backward does not know.
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
-        pad = int((self.size - 1) / 2 + 1) - 1
-        squares = F.pad(input.pow(2), (0, 0, 0, 0, pad, pad))
-        channels = input.size(1)
-        total = squares.narrow(1, 0, channels)
-        for shift in range(1, 2 * pad + 1):
-            total = total + squares.narrow(1, shift, channels)
-        if channels > pad + 1:
-            first = squares.narrow(1, pad, 1).detach().expand(-1, channels - pad - 1, -1, -1)
-            total = total + F.pad(first, (0, 0, 0, 0, pad + 1, 0))
-        return input * (total * (self.alpha / self.size) + self.k).pow(-self.beta)
+        return _cross_map_lrn().apply(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+@functools.cache
+def _cross_map_lrn():
+    """CrossMapLRN2d as an autograd.Function, with torch's own windows in forward and in backward."""
+    from numtorch.autograd import Function
+
+    def window(x: Tensor, before: int, size: int) -> Tensor:
+        """Sums of `size` channels from `before` channels ahead of each."""
+        channels = x.size(1)
+        padded = F.pad(x, (0, 0, 0, 0, before, size - 1))
+        total = padded.narrow(1, 0, channels)
+        for shift in range(1, size):
+            total = total + padded.narrow(1, shift, channels)
+        return total
+
+    class CrossMapLRN2d(Function):
+        @staticmethod
+        def forward(ctx, input, size, alpha, beta, k):
+            pad = int((size - 1) / 2 + 1) - 1
+            squares = input.pow(2)
+            total = window(squares, pad, 2 * pad + 1)
+            if input.size(1) > pad + 1:
+                # torch's running sum never lets go of channel 0
+                total = total + F.pad(
+                    squares[:, :1].expand(-1, input.size(1) - pad - 1, -1, -1), (0, 0, 0, 0, pad + 1, 0)
+                )
+            scale = total * (alpha / size) + k
+            output = input * scale.pow(-beta)
+            ctx.save_for_backward(input, output, scale)
+            ctx.size, ctx.alpha, ctx.beta = size, alpha, beta
+            return output
+
+        @staticmethod
+        def backward(ctx, grad):
+            input, output, scale = ctx.saved_tensors
+            size = ctx.size
+            before = int(size - (size - 1) / 2)  # one more than half: torch's window here is not the forward one
+            ratio = 2 * ctx.alpha * ctx.beta / size
+            spread = window(grad * output / scale, before, size)
+            return grad * scale.pow(-ctx.beta) - ratio * spread * input, None, None, None, None
+
+    return CrossMapLRN2d
 
 
 def _shape(normalized_shape) -> tuple[int, ...]:

@@ -103,7 +103,8 @@ class Transformer(Module):
     def generate_square_subsequent_mask(sz: int, device=None, dtype=None) -> Tensor:
         """(sz, sz): 0 on and below the diagonal, -inf above."""
         dtype = numtorch.get_default_dtype() if dtype is None else dtype
-        return numtorch.triu(numtorch.full((sz, sz), float("-inf"), dtype=dtype, device=device), diagonal=1)
+        fill = True if dtype == numtorch.bool else float("-inf")
+        return numtorch.triu(numtorch.full((sz, sz), fill, dtype=dtype, device=device), diagonal=1)
 
     def _reset_parameters(self) -> None:
         for p in self.parameters():
