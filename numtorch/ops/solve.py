@@ -310,7 +310,7 @@ _lstsq_result = named("linalg_lstsq", "solution", "residuals", "rank", "singular
 
 
 @primitive(
-    "_lstsq", node="LinalgLstsqBackward0", save=("A", "B"), public=False, nondifferentiable=(1, 2, 3)
+    "_lstsq", node="LinalgLstsqBackward0", save=("A", "B", "result0"), public=False, nondifferentiable=(2, 3)
 )
 def _lstsq(A, B, rcond):
     """(X, residuals, rank, singular values) for (*, n, m) and (*, n, k) of equal batch sizes."""
@@ -339,14 +339,22 @@ _lstsq.derivative_of("A", "B")
 
 
 @_lstsq.backward
-def _(ctx, grad):
+def _(ctx, grad_X, grad_residuals):
     from .decompositions import pinv, pinv_backward
 
-    pseudo = pinv(ctx.A)
-    grads = {"B": pseudo.mH.matmul(grad)}
-    if ctx.needs("A"):
-        grads["A"] = pinv_backward(grad.matmul(ctx.B.mH), pseudo, ctx.A)
-    return grads
+    A, B = ctx.A, ctx.B
+    grad_A = grad_B = None
+    if grad_X is not None:
+        pseudo = pinv(A)
+        grad_B = pseudo.mH.matmul(grad_X)
+        grad_A = pinv_backward(grad_X.matmul(B.mH), pseudo, A)
+    if grad_residuals is not None and grad_residuals.numel():
+        # X is where the residuals do not change with it, so only the A and B in |B - A X|^2 count.
+        X = ctx.result0
+        error = (B - A.matmul(X)) * (2 * grad_residuals).unsqueeze(-2)
+        grad_B = error if grad_B is None else grad_B + error
+        grad_A = -error.matmul(X.mH) if grad_A is None else grad_A - error.matmul(X.mH)
+    return {"A": grad_A, "B": grad_B}
 
 
 @op(namespace="linalg", method=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._dtype import COMPLEX, FLOATING
 from .._registry import FUNCTIONS, op
 from .._tensor import Tensor
+from .padding import pad
 
 
 def _window(window, n_fft: int, win_length: int, like, name: str) -> Tensor:
@@ -68,7 +69,6 @@ def stft(
         )
     x = input.unsqueeze(0) if input.dim() == 1 else input
     if center:
-        pad = FUNCTIONS["nn.functional"]["pad"]
         x = pad(x.unsqueeze(1), (n_fft // 2, n_fft // 2), pad_mode).squeeze(1)
     if not 0 < n_fft <= x._size[-1]:
         raise RuntimeError(f"stft: expected 0 < n_fft <= {x._size[-1]}, but got n_fft={n_fft}")
@@ -132,7 +132,7 @@ def istft(
     w = _window(window, n_fft, win, real, "istft")
     total = n_fft + hop * (count - 1)
     signal = _overlap_add(frames * w, hop, total)
-    envelope = _overlap_add((w * w.conj()).expand(1, count, n_fft), hop, total)
+    envelope = _overlap_add((w * w).expand(1, count, n_fft), hop, total)
     start = n_fft // 2 if center else 0
     if length is not None:
         end = start + length
