@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-_BAR = 24
+_BAR = 16
 
 
 class Progress:
@@ -79,23 +79,40 @@ class Compilation:
 
 @contextmanager
 def listening(progress: Progress) -> Iterator[Compilation]:
-    """Name each kernel beside the bar as it becomes ready, and count them."""
+    """Name beside the bar each kernel that is being compiled, and count what becomes ready."""
+    from numba.core import event
+
     from numtorch.kernels.compiler import on_compile
 
     seen = Compilation()
 
-    def heard(name: str, signature: object, kind: str, seconds: float) -> None:
+    class Compilations(event.Listener):
+        """Numba tells when a compilation begins; `on_compile` tells only of its end."""
+
+        depth = 0  # a kernel's callees are compiled inside of its own compilation
+
+        def on_start(self, started: event.Event) -> None:
+            if self.depth == 0:
+                name = started.data["dispatcher"].py_func.__name__
+                progress.tell(f"compiling {name}... (cached for the next run)")
+            self.depth += 1
+
+        def on_end(self, ended: event.Event) -> None:
+            self.depth -= 1
+            if self.depth == 0:
+                progress.tell("")
+
+    def ready(name: str, signature: object, kind: str, seconds: float) -> None:
         seen.seconds += seconds
-        short = name.rsplit(".", 1)[-1]
         if kind == "compile":
-            seen.names.append(short)
-            progress.tell(f"compiling {short}... {seconds:.2f} s (cached for the next run)")
+            seen.names.append(name)
         else:
             seen.loaded += 1
 
-    on_compile.append(heard)
+    on_compile.append(ready)
     try:
-        yield seen
+        with event.install_listener("numba:compile", Compilations()):
+            yield seen
     finally:
-        on_compile.remove(heard)
+        on_compile.remove(ready)
         progress.note = ""

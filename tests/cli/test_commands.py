@@ -104,6 +104,6 @@ def test_progress_on_a_terminal_and_off(capsys):
             progress.advance()
             progress.tell("compiling sum...")
             progress.print("a line")
-    assert "work  [######------------------]  1/4  compiling sum..." in watched.text
+    assert "work  [####------------]  1/4  compiling sum..." in watched.text
     assert watched.text.endswith("\r\x1b[K") and plain.text == ""
     assert capsys.readouterr().out == "a line\na line\n"
