@@ -6,8 +6,6 @@ know.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from numtorch.kernels.cpu import indexing as _kernels
@@ -180,10 +178,7 @@ def _index_reduce_into(
     self: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, include_self: bool = True
 ) -> None:
     if reduce not in ("prod", "mean", "amax", "amin"):
-        raise RuntimeError(
-            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
-        )
-    warnings.warn("index_reduce() is in beta and the API may change at any time.", UserWarning, stacklevel=4)
+        raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
     d = dim_of(self, dim)
     flat = at.check_vector(index, "index_reduce")
     _check_source(self, d, flat, source, "index_reduce")
@@ -208,9 +203,7 @@ def _index_reduce_into(
 def _reduce_parts(t: Tensor, dim: int, flat: np.ndarray, values: np.ndarray, mode: int) -> None:
     places = at.along(t, dim, flat)
     if places.numel:
-        _kernels.index_reduce(
-            t._buffer(), places.outer, places.base, places.inner, places.width, values, mode
-        )
+        _kernels.index_reduce(t._buffer(), places.outer, places.base, places.inner, places.width, values, mode)
 
 
 @primitive(save=("input", "index", "source", "result"), out=True)

@@ -26,19 +26,22 @@ def index_select(input, dim: int, index) -> Tensor:
     """The parts of `input` at index (a vector) along dim, copied. IndexError outside 0 .. size - 1."""
     d = dim_of(input, dim)
     flat = at.check_vector(index, "index_select")
+    if not input._size and flat.size != 1:
+        raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {flat.size} value(s)")
     if at.first_bad(flat, length(input, d)) is not None:
         raise IndexError("index out of range in self")
     places = at.along(input, d, flat)
     return wrap(at.read(input, places), places.size if input._size else Size(), input._dtype)
 
 
-index_select.derivative(
-    input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).index_add(ctx.dim, ctx.index, grad)
-)
+index_select.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).index_add(ctx.dim, ctx.index, grad))
 
 
 def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name: str) -> None:
     """`source` has one part for each index, of the size of self's parts."""
+    own, given = list(self._size), list(source._size)
+    if len(own) != len(given):
+        raise _shape_mismatch(own, given)
     if length(source, dim) != flat.size:
         raise RuntimeError(
             f"{name}(): Number of indices ({flat.size}) should be equal to source.size(dim): "
@@ -50,14 +53,16 @@ def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name
             "same "
             "scalar type"
         )
-    own, given = list(self._size) or [1], list(source._size) or [1]
-    if len(own) != len(given) or any(
-        n != m for k, (n, m) in enumerate(zip(own, given, strict=True)) if k != dim
-    ):
-        raise RuntimeError(
-            f"{name}(): source and destination must match in all dimensions but dim {dim}, got {given} and "
-            f"{own}"
-        )
+    if own[:dim] + own[dim + 1 :] != given[:dim] + given[dim + 1 :]:
+        raise _shape_mismatch(own, given)
+
+
+def _shape_mismatch(own: list[int], given: list[int]) -> RuntimeError:
+    return RuntimeError(
+        "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape "
+        "= "
+        f"{own} source.shape = {given}"
+    )
 
 
 def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=1) -> None:
@@ -67,6 +72,8 @@ def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=
     n = length(self, d)
     bad = at.first_bad(flat, n)
     if bad is not None:
+        if len(self._size) > 2:
+            raise IndexError("index out of range in self")
         raise RuntimeError(f"index {bad} is out of bounds for dimension {d} with size {n}")
     values = values_flat(source, self)
     if is_half(self):
@@ -95,9 +102,7 @@ def index_add(input, dim: int, index, source, *, alpha=1) -> Tensor:
 
 index_add.derivative(
     input=lambda ctx, grad: grad,
-    source=lambda ctx, grad: (
-        _source_rows(ctx, grad) * ctx.alpha if ctx.alpha != 1 else _source_rows(ctx, grad)
-    ),
+    source=lambda ctx, grad: _source_rows(ctx, grad) * ctx.alpha if ctx.alpha != 1 else _source_rows(ctx, grad),
 )
 inplace("index_add_", index_add, index_add_into)
 
@@ -105,13 +110,9 @@ inplace("index_add_", index_add, index_add_into)
 def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
     d = dim_of(self, dim)
     if len(index._size) > 1:
-        raise IndexError(
-            "index_copy_(): Index should have dimension 1 or 0 (got " + str(len(index._size)) + ")"
-        )
+        raise IndexError("index_copy_(): Index should have dimension 1 or 0 (got " + str(len(index._size)) + ")")
     if index._dtype is not int64:
-        raise RuntimeError(
-            f"index_copy_(): Expected a long tensor for index, but got {index._dtype.type_name}"
-        )
+        raise RuntimeError(f"index_copy_(): Expected a long tensor for index, but got {index._dtype.type_name}")
     if self._dtype is not source._dtype:
         raise RuntimeError(
             f"index_copy_(): self and source expected to have the same dtype, but got (self) "
@@ -119,9 +120,7 @@ def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> No
         )
     flat = at.index_array(index)
     if not source._size and flat.size != 1:
-        raise IndexError(
-            f"index_copy_(): When source is scalar, index should have one element (got {flat.size})"
-        )
+        raise IndexError(f"index_copy_(): When source is scalar, index should have one element (got {flat.size})")
     if source._size and self._size and len(source._size) != len(self._size):
         raise IndexError(
             "index_copy_(): When source and destination are not scalars, their dimensionality must match. "
@@ -149,9 +148,7 @@ def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> No
         raise IndexError(f"index_copy_(): index {bad} is out of bounds for dimension {d} with size {n}")
     places = at.along(self, d, flat)
     if places.numel != source._size.numel():
-        raise RuntimeError(
-            f"index_copy_(): source of size {list(source._size)} does not fill {list(places.size)}"
-        )
+        raise RuntimeError(f"index_copy_(): source of size {list(source._size)} does not fill {list(places.size)}")
     at.write(self, places, values_flat(source, self))
 
 
@@ -173,7 +170,7 @@ inplace("index_copy_", index_copy, index_copy_into)
 def index_fill_into(self: Tensor, dim: int, index: Tensor, value) -> None:
     d = dim_of(self, dim)
     if len(index._size) > 1:
-        raise IndexError("index_fill_(): Index is supposed to be a vector")
+        raise RuntimeError("Index has to be a vector/scalar")
     if index._dtype is not int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
     if isinstance(value, Tensor) and value._size:
@@ -202,13 +199,9 @@ def _index_filled(input, dim: int, index, value) -> Tensor:
     return result
 
 
-_fill_number = primitive("index_fill", node="IndexFillBackward0", save=("index",), public=False)(
-    _index_filled
-)
+_fill_number = primitive("index_fill", node="IndexFillBackward0", save=("index",), public=False)(_index_filled)
 _fill_number.derivative(input=lambda ctx, grad: grad.index_fill(ctx.dim, ctx.index, 0))
-_fill_tensor = primitive("index_fill", node="IndexFillBackward1", save=("index",), public=False)(
-    _index_filled
-)
+_fill_tensor = primitive("index_fill", node="IndexFillBackward1", save=("index",), public=False)(_index_filled)
 _fill_tensor.derivative(
     input=lambda ctx, grad: grad.index_fill(ctx.dim, ctx.index, 0),
     value=lambda ctx, grad: grad.index_select(ctx.dim, ctx.index.unique()).sum(),
@@ -238,16 +231,12 @@ def _flat_places(t: Tensor, index: Tensor, name: str) -> at.Places:
     flat = at.index_array(index)
     total = t._size.numel()
     if not total and flat.size:
-        raise IndexError(
-            f"{name}(): tried to {'take from' if name == 'take' else 'put elements into'} an empty tensor"
-        )
+        raise IndexError(f"{name}(): tried to {'take from' if name == 'take' else 'put elements into'} an empty tensor")
     base = np.zeros(flat.size, np.int64)
     sizes, strides = np.array(t._size, np.int64), np.array(t._stride, np.int64)
     bad = _kernels.flat_positions(flat, total, sizes, strides, base)
     if bad >= 0:
-        raise IndexError(
-            f"out of range: tried to access index {int(flat[bad])} on a tensor of {total} elements."
-        )
+        raise IndexError(f"out of range: tried to access index {int(flat[bad])} on a tensor of {total} elements.")
     return at.Places(at.positions((), (), t._offset), base, at.NOTHING, 1, index._size)
 
 

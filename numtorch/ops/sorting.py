@@ -69,8 +69,7 @@ def _values_back(ctx, grad, indices, dim: int):
 # --- sort ---------------------------------------------------------------------------------------------------
 
 
-@primitive(node="SortBackward0", save=("result1",), name="sort", public=False)
-def _sort(input, dim: int, descending: bool, stable: bool):
+def _sorted(input, dim: int, descending: bool):
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
     order = np.empty(rows.flat.size, np.int64)
@@ -80,16 +79,21 @@ def _sort(input, dim: int, descending: bool, stable: bool):
     )
 
 
+# One computation under torch's two names: its node tells whether `stable` was given.
+_sort = primitive("sort", node="SortBackward0", save=("result1",), public=False)(_sorted)
 _sort.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
+_sort_stable = primitive("sort", node="SortBackward1", save=("result1",), public=False)(_sorted)
+_sort_stable.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
 
 
 @op(out=True)
-def sort(input, dim: int = -1, descending: bool = False, stable: bool = False) -> return_types.sort:
-    """(values, indices) in ascending (or descending) order along dim; equal elements keep their order, nan is
-    last."""
+def sort(input, dim: int = -1, descending: bool = False, stable: bool | None = None) -> return_types.sort:
+    """(values, indices) in ascending (or descending) order along dim; nan is last.
+
+    Equal elements keep their order whether `stable` asks for it or not."""
     if type(dim) is bool:
         dim, descending = -1, dim
-    return _sort(input, dim, bool(descending), bool(stable))
+    return (_sort if stable is None else _sort_stable)(input, dim, bool(descending))
 
 
 @op()
@@ -97,13 +101,13 @@ def argsort(input, dim: int = -1, descending: bool = False, stable: bool = False
     """The indices that sort `input` along dim."""
     if type(dim) is bool:
         dim, descending = -1, dim
-    return _sort(input.detach(), dim, bool(descending), bool(stable)).indices
+    return _sort(input.detach(), dim, bool(descending)).indices
 
 
 @op(out=True)
 def msort(input) -> Tensor:
     """`input` sorted along its first dimension."""
-    return _sort(input, 0, False, False).values
+    return _sort(input, 0, False).values
 
 
 # --- topk, kthvalue, median, mode ---------------------------------------------------------------------------
