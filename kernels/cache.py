@@ -13,6 +13,8 @@ Since a pickle can run code when it is read, the folder has to belong to the use
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import pickle
@@ -108,6 +110,10 @@ def _describe(value, out: list[bytes], refs: list | None, names: tuple[str, ...]
     elif isinstance(value, (python_types.FunctionType, Dispatcher, _Intrinsic, ParallelKernel)):
         out.append(b"reference")
         refs.append(value)
+    elif hasattr(value, "__wrapped__"):  # functools.cache and other decorations of a function
+        _describe(value.__wrapped__, out, refs, names)
+    elif isinstance(value, functools.partial):
+        _describe((value.func, value.args, value.keywords), out, refs, names)
     elif isinstance(value, type):
         _describe_class(value, out, refs, names)
     elif isinstance(value, (np.generic, np.dtype)):
@@ -315,10 +321,8 @@ class _Store:
     def _prepare(self) -> bool:
         try:
             os.makedirs(os.path.dirname(self.folder), exist_ok=True)
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.mkdir(self.folder, 0o700)
-            except FileExistsError:
-                pass
             status = os.lstat(self.folder)
             if not stat.S_ISDIR(status.st_mode):
                 return self._give_up("it is not a folder")
@@ -356,10 +360,8 @@ class _Store:
         if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(content).digest() != data[len(_MAGIC) : _HEADER]:
             return None
         if age > _TOUCH_AFTER:
-            try:
+            with contextlib.suppress(OSError):
                 os.utime(path)
-            except OSError:
-                pass
         return content
 
     def write(self, name: str, content: bytes) -> None:
@@ -379,10 +381,8 @@ class _Store:
             self._give_up(str(error))
         finally:
             if temporary is not None:
-                try:
+                with contextlib.suppress(OSError):
                     os.unlink(temporary)
-                except OSError:
-                    pass
 
     def _prune(self) -> None:
         """Once a process that compiles anyway: remove what has not been loaded for long."""

@@ -11,6 +11,7 @@ Nothing is compiled, hashed or read at import. With NUMBA_DISABLE_JIT=1 all of t
 from __future__ import annotations
 
 import dis
+import signal
 import threading
 import types as python_types
 from collections.abc import Callable
@@ -47,6 +48,32 @@ def statistics() -> Statistics:
     return Statistics(_counts["compile"], _counts["load"], _seconds)
 
 
+class _Interrupts:
+    """Holds Ctrl-C back while a kernel is compiled, and lets it happen after.
+
+    Compilation calls back from LLVM into Python; a KeyboardInterrupt that rises there is lost, and half a kernel stays.
+    """
+
+    def __init__(self):
+        self.pending = None
+
+    def __call__(self, number, frame):
+        self.pending = (number, frame)
+
+    def __enter__(self):
+        self.previous = None
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler) and not isinstance(handler, _Interrupts):
+                self.previous = signal.signal(signal.SIGINT, self)
+
+    def __exit__(self, *exception):
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
+            if self.pending is not None:
+                self.previous(*self.pending)
+
+
 class Kernel(CPUDispatcher):
     """Numba's dispatcher with our cache and with a clock on compilation."""
 
@@ -61,7 +88,8 @@ class Kernel(CPUDispatcher):
         _running.nested = 0.0
         start = perf_counter()
         try:
-            entry = super().compile(sig)
+            with _Interrupts():
+                entry = super().compile(sig)
         finally:
             elapsed = perf_counter() - start
             own = elapsed - _running.nested

@@ -1,0 +1,126 @@
+"""Vectors from arrays and back. Arrays are one-dimensional and contiguous; positions count elements."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from .. import host
+from .vector import Vector, declare, splat
+
+
+def _vector_of(array, count=None) -> Vector | None:
+    """The vector type for an array's dtype: a full register, or `count` elements."""
+    if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
+        return None
+    element = array.dtype
+    if not isinstance(element, (types.Float, types.Integer)):
+        return None
+    return Vector(element, count or host.vector_bytes() * 8 // element.bitwidth)
+
+
+def _pointer(context, builder, array_type, array, position):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [position])
+
+
+def _align(vector: Vector) -> int:
+    return vector.element.bitwidth // 8
+
+
+def _first(builder, vector: Vector, count):
+    """The mask of the first `count` lanes."""
+    wide = ir.IntType(64)
+    numbers = ir.Constant(ir.VectorType(wide, vector.count), list(range(vector.count)))
+    return builder.icmp_signed("<", numbers, splat(builder, count, vector.count))
+
+
+@intrinsic
+def lanes(typingctx, array):
+    """How many elements of the array's dtype one vector holds."""
+    vector = _vector_of(array)
+    if vector is None:
+        return None
+
+    def codegen(context, builder, signature, args):
+        return ir.IntType(64)(vector.count)
+
+    return types.int64(array), codegen
+
+
+@intrinsic
+def broadcast(typingctx, array, value):
+    """A vector for the array's dtype with `value` in every lane."""
+    vector = _vector_of(array)
+    if vector is None:
+        return None
+
+    def codegen(context, builder, signature, args):
+        return splat(builder, args[1], vector.count)
+
+    return vector(array, vector.element), codegen
+
+
+@intrinsic
+def load(typingctx, array, position):
+    """The vector that starts at array[position]."""
+    vector = _vector_of(array)
+    if vector is None or not isinstance(position, types.Integer):
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, array, *args)
+        return builder.load(builder.bitcast(pointer, vector.ir.as_pointer()), align=_align(vector))
+
+    return vector(array, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx, array, position, value):
+    """Write a vector to array[position] and what follows."""
+    if not isinstance(value, Vector) or _vector_of(array, value.count) != value:
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, array, args[0], args[1])
+        builder.store(args[2], builder.bitcast(pointer, value.ir.as_pointer()), align=_align(value))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value), codegen
+
+
+@intrinsic
+def load_part(typingctx, array, position, count):
+    """The first `count` elements from array[position], 0 in the lanes after them, which are not read."""
+    vector = _vector_of(array)
+    if vector is None:
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.bitcast(_pointer(context, builder, array, args[0], args[1]), vector.ir.as_pointer())
+        mask = _first(builder, vector, args[2])
+        name = f"llvm.masked.load.{vector.suffix}.p0"
+        arguments = [pointer, ir.IntType(32)(_align(vector)), mask, ir.Constant(vector.ir, None)]
+        function = declare(builder.module, name, vector.ir, [argument.type for argument in arguments])
+        return builder.call(function, arguments)
+
+    return vector(array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def store_part(typingctx, array, position, count, value):
+    """Write the first `count` elements of a vector to array[position] and what follows."""
+    if not isinstance(value, Vector) or _vector_of(array, value.count) != value:
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.bitcast(_pointer(context, builder, array, args[0], args[1]), value.ir.as_pointer())
+        mask = _first(builder, value, args[2])
+        name = f"llvm.masked.store.{value.suffix}.p0"
+        arguments = [args[3], pointer, ir.IntType(32)(_align(value)), mask]
+        function = declare(builder.module, name, ir.VoidType(), [argument.type for argument in arguments])
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, value), codegen
