@@ -27,7 +27,8 @@ covers     internal operators (numtorch._registry.OPERATORS) that these samples 
 this name.
 aliases    other names of the same function.  errors: ``errors(make)`` gives (Sample, exception class, regular
 expression).
-skip       {name of a generated test: reason} for tests that do not apply.
+skip       {test: reason} for what does not apply: a generated test's name, "method", "compare" (with torch),
+"node" (its name).
 
 From every row come the tests of tests/test_ops.py, and with torch installed those of
 tests/compare/test_ops.py.

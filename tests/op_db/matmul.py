@@ -62,10 +62,10 @@ OPS = [
     row("addmm", weighted_samples(((3, 2), (3, 4), (4, 2)), ((2,), (3, 4), (4, 2))), weighted(np.matmul)),
     row("addmv", weighted_samples(((3,), (3, 4), (4,))), weighted(np.matmul)),
     row("addr", weighted_samples(((3, 4), (3,), (4,))), weighted(np.outer)),
-    row("baddbmm", weighted_samples(((2, 3, 2), (2, 3, 4), (2, 4, 2))), weighted(np.matmul)),
+    row("baddbmm", weighted_samples(((2, 2, 2), (2, 2, 3), (2, 3, 2))), weighted(np.matmul)),
     row(
         "addbmm",
-        weighted_samples(((3, 2), (2, 3, 4), (2, 4, 2))),
+        weighted_samples(((2, 2), (2, 2, 3), (2, 3, 2))),
         weighted(lambda a, b: np.matmul(a, b).sum(0)),
     ),
     row("chain_matmul", of(((2, 3), (3, 4), (4, 2))), lambda a, b, c: a @ b @ c, expanded=False),

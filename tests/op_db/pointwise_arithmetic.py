@@ -8,9 +8,7 @@ REAL = (*INTEGERS, *FLOATING)
 
 
 def scaled(fn):
-    return lambda a, b, alpha=1: fn(
-        a, (np.asarray(alpha).astype(np.asarray(a).dtype) if alpha != 1 else 1) * b
-    )
+    return lambda a, b, alpha=1: fn(a, (np.asarray(alpha).astype(np.asarray(a).dtype) if alpha != 1 else 1) * b)
 
 
 def with_alpha(make):
@@ -173,7 +171,7 @@ OPS = [
         lambda a, b, c, value=1: a + value * b / c,
         BOTH_FLOATS,
     ),
-    Op("where", wheres, np.where, BOTH_FLOATS),
+    Op("where", wheres, np.where, BOTH_FLOATS, skip={"method": "x.where(condition, other) begins with x"}),
     Op(
         "clamp",
         clamps,
