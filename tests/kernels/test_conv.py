@@ -1,0 +1,195 @@
+"""Convolution kernels against sums over the taps, over all the geometries that hypothesis thinks of."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numtorch.kernels.compiler import jit
+from numtorch.kernels.cpu import conv
+from numtorch.kernels.cpu.conv_plan import REGION_BYTES, plan
+from numtorch.kernels.cpu.microkernel import DOT_COLUMNS, ROWS, VECTORS, dot_tile, gemm_tile, lanes
+from numtorch.kernels.threads import get_num_threads, set_num_threads
+
+TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
+
+
+class Case:
+    """One geometry, its arrays, and the sums done a tap at a time in double precision."""
+
+    def __init__(self, images, groups, channels, outputs, src, kernel, stride, padding, dilation, dtype, out=None):
+        self.out = out or tuple(
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(src, kernel, stride, padding, dilation, strict=True)
+        )
+        self.forward = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, self.out)
+        self.backward = (images, groups, outputs, channels, self.out, kernel, stride, padding, dilation, src)
+        rng = np.random.default_rng(0)
+        self.dtype = dtype
+        self.x = rng.standard_normal((images, groups, channels, *src)).astype(dtype)
+        self.w = rng.standard_normal((groups, outputs, channels, *kernel)).astype(dtype)
+        self.b = rng.standard_normal((groups, outputs)).astype(dtype)
+        self.g = rng.standard_normal((images, groups, outputs, *self.out)).astype(dtype)
+
+    def taps(self):
+        """(tap, where it reads in the padded input) for every tap."""
+        *_, kernel, stride, _, dilation, out = self.forward
+        for tap in itertools.product(*map(range, kernel)):
+            yield (
+                tap,
+                tuple(
+                    slice(t * d, t * d + (n - 1) * s + 1, s)
+                    for t, d, n, s in zip(tap, dilation, out, stride, strict=True)
+                ),
+            )
+
+    def padded(self):
+        """Zeros round the input, as far as any tap reads."""
+        _, _, _, _, src, kernel, stride, padding, dilation, out = self.forward
+        behind = [
+            max(0, (o - 1) * s + d * (k - 1) + 1 - n - p)
+            for o, s, d, k, n, p in zip(out, stride, dilation, kernel, src, padding, strict=True)
+        ]
+        return np.pad(self.x.astype(np.float64), [(0, 0)] * 3 + list(zip(padding, behind, strict=True)))
+
+    def reference(self):
+        """(out, gradient of x, of w, of b)."""
+        w, g = self.w.astype(np.float64), self.g.astype(np.float64)
+        x = self.padded()
+        y, gx, gw = np.zeros(self.g.shape), np.zeros(x.shape), np.zeros(w.shape)
+        for tap, at in self.taps():
+            here, weight = (..., *at), w[(..., *tap)]
+            y += np.einsum("ngcxyz,gmc->ngmxyz", x[here], weight)
+            gx[here] += np.einsum("ngmxyz,gmc->ngcxyz", g, weight)
+            gw[(..., *tap)] = np.einsum("ngcxyz,ngmxyz->gmc", x[here], g)
+        front = self.forward[7]
+        gx = gx[(..., *(slice(p, p + n) for p, n in zip(front, self.forward[4], strict=True)))]
+        return y + self.b[:, :, None, None, None], gx, gw, g.sum((0, 3, 4, 5))
+
+    def computed(self):
+        images, groups, _, outputs = self.forward[:4]
+        x, w, b, g = (a.reshape(-1) for a in (self.x, self.w, self.b, self.g))
+        none = np.empty(0, self.dtype)
+        return (
+            conv.conv_forward(x, w, b, *self.forward),
+            conv.conv_transpose_forward(g, w, none, *self.backward),
+            conv.conv_backward_weight(x, g, *self.forward),
+            conv.conv_backward_bias(g, images, groups * outputs, int(np.prod(self.out))),
+        )
+
+    def check(self):
+        for name, got, expected in zip(
+            ("out", "grad_input", "grad_weight", "grad_bias"), self.computed(), self.reference(), strict=True
+        ):
+            assert got.dtype == self.dtype, name
+            scale = max(1.0, np.abs(expected).max(initial=0))
+            error = np.abs(got - expected.reshape(-1)).max(initial=0) / scale
+            assert error < TOLERANCE[self.dtype], f"{name}: error {error} for {self.forward}"
+
+
+@st.composite
+def geometries(draw):
+    def three(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(3))
+
+    kernel, stride, padding, dilation = three(1, 4), three(1, 3), three(0, 3), three(1, 3)
+    extra = three(0, 7)
+    src = tuple(
+        max(1, d * (k - 1) + 1 - 2 * p + e) for k, d, p, e in zip(kernel, dilation, padding, extra, strict=True)
+    )
+    images, groups = draw(st.integers(0, 3)), draw(st.integers(1, 3))
+    channels, outputs = draw(st.integers(1, 5)), draw(st.integers(1, 11))
+    dtype = draw(st.sampled_from((np.float32, np.float64)))
+    return Case(images, groups, channels, outputs, src, kernel, stride, padding, dilation, dtype)
+
+
+@settings(max_examples=60, deadline=None)
+@given(geometries())
+def test_any_geometry(case):
+    case.check()
+
+
+ONE = (1, 1, 1)
+LAYERS = {
+    "3x3": (2, 1, 24, 20, (1, 20, 20), (1, 3, 3), ONE, (0, 1, 1), ONE),
+    "several blocks of channels": (1, 1, 140, 9, (1, 6, 6), (1, 3, 3), ONE, (0, 1, 1), ONE),
+    "several cuts of outputs": (2, 1, 3, 150, (1, 6, 6), (1, 2, 2), ONE, (0, 0, 0), ONE),
+    "several blocks of rows": (1, 1, 40, 8, (1, 70, 70), (1, 3, 3), ONE, (0, 1, 1), ONE),
+    "several blocks of a long row": (1, 1, 3, 4, (1, 1, 60000), (1, 1, 5), (1, 1, 2), (0, 0, 2), ONE),
+    "stem": (2, 1, 3, 16, (1, 45, 45), (1, 7, 7), (1, 2, 2), (0, 3, 3), ONE),
+    "pointwise, read in place": (4, 1, 24, 18, (1, 20, 20), ONE, ONE, (0, 0, 0), ONE),
+    "pointwise, planes of 4 KB": (3, 1, 20, 9, (1, 32, 32), ONE, ONE, (0, 0, 0), ONE),
+    "pointwise with a stride": (3, 1, 20, 9, (1, 15, 15), ONE, (1, 2, 2), (0, 0, 0), ONE),
+    "depthwise": (3, 20, 1, 1, (1, 14, 14), (1, 3, 3), ONE, (0, 1, 1), ONE),
+    "depthwise with a multiplier": (3, 10, 1, 2, (1, 14, 14), (1, 3, 3), (1, 2, 2), (0, 1, 1), ONE),
+    "the kernel covers the image": (20, 1, 16, 30, (1, 5, 5), (1, 5, 5), ONE, (0, 0, 0), ONE),
+    "the kernel covers it in groups": (20, 2, 8, 15, (1, 5, 5), (1, 5, 5), ONE, (0, 0, 0), ONE),
+    "many small images": (40, 1, 12, 40, (1, 4, 4), (1, 3, 3), ONE, (0, 1, 1), ONE),
+    "stride beyond the kernel": (2, 1, 3, 4, (1, 17, 17), (1, 2, 2), (1, 5, 5), (0, 1, 1), ONE),
+}
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_layers_of_networks(layer, dtype):
+    Case(*layer, dtype).check()
+
+
+def test_more_padding_behind_than_in_front():
+    """padding="same" with an even kernel: the output's size says how far the convolution goes."""
+    Case(2, 1, 3, 4, (1, 9, 9), (1, 4, 4), ONE, (0, 1, 1), ONE, np.float64, out=(1, 9, 9)).check()
+
+
+@pytest.mark.parametrize("name", ("3x3", "many small images", "stem"))
+def test_results_do_not_depend_on_the_number_of_threads(name):
+    case = Case(*LAYERS[name], np.float32)
+    before = get_num_threads()
+    several = case.computed()
+    try:
+        set_num_threads(1)
+        one = case.computed()
+    finally:
+        set_num_threads(before)
+    for a, b in zip(several, one, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_region_fits_the_second_level_cache():
+    made = plan("forward", 8, 1, 64, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
+    again = plan("forward", 8, 1, 64, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
+    assert again is made
+    assert conv.REGION and made.head[conv.REGION] * 4 <= 1.1 * REGION_BYTES
+    assert made.tasks >= 16
+
+
+@jit
+def run_gemm_tile(panel, offset, depth, region, sums, ldc, more):
+    gemm_tile(ROWS, VECTORS, panel, 0, offset, 0, depth, region, 0, sums, 0, ldc, more)
+
+
+@jit
+def run_dot_tile(rows, length, region, offset, sums):
+    dot_tile(2, DOT_COLUMNS, rows, 0, length, length, region, 0, offset, 0, sums, 0, DOT_COLUMNS)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_register_tiles(dtype):
+    rng = np.random.default_rng(0)
+    width, depth = VECTORS * lanes(np.dtype(dtype).itemsize), 19
+    panel, region = rng.standard_normal((depth, ROWS)), rng.standard_normal(500)
+    offset = rng.integers(0, 500 - width, depth)
+    start = rng.standard_normal((ROWS, width + 3))
+    product = panel.T @ np.stack([region[o : o + width] for o in offset])
+    for more in (False, True):
+        sums = start.astype(dtype).reshape(-1)
+        run_gemm_tile(panel.astype(dtype).reshape(-1), offset, depth, region.astype(dtype), sums, width + 3, more)
+        sums = sums.reshape(ROWS, width + 3)
+        assert np.allclose(sums[:, :width], product + (start[:, :width] if more else 0), rtol=1e-4, atol=1e-5)
+        assert np.array_equal(sums[:, width:], start.astype(dtype)[:, width:])
+    rows, offset = rng.standard_normal((2, width)), offset[:DOT_COLUMNS]
+    sums = np.ones(2 * DOT_COLUMNS, dtype)
+    run_dot_tile(rows.astype(dtype).reshape(-1), width, region.astype(dtype), offset, sums)
+    expected = 1 + rows @ np.stack([region[o : o + width] for o in offset]).T
+    assert np.allclose(sums.reshape(2, -1), expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,136 @@
+"""Pooling, padding and resampling kernels: what the op table's samples do not reach."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numtorch.kernels.cpu import padding, pooling, upsample
+from numtorch.kernels.threads import get_num_threads, set_num_threads
+
+ONE = (1, 1, 1)
+
+
+def windows(src, kernel, stride=ONE, front=(0, 0, 0), dilation=ONE, include_pad=False):
+    """(dst, table) of windows that lie inside of the padding."""
+    dst = tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(src, kernel, stride, front, dilation, strict=True)
+    )
+    return dst, pooling.pool_windows(src, dst, kernel, stride, front, dilation, include_pad)
+
+
+@st.composite
+def geometries(draw):
+    def three(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(3))
+
+    kernel, stride, dilation = three(1, 4), three(1, 3), three(1, 2)
+    front = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    src = tuple(d * (k - 1) + 1 + draw(st.integers(0, 5)) for k, d in zip(kernel, dilation, strict=True))
+    return src, kernel, stride, front, dilation
+
+
+@settings(max_examples=40, deadline=None)
+@given(geometries())
+def test_every_maximum_is_the_largest_of_its_window(geometry):
+    src, kernel, stride, front, dilation = geometry
+    dst, table = windows(*geometry)
+    x = np.random.default_rng(0).standard_normal((2, *src)).astype(np.float32)
+    around = np.pad(x, [(0, 0)] + [(p, p + 9) for p in front], constant_values=-np.inf)
+    out, index = pooling.max_pool_forward(x.reshape(-1), 2, src, dst, dilation, table)
+    out = out.reshape(2, *dst)
+    for at in np.ndindex(*dst):
+        box = tuple(
+            slice(i * s, i * s + d * (k - 1) + 1, d) for i, s, d, k in zip(at, stride, dilation, kernel, strict=True)
+        )
+        assert np.array_equal(out[(slice(None), *at)], around[(slice(None), *box)].max((1, 2, 3)))
+    planes = x.reshape(2, -1)
+    assert np.array_equal(np.take_along_axis(planes, index.reshape(2, -1), 1), out.reshape(2, -1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(geometries())
+def test_sharing_out_is_the_transpose_of_averaging(geometry):
+    """<average(x), g> = <x, share_out(g)>."""
+    src, kernel, stride, front, _ = geometry
+    dst, table = windows(src, kernel, stride, front, ONE, True)
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal(3 * np.prod(src)), rng.standard_normal(3 * np.prod(dst))
+    y = pooling.average_pool_forward(x, 3, src, dst, table)
+    back = pooling.average_pool_backward(g, 3, src, dst, table)
+    assert np.isclose(y @ g, x @ back, rtol=1e-12, atol=1e-12)
+
+
+def test_nan_wins_and_minus_infinity_has_a_place():
+    x = np.array([[1, np.nan, 3, -np.inf, -np.inf, np.nan, np.nan, 2]], np.float32)
+    dst, table = windows((1, 1, 8), (1, 1, 2), (1, 1, 2))
+    out, index = pooling.max_pool_forward(x.reshape(-1), 1, (1, 1, 8), dst, ONE, table)
+    np.testing.assert_array_equal(out, [np.nan, 3, np.nan, np.nan])
+    np.testing.assert_array_equal(index, [1, 2, 5, 6])
+    out, index = pooling.max_pool_forward(
+        np.full(2, -np.inf), 1, (1, 1, 2), (1, 1, 1), ONE, windows((1, 1, 2), (1, 1, 2))[1]
+    )
+    assert out[0] == -np.inf and index[0] == 0
+
+
+@pytest.mark.parametrize("index", ([0, 9, 1], [0, -1, 1], [0, 2**62, 1]))
+def test_an_index_outside_is_reported_and_not_used(index):
+    value, index = np.ones(3), np.array(index)
+    assert pooling.place_by_index(value, index, 1, 3, 9, True)[1] == 1
+    assert pooling.take_by_index(np.ones(9), index, 1, 3, 9)[1] == 1
+
+
+def test_equal_indices_add_or_keep_the_last():
+    value, index = np.array([1.0, 2.0, 4.0]), np.array([1, 1, 0])
+    assert pooling.place_by_index(value, index, 1, 3, 3, True)[0].tolist() == [4, 3, 0]
+    assert pooling.place_by_index(value, index, 1, 3, 3, False)[0].tolist() == [4, 2, 0]
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    x = np.random.default_rng(0).standard_normal(64 * 900).astype(np.float32)
+    src = (1, 30, 30)
+    dst, table = windows(src, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+
+    def results():
+        y, index = pooling.max_pool_forward(x, 64, src, dst, ONE, table)
+        mean = pooling.average_pool_forward(x, 64, src, dst, table)
+        return y, index, mean, pooling.average_pool_backward(mean, 64, src, dst, table)
+
+    before, several = get_num_threads(), results()
+    try:
+        set_num_threads(1)
+        one = results()
+    finally:
+        set_num_threads(before)
+    for a, b in zip(several, one, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_window_in_the_padding_alone_is_zero():
+    table = np.array([0, 1, 1, 0, 1, 1, 2, 2, 0])  # the width's only window is 2 .. 2
+    assert pooling.average_pool_forward(np.ones(2), 1, (1, 1, 2), ONE, table).tolist() == [0]
+    assert pooling.average_pool_backward(np.ones(1), 1, (1, 1, 2), ONE, table).tolist() == [0, 0]
+
+
+def test_padding_and_its_gradient_are_transposes():
+    rng = np.random.default_rng(0)
+    src, before, after = (3, 4, 5), (2, -1, 3), (1, 2, -2)
+    dst = tuple(n + b + a for n, b, a in zip(src, before, after, strict=True))
+    x, g = rng.standard_normal(2 * np.prod(src)), rng.standard_normal(2 * np.prod(dst))
+    for mode in ("constant", "reflect", "replicate", "circular"):
+        at = padding.pad_positions(mode, src, before, after)
+        y, back = padding.pad_forward(x, 2, src, dst, at), padding.pad_backward(g, 2, src, dst, at)
+        assert np.isclose(y @ g, x @ back, rtol=1e-12)
+
+
+def test_resampling_and_its_gradient_are_transposes():
+    rng = np.random.default_rng(0)
+    src, dst, taps = (2, 5, 4), (3, 4, 7), (2, 4, 3)
+    sizes = [(o, t, n) for o, t, n in zip(dst, taps, src, strict=True)]
+    place = np.concatenate([rng.integers(0, n, o * t) for o, t, n in sizes])
+    weight = np.concatenate([rng.standard_normal(o * t) for o, t, _ in sizes])
+    x, g = rng.standard_normal(3 * np.prod(src)), rng.standard_normal(3 * np.prod(dst))
+    y = upsample.interpolate_forward(x, 3, src, dst, taps, place, weight)
+    back = upsample.interpolate_backward(g, 3, src, dst, taps, place, weight)
+    assert np.isclose(y @ g, x @ back, rtol=1e-12)
