@@ -101,11 +101,7 @@ def _transposed_axes(kernel, stride, padding, dilation, out, limit):
     residue) / stride."""
     axes = []
     for residue in range(stride):
-        back = {
-            k: (k * dilation - residue) // stride
-            for k in range(kernel)
-            if (k * dilation - residue) % stride == 0
-        }
+        back = {k: (k * dilation - residue) // stride for k in range(kernel) if (k * dilation - residue) % stride == 0}
         first = -((residue - padding) // stride)
         ostart = first * stride + residue - padding
         count = -((ostart - out) // stride)
@@ -194,10 +190,7 @@ def plan(
     # copying one.
     row = max(1, -(-out[2] // stride[2]) if transposed else out[2])
     limit = (ROW_COST + VECTOR_COST * -(-row // vl)) / row * vl / (outputs / 2)
-    axes = [
-        make(k, s, p, d, o, limit)
-        for k, s, p, d, o in zip(kernel, stride, padding, dilation, out, strict=True)
-    ]
+    axes = [make(k, s, p, d, o, limit) for k, s, p, d, o in zip(kernel, stride, padding, dilation, out, strict=True)]
     phases = list(product(*axes))
     packed_outputs, tiles = row_tiles(outputs)
     src_plane, taps = src[0] * src[1] * src[2], kernel[0] * kernel[1] * kernel[2]
@@ -207,15 +200,11 @@ def plan(
         budget = (WEIGHT_REGION_BYTES if weight else REGION_BYTES) // itemsize
         # the weight gradient also makes tasks of its output channels
         wanted = max(1, WEIGHT_TASKS * 64 // max(outputs, 64)) if weight else WANTED_TASKS
-        block, merged = _blocks(
-            phase, channels, images, groups, len(phases), budget, width, vl, wanted, weight
-        )
+        block, merged = _blocks(phase, channels, images, groups, len(phases), budget, width, vl, wanted, weight)
         extent = [b + a.widest for b, a in zip(block, phase, strict=True)]
         volume = extent[0] * extent[1] * extent[2]
         pitch = -(-volume * merged // 16)
-        pitch = (
-            pitch + 1 - pitch % 2
-        ) * 16  # an odd number of cache lines: planes do not fall on the same cache sets
+        pitch = (pitch + 1 - pitch % 2) * 16  # an odd number of cache lines: planes do not fall on the same cache sets
         blocks = [-(-a.count // b) for a, b in zip(phase, block, strict=True)]
         image_blocks = -(-images // merged)
 
@@ -240,9 +229,7 @@ def plan(
         tasks += image_blocks * groups * blocks[0] * blocks[1] * blocks[2]
         region = max(region, counts[0] * counts[1] * counts[2] * channels * pitch)
         pixels_most = max(pixels_most, pixels)
-        work += (
-            images * groups * outputs * channels * n_taps * phase[0].count * phase[1].count * phase[2].count
-        )
+        work += images * groups * outputs * channels * n_taps * phase[0].count * phase[1].count * phase[2].count
 
     # The sums of a block of pixels are kept together until they are written: 128 KB, next to the region in
     # the second-level cache.
@@ -274,6 +261,4 @@ def plan(
         max((r[PHASE_TAPS] for r in rows), default=0) * channels,
         min(most, -(-pixels_most // width)) * width,
     ]
-    return Plan(
-        head, np.array(rows, dtype=np.int64).reshape(-1), np.array(table, dtype=np.int64), tasks, packed, work
-    )
+    return Plan(head, np.array(rows, dtype=np.int64).reshape(-1), np.array(table, dtype=np.int64), tasks, packed, work)
