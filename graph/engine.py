@@ -77,7 +77,7 @@ def run_backward(
                 node.release()
             held = None  # the first newly ready node needs no heap if it is the only one
             if node.next_nrs is None:
-                for target, grad in zip(node.next_nodes, grad_inputs):  # noqa: B905 (strict costs 0.1 us)
+                for target, grad in zip(node.next_nodes, grad_inputs):
                     if target is None or grad is None or (plan is not None and target not in plan.visit):
                         continue
                     if target.num_outputs != 1 or type(target) is AccumulateGrad:

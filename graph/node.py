@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import os
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -120,12 +121,12 @@ class GradientEdge(NamedTuple):
 Edge = GradientEdge
 
 _library: dict[str, bool] = {}  # source file -> whether it belongs to the library (stamp looks past those)
-_library_roots: list[str] = [__file__.rpartition("node.py")[0]]
+_library_roots: list[str] = [os.path.join(os.path.dirname(__file__), "")]
 
 
 def hide_frames_of(folder: str) -> None:
     """Tell ``stamp`` that source files under this folder are the library's own, not the user's."""
-    _library_roots.append(folder)
+    _library_roots.append(os.path.join(folder, ""))
     _library.clear()
 
 

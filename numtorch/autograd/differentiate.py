@@ -36,9 +36,7 @@ def backward(
     graph.
     """
     if grad_variables is not None:
-        warnings.warn(
-            "`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2
-        )
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
         if grad_tensors is not None:
             raise RuntimeError(
                 "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
@@ -77,8 +75,7 @@ def grad(
     """
     if materialize_grads and allow_unused is False:
         raise ValueError(
-            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-            "allow_unused=False."
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     outputs, inputs = _as_tuple(outputs), _as_tuple(inputs)
@@ -138,9 +135,7 @@ def _edge(value: Any) -> tuple:
     if isinstance(value, GradientEdge):
         return value.node, value.output_nr
     if not isinstance(value, Tensor):
-        raise TypeError(
-            f"expected a Tensor or a GradientEdge to differentiate, but got {type(value).__name__}"
-        )
+        raise TypeError(f"expected a Tensor or a GradientEdge to differentiate, but got {type(value).__name__}")
     return value._edge(), value._output_nr
 
 
@@ -165,9 +160,7 @@ def _roots(outputs: tuple, grad_outputs: Any) -> tuple[list, list]:
         else:
             node, nr = output._edge(), output._output_nr
         if node is None:
-            raise RuntimeError(
-                f"element {position} of tensors does not require grad and does not have a grad_fn"
-            )
+            raise RuntimeError(f"element {position} of tensors does not require grad and does not have a grad_fn")
         roots.append((node, nr))
         grads.append(grad)
     return roots, grads
@@ -180,18 +173,14 @@ def _given_gradient(position: int, output: Any, grad: Any) -> Tensor | None:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         return grad
     if not isinstance(output, Tensor):
-        raise TypeError(
-            f"expected a Tensor or a GradientEdge, but element {position} is {type(output).__name__}"
-        )
+        raise TypeError(f"expected a Tensor or a GradientEdge, but element {position} is {type(output).__name__}")
     if grad is None:
         if not output._requires_grad:
             return None
         if output._size.numel() != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         if output._dtype.category != FLOATING:
-            raise RuntimeError(
-                f"grad can be implicitly created only for real scalar outputs but got {output._dtype}"
-            )
+            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {output._dtype}")
         return ones_like_flat(output)
     if not isinstance(grad, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")

@@ -87,9 +87,7 @@ class FunctionCtx:
 
     @property
     def saved_variables(self) -> tuple:
-        warnings.warn(
-            "'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2
-        )
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
         return self.saved_tensors
 
 
@@ -325,11 +323,10 @@ def _check_context(ctx: FunctionCtx, args: tuple, outputs: tuple) -> None:
     for i, each in enumerate(ctx.to_save):
         if each is not None and not isinstance(each, Tensor):
             raise TypeError(
-                f"save_for_backward can only save variables, but argument {i} is of type "
-                f"{type(each).__name__}"
+                f"save_for_backward can only save variables, but argument {i} is of type {type(each).__name__}"
             )
     for dirty in ctx.dirty_tensors:
-        if not any(dirty is each for each in outputs):
+        if not _among(dirty, outputs):
             raise RuntimeError(
                 "Some elements marked as dirty during the forward method were not returned as output. The "
                 "inputs that "
@@ -337,12 +334,19 @@ def _check_context(ctx: FunctionCtx, args: tuple, outputs: tuple) -> None:
             )
 
 
+def _among(tensor: Tensor, values: tuple) -> bool:
+    """Whether this very tensor is one of the values (``in`` would compare elements)."""
+    for each in values:  # noqa: SIM110 (any() of a generator takes three times as long)
+        if each is tensor:
+            return True
+    return False
+
+
 def _wrap_output(node: BackwardCFunction, nr: int, output: Tensor, args: tuple, recorded: bool) -> Tensor:
     """The output as a result of the node."""
     ctx = node.ctx
-    is_input = any(output is each for each in args)
-    dirty = any(output is each for each in ctx.dirty_tensors)
-    excluded = any(output is each for each in ctx.non_differentiable)
+    is_input, dirty = _among(output, args), _among(output, ctx.dirty_tensors)
+    excluded = _among(output, ctx.non_differentiable)
     if not recorded or excluded or output._dtype.category < FLOATING:
         if is_input and not dirty:
             return alias(output)
@@ -373,9 +377,12 @@ def _finish(node: BackwardCFunction, outputs: tuple, wrapped: tuple) -> None:
     ctx = node.ctx
     own, values = [], []
     for tensor in ctx.to_save:
-        nr = next((i for i, each in enumerate(outputs) if each is tensor is not None), None)
+        nr = None
+        if tensor is not None and _among(tensor, outputs):
+            nr = next(i for i, each in enumerate(outputs) if each is tensor)
+            tensor = alias(tensor)
         own.append(nr)
-        values.append(tensor if nr is None else alias(tensor))
+        values.append(tensor)
     node.own = tuple(own)
     ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ()
     save(node, tuple(values))
@@ -407,9 +414,7 @@ class _DifferentiatedTwice(Node):
         return "Error"
 
     def apply(self, grads: tuple) -> tuple:
-        raise RuntimeError(
-            "trying to differentiate twice a function that was marked with @once_differentiable"
-        )
+        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
 
 
 def once_differentiable(fn: Callable) -> Callable:
@@ -433,8 +438,7 @@ def once_differentiable(fn: Callable) -> Callable:
         node.next_nrs = tuple(each._output_nr for each in sources)
         node.num_outputs = len(results)
         results = tuple(
-            _attached(alias(each), node, nr) if isinstance(each, Tensor) else each
-            for nr, each in enumerate(results)
+            _attached(alias(each), node, nr) if isinstance(each, Tensor) else each for nr, each in enumerate(results)
         )
         return results if several else results[0]
 

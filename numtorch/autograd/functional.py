@@ -24,9 +24,7 @@ from .._tensor import Tensor
 from .differentiate import grad as _grad
 
 
-def vjp(
-    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
-) -> tuple:
+def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
     """``(func(inputs), v^T J)``; ``v`` may be left out for a scalar output."""
     with enable_grad():
         many, points = _tensors(inputs, "inputs", "vjp")
@@ -38,9 +36,7 @@ def vjp(
     return _bare(outputs, many_outputs, create_graph), _bare(products, many, create_graph)
 
 
-def jvp(
-    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
-) -> tuple:
+def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
     """``(func(inputs), J v)``; ``v`` may be left out for an input of one element."""
     with enable_grad():
         many, points = _tensors(inputs, "inputs", "jvp")
@@ -89,9 +85,7 @@ def jacobian(
             for element in output.reshape(-1):
                 found = (None,) * len(points)
                 if element._requires_grad:
-                    found = _grad(
-                        element, points, retain_graph=True, create_graph=create_graph, allow_unused=True
-                    )
+                    found = _grad(element, points, retain_graph=True, create_graph=create_graph, allow_unused=True)
                 for j, (row, each, point) in enumerate(zip(rows, found, points, strict=True)):
                     if each is None and strict:
                         raise RuntimeError(
@@ -135,15 +129,11 @@ def hessian(
         output = _scalar_output(func, args, strict)
         return _gradients((output,), args, (None,), True, strict, "jacobian")
 
-    found = jacobian(
-        gradient, points, create_graph, strict, vectorize=vectorize, strategy=outer_jacobian_strategy
-    )
+    found = jacobian(gradient, points, create_graph, strict, vectorize=vectorize, strategy=outer_jacobian_strategy)
     return found if many else found[0][0]
 
 
-def vhp(
-    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
-) -> tuple:
+def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
     """``(func(inputs), v^T H)`` for a scalar function."""
     with enable_grad():
         many, points = _tensors(inputs, "inputs", "vhp")
@@ -156,9 +146,7 @@ def vhp(
     return _bare((output,), False, create_graph), _bare(products, many, create_graph)
 
 
-def hvp(
-    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
-) -> tuple:
+def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
     """``(func(inputs), H v)`` for a scalar function; slower than ``vhp``, which equals it where H is
     symmetric.
     """
@@ -221,9 +209,7 @@ def _vectors(v: Any, like: tuple, many: bool, name: str, what: str) -> tuple:
     _, vectors = _tensors(v, what, name)
     if len(vectors) != len(like):
         if many:
-            raise RuntimeError(
-                f"v is a tuple of invalid length: should be {len(like)} but got {len(vectors)}."
-            )
+            raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)} but got {len(vectors)}.")
         raise RuntimeError("The given v should contain a single Tensor.")
     for i, (vector, each) in enumerate(zip(vectors, like, strict=True)):
         if vector._size != each._size:
@@ -239,9 +225,7 @@ def _scalar_output(func: Callable, points: tuple, strict: bool) -> Tensor:
     if many or not isinstance(outputs[0], Tensor):
         raise RuntimeError("The function given to hessian should return a single Tensor")
     if outputs[0].numel() != 1:
-        raise RuntimeError(
-            "The Tensor returned by the function given to hessian should contain a single element"
-        )
+        raise RuntimeError("The Tensor returned by the function given to hessian should contain a single element")
     return outputs[0].squeeze()
 
 
@@ -272,14 +256,11 @@ _INDEPENDENT = {
     "when using the double backward trick to compute forward mode gradients.",
     "jacobian": "The output of the user-provided function is independent of input {}.",
     "double_back": "The jacobian of the user-provided function is independent of input {}.",
-    "double_back_trick": "The hessian of the user-provided function is independent of entry {} in the "
-    "grad_jacobian.",
+    "double_back_trick": "The hessian of the user-provided function is independent of entry {} in the grad_jacobian.",
 }
 
 
-def _gradients(
-    outputs: tuple, points: tuple, vectors: tuple, create_graph: bool, strict: bool, stage: str
-) -> tuple:
+def _gradients(outputs: tuple, points: tuple, vectors: tuple, create_graph: bool, strict: bool, stage: str) -> tuple:
     """``grad`` that passes over outputs without a graph and answers zeros for inputs that were not used."""
     pairs = [
         (output, vector)

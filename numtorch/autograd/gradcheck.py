@@ -105,8 +105,7 @@ def gradgradcheck(
     if grad_outputs is None:
         rng = np.random.default_rng(0)
         grad_outputs = tuple(
-            _random_gradient(each, rng, gen_non_contig_grad_outputs)
-            for each in _differentiable_outputs(func(*inputs))
+            _random_gradient(each, rng, gen_non_contig_grad_outputs) for each in _differentiable_outputs(func(*inputs))
         )
     else:
         grad_outputs = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
@@ -172,8 +171,7 @@ def _check_function(func: Callable, inputs: tuple, check: _Check, check_undefine
 def _check_inputs(inputs: tuple) -> None:
     if not _wanted(inputs):
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of them have "
-            "requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
         )
     for i, each in enumerate(inputs):
         if not isinstance(each, Tensor) or not each._requires_grad:
@@ -301,9 +299,7 @@ def _vector_jacobian(output: Tensor, wanted: list, vector: Tensor) -> tuple:
     return _grad(output, wanted, vector, retain_graph=True, allow_unused=True)
 
 
-def _check_projections(
-    func: Callable, inputs: tuple, outputs: tuple, wanted: list, check: _Check, prefix: str
-) -> None:
+def _check_projections(func: Callable, inputs: tuple, outputs: tuple, wanted: list, check: _Check, prefix: str) -> None:
     """Fast mode: compare v^T J u.  The tolerance is that of all the elements together."""
     rng = np.random.default_rng(0)
     vs = [_unit_vector(rng, each) for each in outputs]
@@ -322,9 +318,7 @@ def _check_projections(
                 if np.abs(a - b).max(initial=0.0) > check.nondet_tol:
                     raise GradcheckError(_NOT_REENTRANT.format(check.nondet_tol))
                 analytical = (a * u).sum()
-            if not np.isclose(
-                analytical, numerical, rtol=check.rtol, atol=check.atol * max(1.0, u.sum() * v.sum())
-            ):
+            if not np.isclose(analytical, numerical, rtol=check.rtol, atol=check.atol * max(1.0, u.sum() * v.sum())):
                 message = prefix + _mismatch(o, i, numerical, analytical)
                 raise GradcheckError(message + _in_slow_mode(func, inputs, point, outputs, o, check))
 

@@ -19,9 +19,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     its stead.
     """
     if not tensor._requires_grad:
-        raise RuntimeError(
-            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
-        )
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     node = tensor._edge()
     return GradientEdge(node, tensor._output_nr, ownership_token=node)
 
