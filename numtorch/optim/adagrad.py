@@ -5,17 +5,12 @@ from __future__ import annotations
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim.optimizer import (
-    ElementwiseOptimizer,
-    count_step,
-    direction,
-    flat_arrays,
-    new_step,
-    require,
-    to_scalar,
-)
+from numtorch.optim._fused import FusedStep, flat_array
+from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, direction, new_step, require, to_scalar
 
 __all__ = ["Adagrad"]
+
+_STEP = FusedStep(kernels.adagrad_step, kernels.adagrad_step_parallel, arrays=3, scalars=4)
 
 
 class Adagrad(ElementwiseOptimizer):
@@ -79,22 +74,21 @@ class Adagrad(ElementwiseOptimizer):
         total.addcmul_(grad, grad, value=1)
         param.addcdiv_(grad, total.sqrt().add(group["eps"]), value=-rate)
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> bool:
-        arrays = flat_arrays(param, grad, state["sum"])
-        if arrays is None:
+    def _options(self, group: dict) -> tuple:
+        sign = -1.0 if group["maximize"] else 1.0
+        return float(group["lr"]), group["lr_decay"], float(group["eps"]), float(group["weight_decay"]), sign
+
+    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        dtype = param._dtype
+        p, g, total = flat_array(param, dtype), flat_array(grad, dtype), flat_array(state["sum"], dtype)
+        if p is None or g is None or total is None:
             return False
-        p, g, total = arrays
+        run = _STEP.entry(dtype, p.size)
+        if run is None:
+            return False
+        lr, lr_decay, eps, weight_decay, sign = options
         step = count_step(state["step"])
-        run = kernels.adagrad_step if p.size < kernels.PARALLEL_THRESHOLD else kernels.adagrad_step_parallel
-        run(
-            p,
-            g,
-            total,
-            float(group["lr"]) / (1.0 + (step - 1.0) * group["lr_decay"]),
-            float(group["eps"]),
-            float(group["weight_decay"]),
-            -1.0 if group["maximize"] else 1.0,
-        )
+        run(p, g, total, lr / (1.0 + (step - 1.0) * lr_decay), eps, weight_decay, sign)
         param._bump_version()
         state["sum"]._bump_version()
         return True

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim.optimizer import (
-    ElementwiseOptimizer,
-    count_step,
-    flat_arrays,
-    new_step,
-    require,
-    to_scalar,
-)
+from numtorch.optim._fused import NOTHING, FusedStep, flat_array
+from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, new_step, require, to_scalar
 
 __all__ = ["Adam"]
 
-_NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+_STEP = FusedStep(kernels.adam_step, kernels.adam_step_parallel, arrays=5, scalars=8)
 
 
 def check_betas(lr, betas, eps, weight_decay) -> None:
@@ -113,34 +105,40 @@ class Adam(ElementwiseOptimizer):
         denominator = (square.sqrt() / (1 - beta2**step) ** 0.5).add(group["eps"])
         param.addcdiv_(mean, denominator, value=-lr / (1 - beta1**step))
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> bool:
-        amsgrad = group["amsgrad"]
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        if amsgrad:
-            arrays = flat_arrays(param, grad, mean, square, state["max_exp_avg_sq"])
-        else:
-            arrays = flat_arrays(param, grad, mean, square)
-        if arrays is None:
-            return False
-        p = arrays[0]
-        step = count_step(state["step"])
-        lr, weight_decay = float(group["lr"]), group["weight_decay"]
-        beta1, beta2 = group["betas"]
-        beta1, beta2 = float(beta1), float(beta2)
+    def _options(self, group: dict) -> tuple:
+        lr, weight_decay = float(group["lr"]), float(group["weight_decay"])
         decoupled = group["decoupled_weight_decay"]
-        run = kernels.adam_step if p.size < kernels.PARALLEL_THRESHOLD else kernels.adam_step_parallel
-        run(
-            *arrays[:4],
-            arrays[4] if amsgrad else _NOTHING[p.dtype],
+        beta1, beta2 = group["betas"]
+        scalars = (
             1.0 - lr * weight_decay if decoupled else 1.0,
-            0.0 if decoupled else float(weight_decay),
+            0.0 if decoupled else weight_decay,
             -1.0 if group["maximize"] else 1.0,
-            beta1,
-            beta2,
-            lr / (1.0 - beta1**step),
-            (1.0 - beta2**step) ** 0.5,
-            float(group["eps"]),
+            float(beta1),
+            float(beta2),
         )
+        return group["amsgrad"], lr, float(group["eps"]), scalars
+
+    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        amsgrad, lr, eps, scalars = options
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        dtype = param._dtype
+        p, g, m, v = (
+            flat_array(param, dtype),
+            flat_array(grad, dtype),
+            flat_array(mean, dtype),
+            flat_array(square, dtype),
+        )
+        if p is None or g is None or m is None or v is None:
+            return False
+        run = _STEP.entry(dtype, p.size)
+        if run is None:
+            return False
+        largest = flat_array(state["max_exp_avg_sq"], dtype) if amsgrad else NOTHING[dtype.np.type]
+        if largest is None:
+            return False
+        step = count_step(state["step"])
+        _, _, _, beta1, beta2 = scalars
+        run(p, g, m, v, largest, *scalars, lr / (1.0 - beta1**step), (1.0 - beta2**step) ** 0.5, eps)
         param._bump_version()
         mean._bump_version()
         square._bump_version()

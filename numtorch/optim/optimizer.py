@@ -306,8 +306,9 @@ class ElementwiseOptimizer(Optimizer):
     """An optimizer that updates each parameter from its own gradient and state.
 
     A subclass gives `_start(param, state, group)`, which fills an empty state, and `_update(param, grad, state, group)`
-    in differentiable in-place tensor operations. Where it also gives `_fused(param, grad, state, group)`, that one is
-    called for what lies in flat CPU arrays, and answers whether it has done the step.
+    in differentiable in-place tensor operations. Where it also gives `_fused(param, grad, state, group, options)`, that
+    one is tried first, with the group's options as `_options(group)` prepares them, and answers whether it has done the
+    step (it does what lies in flat CPU arrays).
     """
 
     _fused: Callable | None = None
@@ -327,6 +328,7 @@ class ElementwiseOptimizer(Optimizer):
         states, update = self.state, self._update
         keeps_state = self._keeps_state(group)
         fused = None if group.get("differentiable") else self._fused
+        options = None if fused is None else self._options(group)
         for param in group["params"]:
             grad = param.grad
             if grad is None:
@@ -334,7 +336,7 @@ class ElementwiseOptimizer(Optimizer):
             state = states[param] if keeps_state else {}
             if not state:
                 self._start(param, state, group)
-            if fused is None or not fused(param, grad, state, group):
+            if fused is None or not fused(param, grad, state, group, options):
                 self._update_real(update, param, grad, state, group)
 
     @staticmethod
@@ -352,6 +354,9 @@ class ElementwiseOptimizer(Optimizer):
                     state_of[key] = numtorch.view_as_complex(value) if isinstance(value, Tensor) and value.dim() else value
             return
         update(param, grad, state, group)
+
+    def _options(self, group: dict) -> tuple:
+        raise NotImplementedError
 
     def _keeps_state(self, group: dict) -> bool:
         return True
@@ -389,19 +394,13 @@ def require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def flat_arrays(*tensors: Tensor) -> tuple | None:
-    """The 1-D arrays of the tensors for a kernel, or None if one is strided, elsewhere, or no float32 or float64."""
-    dtype = tensors[0].dtype
-    if dtype is not numtorch.float32 and dtype is not numtorch.float64:
-        return None
-    arrays = tuple(t.flat() for t in tensors)
-    for t, array in zip(tensors, arrays, strict=True):
-        if array is None or t.dtype is not dtype or t.is_cuda:
-            return None
-    return arrays
-
-
 def count_step(step: Tensor) -> float:
     """Add 1 to a step count and return it."""
-    step += 1
-    return step.item()
+    flat = None if step.is_cuda else step.flat()
+    if flat is None:
+        step += 1
+        return step.item()
+    value = float(flat[0]) + 1.0  # two operators on tensors would take longer than a small parameter's whole step
+    flat[0] = value
+    step._bump_version()
+    return value

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim.optimizer import (
-    ElementwiseOptimizer,
-    count_step,
-    direction,
-    flat_arrays,
-    new_step,
-    require,
-    to_scalar,
-)
+from numtorch.optim._fused import NOTHING, FusedStep, flat_array
+from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, direction, new_step, require, to_scalar
 
 __all__ = ["RMSprop"]
 
-_NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+_STEP = FusedStep(kernels.rmsprop_step, kernels.rmsprop_step_parallel, arrays=5, scalars=6)
 
 
 class RMSprop(ElementwiseOptimizer):
@@ -88,33 +79,26 @@ class RMSprop(ElementwiseOptimizer):
         else:
             param.addcdiv_(grad, denominator, value=-lr)
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> bool:
-        kept = [state["square_avg"]]
-        if group["centered"]:
-            kept.append(state["grad_avg"])
-        if group["momentum"] > 0:
-            kept.append(state["momentum_buffer"])
-        arrays = flat_arrays(param, grad, *kept)
-        if arrays is None:
+    def _options(self, group: dict) -> tuple:
+        names = ("lr", "alpha", "eps", "weight_decay")
+        sign = -1.0 if group["maximize"] else 1.0
+        return (*(float(group[name]) for name in names), sign, float(group["momentum"]))
+
+    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        dtype = param._dtype
+        p = flat_array(param, dtype)
+        run = None if p is None else _STEP.entry(dtype, p.size)
+        if run is None:
             return False
-        p, g, square, *rest = arrays
-        average = rest.pop(0) if group["centered"] else _NOTHING[p.dtype]
-        buf = rest.pop(0) if rest else _NOTHING[p.dtype]
+        nothing = NOTHING[dtype.np.type]
+        kept = [state["square_avg"], state.get("grad_avg"), state.get("momentum_buffer")]
+        arrays = [flat_array(grad, dtype), *(nothing if t is None else flat_array(t, dtype) for t in kept)]
+        if any(a is None for a in arrays):
+            return False
         count_step(state["step"])
-        run = kernels.rmsprop_step if p.size < kernels.PARALLEL_THRESHOLD else kernels.rmsprop_step_parallel
-        run(
-            p,
-            g,
-            square,
-            average,
-            buf,
-            float(group["lr"]),
-            float(group["alpha"]),
-            float(group["eps"]),
-            float(group["weight_decay"]),
-            -1.0 if group["maximize"] else 1.0,
-            float(group["momentum"]),
-        )
-        for t in (param, *kept):
-            t._bump_version()
+        run(p, *arrays, *options)
+        param._bump_version()
+        for t in kept:
+            if t is not None:
+                t._bump_version()
         return True

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim.optimizer import ElementwiseOptimizer, direction, flat_arrays, require, to_scalar
+from numtorch.optim._fused import NOTHING, FusedStep, flat_array
+from numtorch.optim.optimizer import ElementwiseOptimizer, direction, require, to_scalar
 
 __all__ = ["SGD"]
 
-_NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+_STEP = FusedStep(kernels.sgd_step, kernels.sgd_step_parallel, arrays=3, scalars=5, flags=2)
 
 
 class SGD(ElementwiseOptimizer):
@@ -78,33 +77,40 @@ class SGD(ElementwiseOptimizer):
             d = d.add(buf, alpha=momentum) if group["nesterov"] else buf
         param.add_(d, alpha=-to_scalar(group["lr"]))
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> bool:
-        momentum = group["momentum"]
-        buf = state.get("momentum_buffer")
-        first = momentum != 0 and buf is None
-        if first:
-            buf = grad.new_empty(param.shape)
-        arrays = flat_arrays(param, grad) if buf is None else flat_arrays(param, grad, buf)
-        if arrays is None:
-            return False
-        p, g = arrays[0], arrays[1]
-        b = arrays[2] if buf is not None else _NOTHING[p.dtype]
-        run = kernels.sgd_step if p.size < kernels.PARALLEL_THRESHOLD else kernels.sgd_step_parallel
-        run(
-            p,
-            g,
-            b,
+    def _options(self, group: dict) -> tuple:
+        return (
+            group["momentum"] != 0,
             float(group["lr"]),
-            float(momentum),
+            float(group["momentum"]),
             float(group["dampening"]),
             float(group["weight_decay"]),
             -1.0 if group["maximize"] else 1.0,
             bool(group["nesterov"]),
-            first,
         )
+
+    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        has_momentum, *scalars, nesterov = options
+        dtype = param._dtype
+        p, g = flat_array(param, dtype), flat_array(grad, dtype)
+        if p is None or g is None:
+            return False
+        run = _STEP.entry(dtype, p.size)
+        if run is None:
+            return False
+        if not has_momentum:
+            run(p, g, NOTHING[dtype.np.type], *scalars, nesterov, False)
+            param._bump_version()
+            return True
+        buf = state.get("momentum_buffer")
+        first = buf is None
+        if first:
+            buf = grad.new_empty(param.shape)
+        b = flat_array(buf, dtype)
+        if b is None:
+            return False
+        run(p, g, b, *scalars, nesterov, first)
         param._bump_version()
-        if buf is not None:
-            if first:
-                state["momentum_buffer"] = buf
-            buf._bump_version()
+        buf._bump_version()
+        if first:
+            state["momentum_buffer"] = buf
         return True

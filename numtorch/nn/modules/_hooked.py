@@ -67,11 +67,16 @@ def _check_global_backward(kind: str) -> None:
 class Hooked:
     """The hook side of a Module."""
 
+    #: Has a hook for calls been registered since a call last found none? One look at it spares a call without hooks
+    #: the look into four dictionaries.
+    _may_have_hooks = False
+
     def register_forward_pre_hook(
         self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """`hook(module, args) -> None or modified args` before forward; with_kwargs: `hook(module, args, kwargs)`."""
         flags = [self._forward_pre_hooks_with_kwargs] if with_kwargs else []
+        self._may_have_hooks = True
         return _register(self._forward_pre_hooks, hook, prepend, flags, [self._forward_pre_hooks_with_kwargs])
 
     def register_forward_hook(
@@ -85,10 +90,12 @@ class Hooked:
         if always_call:
             flags.append(self._forward_hooks_always_called)
         extra = [self._forward_hooks_with_kwargs, self._forward_hooks_always_called]
+        self._may_have_hooks = True
         return _register(self._forward_hooks, hook, prepend, flags, extra)
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """`hook(module, grad_output) -> None or modified grad_output`."""
+        self._may_have_hooks = True
         return _register(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -99,6 +106,7 @@ class Hooked:
                 "Please use only one of them."
             )
         self._is_full_backward_hook = True
+        self._may_have_hooks = True
         return _register(self._backward_hooks, hook, prepend)
 
     def register_backward_hook(self, hook: Callable) -> RemovableHandle:
@@ -109,6 +117,7 @@ class Hooked:
                 "Please use only one of them."
             )
         self._is_full_backward_hook = False
+        self._may_have_hooks = True
         return _register(self._backward_hooks, hook, False)
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
@@ -144,6 +153,15 @@ class Hooked:
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         """A call with hooks: pre-hooks, forward, hooks, and the identity nodes that backward hooks stand on."""
+        if not (
+            self._forward_hooks
+            or self._forward_pre_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+            or _global_hooks
+        ):
+            self._may_have_hooks = False
+            return self.forward(*args, **kwargs)
         full_hooks, plain_hooks = self._get_backward_hooks()
         pre_hooks = self._get_backward_pre_hooks()
         ran: set[int] = set()

@@ -123,13 +123,7 @@ class Module(Hooked, Stateful):
     forward: Callable[..., Any] = _forward_unimplemented
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if (
-            self._forward_hooks
-            or self._forward_pre_hooks
-            or self._backward_hooks
-            or self._backward_pre_hooks
-            or _global_hooks
-        ):
+        if self._may_have_hooks or _global_hooks:
             return self._call_impl(*args, **kwargs)
         return self.forward(*args, **kwargs)
 
@@ -208,6 +202,7 @@ class Module(Hooked, Stateful):
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
+        self._may_have_hooks = True  # the next call will see whether it has
         for name in (
             "_forward_pre_hooks",
             "_forward_pre_hooks_with_kwargs",
