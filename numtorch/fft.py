@@ -37,7 +37,7 @@ _c2c.derivative(self=lambda ctx, grad: _c2c(grad, ctx.dims, not ctx.forward))
 
 @primitive("_fft_r2c", node="FftR2CBackward0", public=False)
 def _r2c(self, dims):
-    """The forward transform of real values; of the last of `dims` only frequencies 0 .. N // 2, the rest being mirrored."""
+    """The forward transform of real values: of the last of `dims` frequencies 0 .. N // 2, the others mirror them."""
     return from_array(np.fft.rfftn(self._nd(), axes=dims), self._dtype.to_complex())
 
 
@@ -251,7 +251,7 @@ _define_many("fftn", _complex_transform, True, False, "`fft` over several dimens
 _define_many("ifftn", _complex_transform, False, False, "`ifft` over several dimensions.")
 _define_many("rfftn", _real_transform, True, False, "`rfft` of the last, `fft` of the others, over several dimensions.")
 _define_many("irfftn", _inverse_real_transform, False, True, "The inverse of `rfftn` over several dimensions.")
-_define_many("hfftn", _inverse_real_transform, True, True, "`hfft` of the last, `fft` of the others, over several dimensions.")
+_define_many("hfftn", _inverse_real_transform, True, True, "`hfft` of the last, `fft` of others, over several dimensions.")
 _define_many("ihfftn", _real_transform, False, False, "The inverse of `hfftn` over several dimensions.")
 
 

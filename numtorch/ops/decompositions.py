@@ -70,8 +70,8 @@ def cholesky_ex(A, *, upper: bool = False, check_errors: bool = False):
         position = int(np.flatnonzero(info)[0])
         order = info.reshape(-1)[position]
         raise LinAlgError(
-            f"linalg.cholesky: {batch_element(position, info.ndim > 0)}The factorization could not be completed because "
-            f"the input is not positive-definite (the leading minor of order {order} is not positive-definite)."
+            f"linalg.cholesky: {batch_element(position, info.ndim > 0)}The factorization could not be completed "
+            f"because the input is not positive-definite (the leading minor of order {order} is not positive-definite)."
         )
     if upper:
         factor = factor.conj().swapaxes(-1, -2)
@@ -125,7 +125,10 @@ _qr_result = named("linalg_qr", "Q", "R")
 
 @primitive("qr", node="LinalgQrBackward0", save=("A", "result0", "result1"), namespace="linalg", method=False, out=True)
 def linalg_qr(A, mode: str = "reduced"):
-    """A = Q R for (*, n, m), k = min(n, m): Q (*, n, k), R (*, k, m); "complete": Q (*, n, n), R (*, n, m); "r": no Q."""
+    """A = Q R for (*, n, m), k = min(n, m): Q (*, n, k), R (*, k, m).
+
+    mode "complete" gives Q (*, n, n), R (*, n, m); mode "r" an empty Q.
+    """
     check_matrix("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
@@ -237,10 +240,8 @@ def ormqr(input, tau, other, left: bool = True, transpose: bool = False) -> Tens
     # Q x takes the last reflector first, Q^H x the first; from the right it is the other way round.
     for v, t in reversed(steps) if left != transpose else steps:
         t = t.conj() if transpose else t
-        if left:
-            other = other - t * v.matmul(v.mH.matmul(other))
-        else:
-            other = other - t * other.matmul(v).matmul(v.mH)
+        step = v.matmul(v.mH.matmul(other)) if left else other.matmul(v).matmul(v.mH)
+        other = other - t * step
     return other
 
 
@@ -503,8 +504,8 @@ def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False):
         position = int(np.flatnonzero(info)[0])
         i = info[position]
         raise RuntimeError(
-            f"torch.linalg.lu_factor: {batch_element(position, bool(batch))}U[{i},{i}] is zero and using it on lu_solve "
-            "would result in a division by zero. If you still want to perform the factorization, consider calling "
+            f"torch.linalg.lu_factor: {batch_element(position, bool(batch))}U[{i},{i}] is zero and using it on "
+            "lu_solve would result in a division by zero. If you still want to perform the factorization, consider calling "
             "linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
         )
     return _lu_factor_ex_result(

@@ -214,7 +214,7 @@ def expm(A: np.ndarray) -> np.ndarray:
     """The exponentials of square matrices, by scaling, a Pade approximant and squaring; float32 works in float64."""
     wide = A.astype(np.result_type(A.dtype, np.float64))
     n = A.shape[-1]
-    flat = wide.reshape(-1, n, n)
+    flat = wide.reshape(math.prod(A.shape[:-2]), n, n)
     result = np.empty_like(flat)
     for i, x in enumerate(flat):
         norm = np.abs(x).sum(0).max(initial=0.0)
@@ -263,7 +263,7 @@ register("matrix_exp", lambda input: matrix_exp(input))
 
 @op(namespace="linalg", method=False, out=True)
 def multi_dot(tensors) -> Tensor:
-    """The product of two or more matrices, in the order of fewest multiplications; vectors first and last may be 1-D."""
+    """The product of two or more matrices (first and last may be vectors), in the order of fewest multiplications."""
     tensors = list(tensors)
     if len(tensors) < 2:
         raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")

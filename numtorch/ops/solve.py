@@ -184,7 +184,10 @@ _solve_triangular.backward(_solve_triangular_backward)
 
 @op(namespace="linalg", method=False, out=True)
 def solve_triangular(A, B, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
-    """X of A X = B (X A = B with left=False), A triangular: only that triangle is read, its diagonal taken as 1 if asked."""
+    """X of A X = B (X A = B with left=False) for triangular A: the other triangle is not read.
+
+    `unitriangular` takes the diagonal as ones, whatever it holds.
+    """
     check_square("linalg.solve_triangular", A)
     check_matrix("linalg.solve_triangular", B, "B")
     check_same_dtype("linalg.solve_triangular", A, B)

@@ -47,9 +47,9 @@ def stft(
 ) -> Tensor:
     """X[f, t] = sum_k window[k] x[t hop + k] exp(-2 pi i f k / n_fft): (*, L) -> (*, frequencies, frames).
 
-    hop_length n_fft // 4 and win_length n_fft unless given; `center` pads n_fft // 2 on both sides; `normalized` divides
-    by sqrt(n_fft); `onesided` (the default for real input) keeps frequencies 0 .. n_fft // 2. `return_complex` must be
-    given for real input; False gives a last dimension of real and imaginary parts.
+    hop_length n_fft // 4 and win_length n_fft unless given; `center` pads n_fft // 2 on both sides; `normalized`
+    divides by sqrt(n_fft); `onesided` (the default for real input) keeps frequencies 0 .. n_fft // 2.
+    `return_complex` must be given for real input; False gives a last dimension of real and imaginary parts.
     """
     from .. import fft
 
@@ -134,10 +134,7 @@ def istft(
     signal = _overlap_add(frames * w, hop, total)
     envelope = _overlap_add((w * w).expand(1, count, n_fft), hop, total)
     start = n_fft // 2 if center else 0
-    if length is not None:
-        end = start + length
-    else:
-        end = total - n_fft // 2 if center else total
+    end = total - start if length is None else start + length
     stop = min(end, total)
     signal, envelope = signal[:, start:stop], envelope[:, start:stop]
     if envelope.numel() and float(envelope.abs().min().item()) < 1e-11:
