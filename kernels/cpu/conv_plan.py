@@ -44,6 +44,8 @@ WEIGHT_REGION_BYTES = 2 * 1024 * 1024
 WEIGHT_TASKS = 8
 # Cycles to copy a row into the region: for the row, and for each vector of it.
 ROW_COST, VECTOR_COST = 12, 4
+# Below this share of wasted sums a copy per tap never paid: the last vector of a row is seldom full anyway.
+LEAST_WASTE = 0.5
 
 # Fields of `head`
 GROUPS, CHANNELS, OUTPUTS, IMAGES, SRC_PLANE, OUT_PLANE, TAPS, ROW_TILES = range(8)
@@ -189,7 +191,7 @@ def plan(
     # A vector of pixels costs half a cycle per output channel; thrown away, it must not cost more than
     # copying one.
     row = max(1, -(-out[2] // stride[2]) if transposed else out[2])
-    limit = (ROW_COST + VECTOR_COST * -(-row // vl)) / row * vl / (outputs / 2)
+    limit = max(LEAST_WASTE, (ROW_COST + VECTOR_COST * -(-row // vl)) / row * vl / (outputs / 2))
     axes = [make(k, s, p, d, o, limit) for k, s, p, d, o in zip(kernel, stride, padding, dilation, out, strict=True)]
     phases = list(product(*axes))
     packed_outputs, tiles = row_tiles(outputs)
@@ -231,9 +233,9 @@ def plan(
         pixels_most = max(pixels_most, pixels)
         work += images * groups * outputs * channels * n_taps * phase[0].count * phase[1].count * phase[2].count
 
-    # The sums of a block of pixels are kept together until they are written: 128 KB, next to the region in
+    # The sums of a block of pixels are kept together until they are written: 256 KB, next to the region in
     # the second-level cache.
-    most = max(1, 128 * 1024 // itemsize // (packed_outputs * width))
+    most = max(1, 256 * 1024 // itemsize // (packed_outputs * width))
     head = np.zeros(HEAD, dtype=np.int64)
     head[: len(head)] = [
         groups,
