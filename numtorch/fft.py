@@ -251,7 +251,7 @@ _define_many("fftn", _complex_transform, True, False, "`fft` over several dimens
 _define_many("ifftn", _complex_transform, False, False, "`ifft` over several dimensions.")
 _define_many("rfftn", _real_transform, True, False, "`rfft` of the last, `fft` of the others, over several dimensions.")
 _define_many("irfftn", _inverse_real_transform, False, True, "The inverse of `rfftn` over several dimensions.")
-_define_many("hfftn", _inverse_real_transform, True, True, "`hfft` of the last, `fft` of others, over several dimensions.")
+_define_many("hfftn", _inverse_real_transform, True, True, "`hfft` of the last, `fft` of others of several dimensions.")
 _define_many("ihfftn", _real_transform, False, False, "The inverse of `hfftn` over several dimensions.")
 
 

@@ -505,8 +505,8 @@ def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False):
         i = info[position]
         raise RuntimeError(
             f"torch.linalg.lu_factor: {batch_element(position, bool(batch))}U[{i},{i}] is zero and using it on "
-            "lu_solve would result in a division by zero. If you still want to perform the factorization, consider calling "
-            "linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
+            "lu_solve would result in a division by zero. If you still want to perform the factorization, consider "
+            "calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
         )
     return _lu_factor_ex_result(
         from_array(data.reshape(A._size), A._dtype),
