@@ -8,15 +8,24 @@ from collections import namedtuple
 
 
 def named(name: str, *fields: str) -> type:
-    """A namedtuple class that prints as torch's do, one field a line; kept as an attribute of this module."""
+    """A namedtuple class that prints as torch's do, one field a line; kept as an attribute of this module.
+
+    It is made from its fields or, as torch's are, from one sequence of them.
+    """
     base = namedtuple(name, fields)
 
     def show(self) -> str:
         lines = (f"{field}={value!r}" for field, value in zip(fields, self, strict=True))
         return f"torch.return_types.{name}(\n" + ",\n".join(lines) + ")"
 
-    made = type(name, (base,), {"__slots__": (), "__repr__": show, "__module__": "torch.return_types"})
-    made.__reduce__ = lambda self: (_rebuild, (name, tuple(self)))
+    def make(cls, *values):
+        return tuple.__new__(cls, values if len(values) == len(fields) else base._make(*values))
+
+    def reduce(self, protocol):
+        return _rebuild, (name, tuple(self))
+
+    scope = {"__new__": make, "__repr__": show, "__reduce_ex__": reduce, "__slots__": ()}
+    made = type(name, (base,), {**scope, "__module__": "torch.return_types"})
     globals()[name] = made
     return made
 

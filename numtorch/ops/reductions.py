@@ -282,6 +282,8 @@ def _prod_rule(ctx, grad):
     t, result = ctx.self, ctx.result
     if t.ndim == 0:
         return grad
+    if t.numel() == 0:
+        return t.new_zeros(t.shape)
     dims, keepdim = ctx.dims, ctx.keepdim
     grad, result = restore(grad, dims, keepdim, t.ndim), restore(result, dims, keepdim, t.ndim)
     if not mode.enabled and not (t == 0).any().item():

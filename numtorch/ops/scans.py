@@ -108,13 +108,13 @@ def _logcumsumexp_rule(ctx, grad):
     if t.ndim == 0:
         return grad
 
-    def part(g):
-        return (logcumsumexp((g.log() - y).flip(dim), dim).flip(dim) + t).exp()
+    def part(log_g):
+        return (logcumsumexp((log_g - y).flip(dim), dim).flip(dim) + t).exp()
 
     if t._dtype.category == COMPLEX:
-        return part(grad.conj()).conj()
-    zero = grad.new_zeros(())
-    return part(grad.where(grad > 0, zero)) - part((-grad).where(grad < 0, zero))
+        return part(grad.conj().log()).conj()
+    log_size, nothing = grad.abs().log(), grad.new_full((), float(np.finfo(compute_dtype(y._dtype).np).min))
+    return part(log_size.where(grad > 0, nothing)) - part(log_size.where(grad < 0, nothing))
 
 
 _logcumsumexp.derivative(self=_logcumsumexp_rule)

@@ -1,0 +1,74 @@
+"""Reductions, extremes and moments over (outer, n, inner): values, nan, ties, and serial against parallel."""
+
+import numpy as np
+import pytest
+
+from numtorch.kernels.cpu import extremes, moments, reductions
+
+SHAPES = [(1, 7, 1), (3, 5000, 1), (2, 70000, 1), (4, 5, 3), (1, 30000, 3), (2, 300, 70), (3, 1, 5), (1, 9, 600)]
+
+
+def run(kernels, x, out, threads):
+    """`kernels` over the middle axis, in a loop or over the threads."""
+    outer, n, inner = x.shape
+    result = np.empty(outer * inner, out)
+    if inner == 1:
+        (kernels.rows_parallel if threads else kernels.rows)(x.reshape(-1), outer, n, result)
+    else:
+        (kernels.columns_parallel if threads else kernels.columns)(x.reshape(-1), outer, n, inner, result)
+    return result.reshape(outer, inner)
+
+
+@pytest.mark.parametrize("threads", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_float32_sums_are_right_to_a_few_parts_in_ten_million(shape, threads):
+    x = np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
+    want = x.astype(np.float64).sum(1)
+    assert np.abs(run(reductions.SUM, x, np.float32, threads) / want - 1).max() < 4e-7
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_int8_sums_do_not_overflow(shape):
+    x = np.full(shape, 127, np.int8)
+    assert (run(reductions.SUM_INT64, x, np.int64, True) == 127 * shape[1]).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_nan_is_the_greatest_and_the_least(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    x[0, shape[1] // 2, 0] = np.nan
+    for kernels, numpy in ((reductions.AMAX, np.max), (reductions.AMIN, np.min)):
+        np.testing.assert_array_equal(run(kernels, x, np.float32, True), numpy(x, 1))
+
+
+def test_infinities_survive():
+    x = np.array([np.inf, 1.0, -np.inf] * 20, np.float32)
+    assert np.isnan(run(reductions.SUM, x.reshape(1, -1, 1), np.float32, False))
+    assert run(reductions.AMAX, x.reshape(1, -1, 1), np.float32, False) == np.inf
+    assert run(reductions.MEAN, np.abs(x).reshape(1, -1, 1), np.float32, False) == np.inf
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ["ties", "nans"])
+def test_the_index_is_that_of_the_first_of_equals(shape, kind):
+    x = np.random.default_rng(1).integers(0, 3, shape).astype(np.float64)
+    if kind == "nans":
+        x[x == 2] = np.nan
+    outer, n, inner = shape
+    for kernels, numpy in ((extremes.MAX, np.argmax), (extremes.MIN, np.argmin)):
+        values, indices = np.empty(outer * inner), np.empty(outer * inner, np.int64)
+        kernels.run(x.reshape(-1), outer, n, inner, values, indices)
+        want = numpy(x, 1)
+        np.testing.assert_array_equal(indices.reshape(outer, inner), want)
+        np.testing.assert_array_equal(values.reshape(outer, inner), np.take_along_axis(x, want[:, None], 1).squeeze(1))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_variance_far_from_zero_keeps_its_digits(shape):
+    x = (np.random.default_rng(2).normal(size=shape) + 1000).astype(np.float32)
+    outer, n, inner = shape
+    mean, squares = np.empty(outer * inner), np.empty(outer * inner)
+    moments.moments(x.reshape(-1), outer, n, inner, mean, squares)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(mean, wide.mean(1).reshape(-1), rtol=1e-9)
+    np.testing.assert_allclose(squares, (wide.var(1) * n).reshape(-1), rtol=1e-5, atol=1e-9)
