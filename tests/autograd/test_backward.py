@@ -182,9 +182,7 @@ class TestGrad:
         assert grad(ones().sum(), ones(), materialize_grads=True)[0].tolist() == [0.0] * 3
 
     def test_materialize_grads_contradicts_allow_unused_false(self):
-        message = (
-            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_"
-        )
+        message = "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_"
         with fails(message, ValueError):
             grad(ones().sum(), ones(), allow_unused=False, materialize_grads=True)
 
@@ -223,9 +221,7 @@ class TestGrad:
     def test_an_edge_needs_a_graph(self):
         from numtorch.autograd.graph import get_gradient_edge
 
-        with fails(
-            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
-        ):
+        with fails("It is not possible to get the gradient edge for a Tensor that does not require gradients"):
             get_gradient_edge(torch.ones(3))
 
 
@@ -285,9 +281,7 @@ class TestHooks:
 
 
 class TestInPlace:
-    message = (
-        "one of the variables needed for gradient computation has been modified by an inplace operation: "
-    )
+    message = "one of the variables needed for gradient computation has been modified by an inplace operation: "
 
     def test_a_changed_value_is_noticed(self):
         x = ones()

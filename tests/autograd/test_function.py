@@ -47,9 +47,7 @@ class Exp(Function):
 
 def function(backward, forward=None):
     """A Function made of the given static methods."""
-    return type(
-        "Made", (Function,), {"forward": staticmethod(forward or twice), "backward": staticmethod(backward)}
-    )
+    return type("Made", (Function,), {"forward": staticmethod(forward or twice), "backward": staticmethod(backward)})
 
 
 def twice(ctx, *tensors):
@@ -158,15 +156,11 @@ class TestGradients:
             NoBackward.apply(ones()).sum().backward()
 
     def test_a_forward_must_be_written(self):
-        with fails(
-            "You must implement the forward function for custom autograd.Function.", NotImplementedError
-        ):
+        with fails("You must implement the forward function for custom autograd.Function.", NotImplementedError):
             type("Empty", (Function,), {}).apply(ones())
 
     def test_vjp_is_another_name_for_backward(self):
-        made = type(
-            "Made", (Function,), {"forward": staticmethod(twice), "vjp": staticmethod(lambda ctx, g: g * 7)}
-        )
+        made = type("Made", (Function,), {"forward": staticmethod(twice), "vjp": staticmethod(lambda ctx, g: g * 7)})
         a = ones()
         made.apply(a).sum().backward()
         assert a.grad.tolist() == [7.0] * 3
@@ -302,14 +296,10 @@ class TestContext:
         b = torch.ones(3)
         y = Scale.apply(ones(), b).sum()
         b.add_(1)
-        with fails(
-            "one of the variables needed for gradient computation has been modified by an inplace operation"
-        ):
+        with fails("one of the variables needed for gradient computation has been modified by an inplace operation"):
             y.backward()
 
-    @pytest.mark.parametrize(
-        "name", ["saved", "versions", "hooks", "states", "origin", "released", "next_nodes"]
-    )
+    @pytest.mark.parametrize("name", ["saved", "versions", "hooks", "states", "origin", "released", "next_nodes"])
     def test_any_attribute_name_may_be_used(self, name):
         def forward(ctx, x):
             setattr(ctx, name, 4)
@@ -414,3 +404,5 @@ def test_variable_is_a_tensor():
     assert x[0] == 5
     with fails("Variable data has to be a tensor, but got int", TypeError):
         Variable(3)
+    with pytest.warns(UserWarning, match="volatile was removed and now has no effect"):
+        Variable(x, volatile=True)

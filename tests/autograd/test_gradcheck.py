@@ -61,9 +61,7 @@ class TestBothModes:
         z = double(1 + 1j, 2.0, dtype=torch.complex128)
         assert gradcheck(lambda z: z * z, z, fast_mode=fast_mode)
         assert gradcheck(torch.abs, z, fast_mode=fast_mode)
-        with fails(
-            "While considering the imaginary part of complex outputs only, Jacobian mismatch for output 0"
-        ):
+        with fails("While considering the imaginary part of complex outputs only, Jacobian mismatch for output 0"):
             gradcheck(square(), z, fast_mode=fast_mode)
 
     def test_a_random_backward_fails_unless_allowed(self, fast_mode):
@@ -78,9 +76,7 @@ class TestBothModes:
             def backward(ctx, g):
                 return 2 * g * (1 + 1e-9 * next(calls))
 
-        with fails(
-            "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times"
-        ):
+        with fails("Backward is not reentrant, i.e., running backward with same input and grad_output multiple times"):
             gradcheck(Drifting.apply, double(1.0), fast_mode=fast_mode)
         assert gradcheck(Drifting.apply, double(1.0), nondet_tol=1e-5, fast_mode=fast_mode)
 
@@ -165,9 +161,7 @@ def test_empty_outputs_pass():
 
 
 def test_something_must_require_grad():
-    with fails(
-        "gradcheck expects at least one input tensor to require gradient, but none of them", ValueError
-    ):
+    with fails("gradcheck expects at least one input tensor to require gradient, but none of them", ValueError):
         gradcheck(square(), torch.ones(2))
 
 

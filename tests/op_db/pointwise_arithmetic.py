@@ -1,6 +1,7 @@
 """Functions of two and three numbers: arithmetic, comparison, logic, bits."""
 
 import numpy as np
+from scipy import special
 
 from . import BOTH_FLOATS, EVERY, FLOATING, INTEGERS, NUMERIC, Op, Sample, binary
 
@@ -149,6 +150,16 @@ OPS = [
     Op("fmin", binary(number=None), np.fmin, REAL),
     Op("copysign", binary(), np.copysign, BOTH_FLOATS),
     Op("hypot", binary(0.3, 2.0, number=None), np.hypot, BOTH_FLOATS),
+    Op("atan2", binary(0.3, 2.0, number=None), np.arctan2, BOTH_FLOATS),
+    Op("xlogy", binary(0.3, 2.0), special.xlogy, BOTH_FLOATS),
+    Op("special.xlog1py", binary(0.3, 2.0), special.xlog1py, BOTH_FLOATS),
+    Op(
+        "fill",
+        lambda make: [(make(2, 3), 2), (make(), 1), (make(0), 0), (make(4), make())],
+        lambda x, value: np.full_like(x, value),
+        EVERY,
+        covers=("_filled_like",),
+    ),
     Op("logaddexp", binary(number=None), np.logaddexp, BOTH_FLOATS),
     Op("heaviside", binary(number=None), np.heaviside, REAL, gradcheck=False),
     Op("gcd", binary(0, 50, number=None), np.gcd, INTEGERS, gradcheck=False),
