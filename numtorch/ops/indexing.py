@@ -339,7 +339,6 @@ def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
         raise IndexError(f"too many indices for tensor of dimension {ndim}")
     view, dim = self, 0
     tensors: list[tuple[int, Tensor]] = []
-    alone = len(items) == 1
     for position, each in enumerate(items):
         if each is Ellipsis:
             dim += ndim - specified
@@ -353,7 +352,7 @@ def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
         elif isinstance(each, slice):
             n = view._size[dim]
             start, stop, step = _slice_bounds(each, n)
-            if alone or start != 0 or stop != n or step != 1:
+            if each.start not in (None, 0) or stop != n or step != 1:
                 view = slice_along(view, dim, start, stop, step)
             dim += 1
         elif isinstance(each, Tensor):

@@ -22,8 +22,9 @@ from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, bfloat16, dtype, float16, float32, float64, int64
 from .._generator import Generator, default_generator
 from .._inplace import check_writable, rebase, resize_out
+from .._layout import output_strides
 from .._registry import op, register
-from .._size import Size, int_argument, is_dense
+from .._size import Size, int_argument
 from .._tensor import Tensor, _new, alias, empty, strided, wrap
 from .creation import finish
 
@@ -258,9 +259,7 @@ def _geometric_parameters(self, p: float):
     return (p,)
 
 
-_rare_filler(
-    "exponential_", "ExponentialBackward0", _kernels.exponential, "Exponential", _exponential_parameters
-)
+_rare_filler("exponential_", "ExponentialBackward0", _kernels.exponential, "Exponential", _exponential_parameters)
 _rare_filler("cauchy_", "CauchyBackward0", _kernels.cauchy, "Cauchy", _cauchy_parameters)
 _rare_filler("log_normal_", "LogNormalBackward0", _kernels.log_normal, None, _log_normal_parameters)
 _rare_filler("geometric_", "GeometricBackward0", _kernels.geometric, None, _geometric_parameters)
@@ -334,9 +333,7 @@ def fill_integers(t: Tensor, low: int, high: int | None, generator: Generator | 
     d = t._dtype
     if high is not None:
         if not low < high:
-            raise RuntimeError(
-                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-            )
+            raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
         if d.category == FLOATING:
             low, high = _next_inside(low, d, True), _next_inside(high, d, False)
             if not low < high:
@@ -379,9 +376,7 @@ def _random_(self, *args, generator: Generator | None = None, **kwargs) -> None:
         _fill_words(self, span, 0, d in (int64, float64), generator)
         return
     low, high = bounds.get("from", 0), bounds.get("to")
-    fill_integers(
-        self, int_argument(low, "from"), None if high is None else int_argument(high, "to"), generator
-    )
+    fill_integers(self, int_argument(low, "from"), None if high is None else int_argument(high, "to"), generator)
 
 
 # --- factories ----------------------------------------------------------------------------------------------
@@ -405,9 +400,7 @@ def size_argument(name: str, args: tuple, size) -> Size:
     return result
 
 
-def filled(
-    out: Tensor | None, size: Size, d: dtype | None, fill: Callable[[Tensor], None], default=None
-) -> Tensor:
+def filled(out: Tensor | None, size: Size, d: dtype | None, fill: Callable[[Tensor], None], default=None) -> Tensor:
     """Fill a fresh tensor, or `out` after resizing it."""
     if out is None:
         result = empty(size, d or default or _dtype.get_default_dtype())
@@ -472,8 +465,8 @@ def _bounds(name: str, args: tuple, low, high) -> tuple[tuple, int, int]:
         numbers.append(high)
     if not 1 <= len(numbers) <= 2:
         raise TypeError(
-            f"{name}() received an invalid combination of arguments: expected (high, size) or "
-            "(low, high, size)"
+            f"{name}() received an invalid combination of arguments: expected (high, size) or (low, high, "
+            "size)"
         )
     numbers = [int_argument(n, "high") for n in numbers]
     return tuple(args), numbers[0] if len(numbers) == 2 else 0, numbers[-1]
@@ -497,9 +490,7 @@ def randint(
     rest, low, high = _bounds("randint", args, low, high)
     if size is None:
         if len(rest) != 1:
-            raise TypeError(
-                "randint() received an invalid combination of arguments: 'size' must be a tuple of ints"
-            )
+            raise TypeError("randint() received an invalid combination of arguments: 'size' must be a tuple of ints")
         size = rest[0]
     shape = size_argument("randint", (), size)
     result = filled(out, shape, dtype, lambda t: fill_integers(t, low, high, generator), int64)
@@ -546,18 +537,18 @@ def _overflowing(d: dtype) -> str:
 
 
 def empty_like(t: Tensor, d: dtype | None = None) -> Tensor:
-    """A fresh tensor of t's size and, where t is dense, of its strides."""
+    """A fresh tensor of t's size, dense, with its dimensions in memory in the order of t's."""
     result = empty(t._size, d or t._dtype)
-    if t.flat() is None and is_dense(t._size, t._stride):
-        result._get_storage()
-        result._stride, result._flat = t._stride, None
+    if t.flat() is None:
+        stride = output_strides(t._size, t._stride)
+        if stride != result._stride:
+            result._get_storage()
+            result._stride, result._flat = stride, None
     return result
 
 
 def _like(name: str, fill):
-    def like(
-        input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, **options
-    ):
+    def like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, **options):
         result = empty_like(input, dtype)
         fill(result, options.pop("generator", None))
         return finish(result, device or (input._device if input._device is not cpu else None), requires_grad)

@@ -1,0 +1,106 @@
+"""kernels/cpu/sorting.py against numpy's stable sort, at the sizes where the algorithm changes."""
+
+import numpy as np
+import pytest
+
+from numtorch.kernels.cpu import sorting as k
+
+DTYPES = ["f4", "f8", "?", "u1", "i1", "i2", "i4", "i8"]
+SIZES = [1, 2, 16, 17, 33, 511, 512, 3000]
+
+
+def sample(n, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.standard_normal(n) * 50)
+    if np.dtype(dtype).kind == "f":
+        x[::7], x[3::11], x[5::13], x[6::17] = np.nan, np.inf, -np.inf, -0.0
+        return x.astype(dtype)
+    return np.asarray(x.astype(np.int64) % 100 if dtype == "u1" else x).astype(dtype)
+
+
+def sort(x, rows=1, descending=False):
+    keys, order = k.sort_keys(x, descending), np.empty(x.size, np.int64)
+    k.sort_forward(keys, order, rows, x.size // rows)
+    return order
+
+
+def expected(x, descending):
+    """The stable order with nan as the largest."""
+    place = np.argsort(x, kind="stable")
+    if not descending:
+        return place
+    return x.size - 1 - np.argsort(x[::-1], kind="stable")[::-1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("descending", [False, True])
+def test_sorting_is_stable_with_nan_last(dtype, descending):
+    for n in SIZES:
+        x = sample(n, dtype, n)
+        np.testing.assert_array_equal(sort(x, 1, descending), expected(x, descending))
+
+
+def test_rows_are_sorted_apart():
+    x = sample(600, "f4")
+    want = np.concatenate([expected(row, False) for row in x.reshape(20, 30)])
+    np.testing.assert_array_equal(sort(x, 20), want)
+
+
+@pytest.mark.parametrize("values", [[0, -1, 2**63 - 1, -(2**63)], [5, 5, 5], [1, 0]])
+def test_the_whole_range_of_int64_has_its_order(values):
+    x = np.array(values, np.int64)
+    np.testing.assert_array_equal(sort(x), np.argsort(x, kind="stable"))
+
+
+@pytest.mark.parametrize("n, amount", [(5, 1), (5, 5), (100, 7), (100, 60), (3000, 20)])
+def test_topk_is_the_head_of_the_sorted_order(n, amount):
+    x = sample(2 * n, "f4", n)
+    keys, out = k.sort_keys(x, True), np.empty(2 * amount, np.int64)
+    k.topk_forward(keys, 2, n, amount, out)
+    want = np.stack([expected(row, True)[:amount] for row in x.reshape(2, n)])
+    np.testing.assert_array_equal(out.reshape(2, amount), want)
+
+
+def test_rows_are_taken_in_an_order():
+    out = np.empty(4, np.uint8)
+    k.take_rows(np.arange(6, dtype=np.uint8), np.array([2, 0, 1, 1]), out, 2, 3, 2)
+    np.testing.assert_array_equal(out, [2, 0, 4, 4])
+
+
+def test_runs_of_equal_elements():
+    x = np.array([1.0, 1, 2, np.nan, np.nan, 2])
+    first, inverse, counts = (np.empty(6, np.int64) for _ in range(3))
+    assert k.unique_consecutive_forward(x, first, inverse, counts) == 5
+    np.testing.assert_array_equal(first[:5], [0, 2, 3, 4, 5])
+    np.testing.assert_array_equal(inverse, [0, 0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(counts[:5], [2, 1, 1, 1, 1])
+
+
+def test_runs_of_equal_rows():
+    x = np.array([1, 2, 1, 2, 1, 3, 1, 2])
+    first, inverse, counts = (np.empty(4, np.int64) for _ in range(3))
+    assert k.unique_consecutive_rows(x, 4, 2, first, inverse, counts) == 3
+    np.testing.assert_array_equal(first[:3], [0, 2, 3])
+    np.testing.assert_array_equal(counts[:3], [2, 1, 1])
+
+
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("dtype", ["f4", "i8"])
+def test_binary_search(right, dtype):
+    rng = np.random.default_rng(3)
+    bounds, values = np.sort(rng.integers(0, 9, (3, 6)).astype(dtype)), rng.integers(-1, 11, (3, 4)).astype(dtype)
+    out = np.empty(12, np.int64)
+    side = "right" if right else "left"
+    none = np.empty(0, np.int64)
+    k.searchsorted_forward(bounds.reshape(-1), values.reshape(-1), none, 3, 6, 4, False, right, out)
+    want = np.stack([np.searchsorted(b, v, side) for b, v in zip(bounds, values, strict=True)])
+    np.testing.assert_array_equal(out.reshape(3, 4), want)
+    shuffled = rng.permutation(6)
+    k.searchsorted_forward(bounds[0][shuffled], values.reshape(-1), np.argsort(shuffled), 1, 6, 12, True, right, out)
+    np.testing.assert_array_equal(out, np.searchsorted(bounds[0], values.reshape(-1), side))
+
+
+def test_membership():
+    out = np.empty(4, np.bool_)
+    k.isin_sorted(np.array([0.0, 1, 2, np.nan]), np.array([1.0, 2.0]), out)
+    np.testing.assert_array_equal(out, [False, True, True, False])
