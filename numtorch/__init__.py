@@ -98,7 +98,7 @@ preserve_format = "torch.preserve_format"
 channels_last = "torch.channels_last"
 
 _SUBMODULES = frozenset(
-    """autograd backends cli cuda datasets fft library linalg nn optim random return_types serialization special storage
+    """autograd backends cli cuda datasets fft library linalg nn optim random return_types serialization signal special storage
     testing utils""".split()
 )
 

@@ -1,0 +1,122 @@
+"""The `_copy` forms of views: the same result in memory of its own; and elements repeated one by one."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+from .._registry import op, register
+from .._size import wrap_dim
+from .._tensor import Tensor
+from . import shape
+
+
+def _copied(result):
+    return tuple(_copied(r) for r in result) if isinstance(result, tuple) else result.contiguous().clone()
+
+
+def _copy_form(view):
+    @functools.wraps(view)
+    def call(*args, **kwargs):
+        return _copied(view(*args, **kwargs))
+
+    call.__name__ = call.__qualname__ = view.__name__.strip("_") + "_copy"
+    call.__doc__ = f"`{view.__name__}`, copied."
+    return call
+
+
+for _view in (
+    shape.as_strided,
+    shape.diagonal,
+    shape.expand,
+    shape.narrow,
+    shape.permute,
+    shape.select,
+    shape.split,
+    shape.split_with_sizes,
+    shape.squeeze,
+    shape.t,
+    shape.transpose,
+    shape.unbind,
+    shape.unfold,
+    shape.unsqueeze,
+    shape.view,
+):
+    # Only narrow_copy is a method in torch.
+    register(
+        _view.__name__ + "_copy", _copy_form(_view), out=True, method=_view is shape.narrow
+    )
+
+
+@op(method=False, out=True)
+def alias_copy(input) -> Tensor:
+    """A copy of `input`."""
+    return input.clone()
+
+
+@op()
+def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Each element repeated: `repeats` times, or as often as a tensor of counts says, along `dim` (None: flattened).
+
+    With counts alone, the index of each repetition.
+    """
+    from .creation import arange, tensor
+
+    if repeats is None:
+        if len(input._size) != 1:
+            raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
+        return repeat_interleave(arange(input._size[0]), input, 0)
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    d = wrap_dim(dim, len(input._size))
+    if not input._size:
+        input = input.reshape(1)
+    n = input._size[d]
+    if isinstance(repeats, Tensor) and repeats._size.numel() == 1:
+        repeats = int(repeats.item())
+    if isinstance(repeats, int):
+        if repeats < 0:
+            raise RuntimeError("Repeats must be non-negative")
+        expanded = input.unsqueeze(d + 1).expand((*input._size[: d + 1], repeats, *input._size[d + 1 :]))
+        return expanded.clone().reshape((*input._size[:d], n * repeats, *input._size[d + 1 :]))
+    if len(repeats._size) != 1:
+        raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
+    if repeats._size[0] != n:
+        raise RuntimeError(
+            f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats._size[0]} and "
+            f"input.size({d}) = {n}"
+        )
+    counts = repeats.tolist()
+    if any(c < 0 for c in counts):
+        raise RuntimeError("repeats can not be negative")
+    index = tensor(list(itertools.chain.from_iterable([i] * c for i, c in enumerate(counts))), dtype=repeats.long().dtype)
+    return input.index_select(d, index)
+
+
+@op(method=False)
+def cartesian_prod(*tensors) -> Tensor:
+    """All combinations of one element of each vector, a row each."""
+    from .joining import meshgrid, stack
+
+    if len(tensors) == 1:
+        return tensors[0]
+    grids = meshgrid(*tensors, indexing="ij")
+    return stack([g.reshape(-1) for g in grids], 1)
+
+
+@op(method=False)
+def combinations(input, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All combinations of r elements of a vector, a row each."""
+    from .creation import tensor
+
+    if len(input._size) != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._size)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return input.new_empty(0)
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = list(choose(range(input._size[0]), r))
+    if not rows:
+        return input.new_empty(0, r)
+    return input[tensor(rows)]
