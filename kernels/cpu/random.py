@@ -41,8 +41,8 @@ MASK_53 = (1 << 53) - 1
 if config.DISABLE_JIT:
 
     def fma(a, b, c):
-        """a * b + c rounded once (the product of two float32 is exact in double)."""
-        return np.float32(float(a) * float(b) + float(c))
+        """a * b + c; rounded once in float32, since the product of two float32 is exact in double."""
+        return type(c)(float(a) * float(b) + float(c))
 
 else:
 
