@@ -377,6 +377,8 @@ class _Store:
             os.replace(temporary, os.path.join(self.folder, name))
             temporary = None
             self._prune()
+        except IsADirectoryError:
+            return  # not of our making: that one entry stays without a file
         except OSError as error:
             self._give_up(str(error))
         finally:

@@ -168,6 +168,18 @@ def real_like(typingctx, x, value):
     return real(x, value), codegen
 
 
+@intrinsic
+def complex_like(typingctx, z, value):
+    """The complex number `value` in the precision of z."""
+    if not isinstance(z, types.Complex) or not isinstance(value, types.Complex):
+        return None
+
+    def codegen(context, builder, signature, values):
+        return context.cast(builder, values[1], value, z)
+
+    return z(z, value), codegen
+
+
 _RARE_ATTRIBUTES = ("noinline", "nounwind", "willreturn")
 
 

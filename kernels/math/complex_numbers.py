@@ -1,13 +1,14 @@
 """The same functions of complex arguments, from real ones of the same precision.
 
-z = x + iy throughout. Real parts and results keep the precision of the argument.
+z = x + iy throughout. Results keep the precision of the argument, which
+some of cmath's functions in Numba do not.
 """
 
 from __future__ import annotations
 
 import cmath
 
-from .bits import real_like
+from .bits import complex_like, real_like
 from .naming import any_type
 
 
@@ -39,7 +40,7 @@ def sigmoid(z):
 
 @any_type
 def tanh(z):
-    return cmath.tanh(z)
+    return complex_like(z, cmath.tanh(z))
 
 
 @any_type
@@ -54,7 +55,7 @@ def cos(z):
 
 @any_type
 def sqrt(z):
-    return cmath.sqrt(z)
+    return complex_like(z, cmath.sqrt(z))
 
 
 @any_type
@@ -64,52 +65,52 @@ def rsqrt(z):
 
 @any_type
 def tan(z):
-    return cmath.tan(z)
+    return complex_like(z, cmath.tan(z))
 
 
 @any_type
 def asin(z):
-    return cmath.asin(z)
+    return complex_like(z, cmath.asin(z))
 
 
 @any_type
 def acos(z):
-    return cmath.acos(z)
+    return complex_like(z, cmath.acos(z))
 
 
 @any_type
 def atan(z):
-    return cmath.atan(z)
+    return complex_like(z, cmath.atan(z))
 
 
 @any_type
 def sinh(z):
-    return cmath.sinh(z)
+    return complex_like(z, cmath.sinh(z))
 
 
 @any_type
 def cosh(z):
-    return cmath.cosh(z)
+    return complex_like(z, cmath.cosh(z))
 
 
 @any_type
 def asinh(z):
-    return cmath.asinh(z)
+    return complex_like(z, cmath.asinh(z))
 
 
 @any_type
 def acosh(z):
-    return cmath.acosh(z)
+    return complex_like(z, cmath.acosh(z))
 
 
 @any_type
 def atanh(z):
-    return cmath.atanh(z)
+    return complex_like(z, cmath.atanh(z))
 
 
 @any_type
 def pow(z, w):
-    return z**w
+    return complex_like(z, z**w)
 
 
 

@@ -128,7 +128,8 @@ def erfc64(x):
     b = select(a > 27.5, 27.5, a)
     d = b + 3.0
     u = 1.0 / d
-    t = (b - 2.75) * u
+    s = b - 2.75
+    t = s * u
     q = -1.4690594483510013e-08
     q = q * t + 5.057225099082683e-09
     q = q * t + 1.0814172306726952e-07
@@ -151,15 +152,21 @@ def erfc64(x):
     q = q * t + 0.6882620336069991
     q = q * t + -0.9772373382438446
     # From here on every name ending in 2 is what the rounding of the name before it lost.
+    back = d - 3.0
+    d2 = (b - back) + (3.0 - (d - back))
+    t2 = (fma(-t, d, s) - t * d2) * u
+    slope = -0.16
+    slope = slope * t + 0.5943
+    slope = slope * t + -1.1308
+    slope = slope * t + 1.3765
+    slope = slope * t + -0.9772
     c = 1.1135570536046449
     y = q * t + c
-    y2 = fma(q, t, c - y)
+    y2 = fma(q, t, c - y) + slope * t2
     square = product(b, b)
     e, e2, n = exp_parts64(-square, -fma(b, b, -square))
     p = product(e, y)
     p2 = fma(e, y, -p) + (e * y2 + e2 * y)
-    back = d - 3.0
-    d2 = (b - back) + (3.0 - (d - back))
     tail = p * u
     tail = times_power_of_two64(tail + (fma(-tail, d, p) + (p2 - tail * d2)) * u, n)
     far = select(x < 0.0, 2.0 - tail, tail)

@@ -22,12 +22,14 @@ _NAN32 = np.float32(np.nan)
 
 @double
 def reduced64(x):
-    """r, what its rounding lost, and n + 1.5 * 2**52. The first difference is exact, pi/2 has three parts."""
+    """r, what its rounding lost, and n + 1.5 * 2**52. x - n times the first of three parts of pi/2 is exact."""
     shifted = x * 0.6366197723675814 + _SHIFT64
     n = shifted - _SHIFT64
     first = fma(-n, 1.5707963267948966, x)
     r = fma(-n, 6.123233995736766e-17, first)
-    low = fma(-n, 6.123233995736766e-17, first - r) - n * -1.4973849048591698e-33
+    change = first - r
+    change2 = (first - change) - r  # which counts where r is tiny beside what it comes from
+    low = (fma(-n, 6.123233995736766e-17, change) + change2) - n * -1.4973849048591698e-33
     return r, low, shifted
 
 

@@ -41,12 +41,13 @@ PROGRAM = """
     x = np.arange(4.0)
     out = np.empty(4)
     results = []
-    for kernel in (k.double, k.square, k.shifted, k.scaled):
+    for kernel in (k.shifted, k.scaled):
         kernel(x, out)
         results += [int(v) for v in out]
     print(compiler.statistics().compiled, results)
 """
-RESULTS = [0, 2, 4, 6, 0, 1, 4, 9, 10, 11, 12, 13, 0, 3, 6, 9]
+KERNELS_IN_ALL = 5  # two loops, what they loop over, and what that calls
+RESULTS = [10, 11, 12, 13, 0, 3, 6, 9]
 
 
 @pytest.fixture
@@ -71,20 +72,20 @@ def files(cache_dir):
 
 def test_a_second_process_compiles_nothing_closures_included(program):
     compiled, results = program()
-    assert compiled > 4 and results == RESULTS
+    assert (compiled, results) == (KERNELS_IN_ALL, RESULTS)
     assert program() == (0, RESULTS)
 
 
 def test_a_change_in_a_callee_of_another_file_compiles_its_callers_only(program):
     program()
     compiled, results = program(constant=20)
-    assert compiled == 3 and results[8:12] == [20, 21, 22, 23]  # inner, shift and the loop over it
+    assert (compiled, results[:4]) == (3, [20, 21, 22, 23])  # inner, shift and the loop over it
 
 
 def test_a_change_of_a_constant_in_a_module_that_is_named_compiles_its_reader(program):
     program()
     compiled, results = program(scale=5)
-    assert compiled == 2 and results[12:] == [0, 5, 10, 15]
+    assert (compiled, results[4:]) == (2, [0, 5, 10, 15])
 
 
 def test_a_comment_changes_nothing(program):
@@ -92,31 +93,19 @@ def test_a_comment_changes_nothing(program):
     assert program(comment="# lines move, content stays") == (0, RESULTS)
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"x" * 9000])
-def test_a_damaged_file_is_compiled_again_and_replaced(program, cache_dir, damage):
+def test_a_damaged_file_is_compiled_again_and_replaced(program, cache_dir):
     program()
-    for file in files(cache_dir):
-        file.write_bytes(damage(file.read_bytes()))
-    compiled, results = program()
-    assert compiled > 4 and results == RESULTS
+    cut, emptied, foreign, other, unreadable = files(cache_dir)
+    cut.write_bytes(cut.read_bytes()[:5000])
+    emptied.write_bytes(b"")
+    foreign.write_bytes(b"x" * 9000)
+    cache._Store(str(cache_dir / "kernels")).write(other.name, b"\x80\x04K\x01.")  # whole, but a pickled number
+    unreadable.unlink()
+    unreadable.mkdir()
+    assert program() == (KERNELS_IN_ALL, RESULTS)
+    unreadable.rmdir()
+    assert program()[0] <= 1  # all but the folder have been replaced
     assert program() == (0, RESULTS)
-
-
-def test_a_whole_file_of_other_content_is_compiled_again(program, cache_dir):
-    program()
-    store = cache._Store(str(cache_dir / "kernels"))
-    for file in files(cache_dir):
-        store.write(file.name, b"\x80\x04K\x01.")  # a pickle of the number 1
-    assert program()[1] == RESULTS
-    assert program() == (0, RESULTS)
-
-
-def test_a_file_that_cannot_be_read_is_compiled_again(program, cache_dir):
-    program()
-    for file in files(cache_dir):
-        file.unlink()
-        file.mkdir()
-    assert program()[1] == RESULTS
 
 
 def test_two_processes_that_start_together_both_succeed(tmp_path, start_python, program):
@@ -246,7 +235,7 @@ def test_an_interrupt_while_compiling_leaves_a_usable_process_and_cache(start_py
     with start_python(code.format(count=1000)) as process:
         assert process.stdout.readline() == "ready\n"
         for _ in range(3):
-            time.sleep(0.9)
+            time.sleep(0.5)
             process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert output.split() == ["3", "0.0"], errors
