@@ -116,8 +116,18 @@ def reduction(of, combine, start, finish=only):
         first = x[lo : lo + wide]
         for j in range(wide):
             total[j] = of(first[j])
-        for r in range(1, count // group):
-            at = lo + r * group * stride
+        step = group * stride
+        rows_left = count // group - 1
+        # Four rows at a time, in pairs: a quarter of the traffic with `total`, and of the rounding.
+        for r in range(rows_left // 4):
+            at = lo + (1 + 4 * r) * step
+            v, w = x[at : at + wide], x[at + step : at + step + wide]
+            y, z = x[at + 2 * step : at + 2 * step + wide], x[at + 3 * step : at + 3 * step + wide]
+            for j in range(wide):
+                four = combine(combine(of(v[j]), of(w[j])), combine(of(y[j]), of(z[j])))
+                total[j] = combine(total[j], four)
+        for r in range(rows_left // 4 * 4, rows_left):
+            at = lo + (1 + r) * step
             v = x[at : at + wide]
             for j in range(wide):
                 total[j] = combine(total[j], of(v[j]))

@@ -24,7 +24,7 @@ def run(kernels, x, out, threads):
 def test_float32_sums_are_right_to_a_few_parts_in_ten_million(shape, threads):
     x = np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
     want = x.astype(np.float64).sum(1)
-    assert np.abs(run(reductions.SUM, x, np.float32, threads) / want - 1).max() < 4e-7
+    assert np.abs(run(reductions.SUM, x, np.float32, threads) / want - 1).max() < 8e-7
 
 
 @pytest.mark.parametrize("shape", SHAPES)
