@@ -1,8 +1,8 @@
 """Discrete Fourier transforms under torch's names, through numpy.fft (pocketfft, which keeps float32).
 
-The three primitives below are the transforms without scaling over several dimensions at once: complex to complex,
-real to complex (half the spectrum), and back. Each one's derivative is another of them, so any order of derivative
-exists. Everything else is a composition: sizes by cutting and padding, scaling by `norm`, Hermitian transforms.
+The three primitives below are the transforms over several dimensions at once: complex to complex, real to complex
+(the spectrum or half of it), and back. Each one's derivative is another of them, so any order of derivative
+exists. Everything else is a composition: sizes by cutting and padding, Hermitian transforms by conjugates.
 """
 
 from __future__ import annotations
@@ -25,20 +25,28 @@ _NORMS = ("backward", "forward", "ortho")
 # -- primitives -------------------------------------------------------------------------------------------------------
 
 
+def _scaled(x: np.ndarray, scale: float, dtype) -> Tensor:
+    if scale != 1.0:
+        x *= x.real.dtype.type(scale)
+    return from_array(x, dtype)
+
+
 @primitive("_fft_c2c", node="FftC2CBackward0", public=False)
-def _c2c(self, dims, forward):
-    """sum_n x_n exp(-+ 2 pi i k n / N) over `dims`, minus for `forward`; not scaled."""
+def _c2c(self, dims, scale, forward):
+    """scale sum_n x_n exp(-+ 2 pi i k n / N) over `dims`, minus for `forward`."""
     transform = np.fft.fftn if forward else np.fft.ifftn
-    return from_array(transform(self._nd(), axes=dims, norm="backward" if forward else "forward"), self._dtype)
+    x = transform(self._nd(), axes=dims, norm="backward" if forward else "forward")
+    return _scaled(x, scale, self._dtype)
 
 
-_c2c.derivative(self=lambda ctx, grad: _c2c(grad, ctx.dims, not ctx.forward))
+_c2c.derivative(self=lambda ctx, grad: _c2c(grad, ctx.dims, ctx.scale, not ctx.forward))
 
 
 @primitive("_fft_r2c", node="FftR2CBackward0", public=False)
-def _r2c(self, dims):
-    """The forward transform of real values: of the last of `dims` frequencies 0 .. N // 2, the others mirror them."""
-    return from_array(np.fft.rfftn(self._nd(), axes=dims), self._dtype.to_complex())
+def _r2c(self, dims, scale, onesided):
+    """The forward transform of real values: with `onesided` only frequencies 0 .. N // 2 of the last of `dims`."""
+    transform = np.fft.rfftn if onesided else np.fft.fftn
+    return _scaled(transform(self._nd(), axes=dims), scale, self._dtype.to_complex())
 
 
 def _r2c_backward(ctx, grad):
@@ -49,23 +57,23 @@ def _r2c_backward(ctx, grad):
         rest = [*grad._size]
         rest[last] = missing
         grad = FUNCTIONS[""]["cat"]((grad, FUNCTIONS[""]["zeros"](*rest, dtype=grad._dtype)), last)
-    return _c2c(grad, ctx.dims, False).real
+    return _c2c(grad, ctx.dims, ctx.scale, False).real
 
 
 _r2c.derivative(self=_r2c_backward)
 
 
 @primitive("_fft_c2r", node="FftC2RBackward0", public=False)
-def _c2r(self, dims, n):
-    """The backward transform, not scaled, to n real values along the last of `dims` of half a mirrored spectrum."""
+def _c2r(self, dims, scale, n):
+    """The backward transform to n real values along the last of `dims` of half a mirrored spectrum."""
     sizes = [self._size[d] for d in dims[:-1]] + [n]
-    return from_array(np.fft.irfftn(self._nd(), sizes, dims, norm="forward"), self._dtype.to_real())
+    return _scaled(np.fft.irfftn(self._nd(), sizes, dims, norm="forward"), scale, self._dtype.to_real())
 
 
 def _c2r_backward(ctx, grad):
     # Each frequency but 0 (and N / 2 of an even N) stands for two.
     last = ctx.dims[-1]
-    spectrum = _r2c(grad, ctx.dims)
+    spectrum = _r2c(grad, ctx.dims, ctx.scale, True)
     weight = np.ones(spectrum._size[last])
     weight[1 : (ctx.n + 1) // 2] = 2
     shape = [1] * len(spectrum._size)
@@ -79,7 +87,7 @@ _c2r.derivative(self=_c2r_backward)
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 
-def _promoted(input: Tensor, to_complex: bool, name: str) -> Tensor:
+def _promoted(input: Tensor, to_complex: bool) -> Tensor:
     """The input in a dtype that has transforms: integers in the default dtype; complex if asked."""
     d = input._dtype
     if d.category < FLOATING:
@@ -99,12 +107,12 @@ def _check_norm(norm: str | None) -> str:
     return norm
 
 
-def _scale(x: Tensor, norm: str | None, count: int, forward: bool) -> Tensor:
-    """x by 1 / N (or 1 / sqrt N) as `norm` says for that direction."""
+def _scale(norm: str | None, count: int, forward: bool) -> float:
+    """1, 1 / N or 1 / sqrt N, as `norm` says for that direction."""
     norm = _check_norm(norm)
     if norm == "ortho":
-        return x * (1.0 / math.sqrt(count))
-    return x * (1.0 / count) if (norm == "forward") == forward else x
+        return 1.0 / math.sqrt(count)
+    return 1.0 / count if (norm == "forward") == forward else 1.0
 
 
 def _resized(x: Tensor, dims: list[int], sizes: list[int]) -> Tensor:
@@ -164,35 +172,31 @@ def _many(input: Tensor, s, dim, name: str) -> tuple[list[int], list[int]]:
 
 
 def _complex_transform(input, dims, sizes, norm, forward, name):
-    _check_norm(norm)
-    x = _promoted(input, True, name)
-    if not dims:
-        return x.clone()
-    x = _resized(x, dims, sizes)
-    return _scale(_c2c(x, tuple(dims), forward), norm, math.prod(sizes), forward)
+    scale = _scale(norm, math.prod(sizes), forward)
+    if name == "fft" and input._dtype.category != COMPLEX:  # as in torch, over one dimension only
+        return _r2c(_resized(_promoted(input, False), dims, sizes), tuple(dims), scale, False)
+    x = _promoted(input, True)
+    return _c2c(_resized(x, dims, sizes), tuple(dims), scale, forward) if dims else x.clone()
 
 
 def _real_transform(input, dims, sizes, norm, forward, name):
     """Real to half a spectrum; the backward one (of ihfft) is the conjugate of the forward one."""
-    _check_norm(norm)
     if input._dtype.category == COMPLEX:
         raise RuntimeError(f"{name} expects a real input tensor, but got {input._dtype.type_name}")
     if not dims:
         raise RuntimeError(f"{name} must transform at least one axis")
-    x = _resized(_promoted(input, False, name), dims, sizes)
-    x = _scale(_r2c(x, tuple(dims)), norm, math.prod(sizes), forward)
+    x = _resized(_promoted(input, False), dims, sizes)
+    x = _r2c(x, tuple(dims), _scale(norm, math.prod(sizes), forward), True)
     return x if forward else x.conj()
 
 
 def _inverse_real_transform(input, dims, sizes, norm, forward, name):
     """Half a spectrum to real; the forward one (of hfft) is the backward one of the conjugate."""
-    _check_norm(norm)
     if not dims:
         raise RuntimeError(f"{name} must transform at least one axis")
-    x = _promoted(input, True, name)
-    x = _resized(x, dims, [*sizes[:-1], sizes[-1] // 2 + 1])
+    x = _resized(_promoted(input, True), dims, [*sizes[:-1], sizes[-1] // 2 + 1])
     x = x.conj() if forward else x
-    return _scale(_c2r(x, tuple(dims), sizes[-1]), norm, math.prod(sizes), forward)
+    return _c2r(x, tuple(dims), _scale(norm, math.prod(sizes), forward), sizes[-1])
 
 
 def _last_doubled(input: Tensor, dims: list[int], sizes: list[int], given: bool) -> list[int]:

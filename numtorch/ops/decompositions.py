@@ -571,17 +571,25 @@ def lu_factor(A, *, pivot: bool = True):
     return _lu_factor_result(*lu_factor_ex(A, pivot=pivot, check_errors=True)[:2])
 
 
+@primitive(
+    "_lu", node="LinalgLuBackward0", save=("result0", "result1", "result2"), public=False, nondifferentiable=(0,)
+)
+def _lu(A, pivot):
+    LU, pivots, _ = lu_factor_ex(A.detach(), pivot=pivot)
+    P = _permutation_matrix(pivots._nd(), A._size[-2], A._dtype)
+    return P, _unit_lower(LU), LU[..., : min(A._size[-2:]), :].triu()
+
+
+_lu.derivative(A=lambda ctx, dL, dU: _lu_backward(ctx.result0, ctx.result1, ctx.result2, dL, dU))
+
+
 @op("lu", namespace="linalg", method=False, out=True)
 def linalg_lu(A, *, pivot: bool = True):
     """A = P L U for (*, n, m), k = min(n, m): P (*, n, n), L (*, n, k) with unit diagonal, U (*, k, m)."""
     if len(A._size) < 2:
         raise RuntimeError(f"linalg.lu: Expected tensor with 2 or more dimensions. Got size: {list(A._size)} instead")
-    LU, pivots, _ = lu_factor_ex(A, pivot=pivot)
-    n, m = A._size[-2:]
-    P = _permutation_matrix(pivots._nd(), n, A._dtype)
-    if not pivot:
-        P = FUNCTIONS[""]["empty"](0, dtype=A._dtype)
-    return _lu_result(P, _unit_lower(LU), LU[..., : min(n, m), :].triu())
+    P, L, U = _lu(A, pivot)
+    return _lu_result(P if pivot else FUNCTIONS[""]["empty"](0, dtype=A._dtype), L, U)
 
 
 @op(out=True)

@@ -109,6 +109,20 @@ def test_only_what_needs_a_gradient_gets_one():
     assert params[1].grad is not None and params[0].grad is None and h.grad is None
 
 
+def test_arguments_that_do_not_fit_are_refused_before_anything_is_read():
+    x, h, params = random(2, 1, 3, seed=0), random(1, 1, 4, seed=1), [random(16, 3, seed=2), random(16, 4, seed=3)]
+    rest = (False, 1, 0.0, False, False, False)
+    for message, arguments in (
+        ("input has 5 features", (random(2, 1, 5, seed=0), (h, h), params)),
+        ("expected 2 params", (x, (h, h), params[:1])),
+        ("expected hidden state with 1 rows", (x, (random(1, 2, 4, seed=1), h), params)),
+        (r"expected w_hh to be \[16, 4\]", (x, (h, h), [params[0], random(16, 5, seed=3)])),
+        ("expected w_ih of the input's dtype", (x, (h, h), [params[0].float(), params[1]])),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            torch.lstm(*arguments, *rest)
+
+
 REFUSED = [
     ([1, 2], 3, "batch_sizes must be positive and must not rise"),
     ([2, 2], 3, "batch_sizes add up to 4, but data has 3 rows"),
