@@ -59,7 +59,7 @@ OPS = [
     Op("isfinite", unary(-3, 3), np.isfinite, EVERY, out="bool"),
     Op("isposinf", unary(-3, 3), np.isposinf, REALS, out="bool"),
     Op("isneginf", unary(-3, 3), np.isneginf, REALS, out="bool"),
-    Op("signbit", unary(-3, 3), np.signbit, BOTH_FLOATS, out="bool"),
+    Op("signbit", unary(-3, 3), np.signbit, REALS, out="bool", covers=("signbit_integral",)),
     Op("logical_not", unary(-1, 2), np.logical_not, EVERY, out="bool"),
     Op("nan_to_num", unary(-3, 3), np.nan_to_num, BOTH_FLOATS),
     Op("bitwise_not", unary(), np.invert, ("bool", "uint8", "int32", "int64")),
