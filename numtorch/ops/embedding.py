@@ -130,6 +130,8 @@ def embedding(
     """The rows of weight (num_embeddings, dim) at input: result (*input.shape, dim).
 
     The row padding_idx gets no gradient. With max_norm the rows used are first scaled down, in place."""
+    if len(weight._size) != 2:
+        raise RuntimeError("'weight' must be 2-D")
     padding = _padding_row(padding_idx, weight._size[0])
     if max_norm is not None:
         with no_grad():

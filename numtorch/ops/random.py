@@ -393,7 +393,7 @@ def size_argument(name: str, args: tuple, size) -> Size:
                 f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of type "
                 f"{type(n).__name__} at pos {position}"
             )
-    result = Size(n.__index__() for n in args)
+    result = Size([n.__index__() for n in args])
     for n in result:
         if n < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(result)}")
@@ -417,9 +417,13 @@ def filled(out: Tensor | None, size: Size, d: dtype | None, fill: Callable[[Tens
     return out
 
 
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
 @op(method=False)
 def rand(
-    *size,
+    *args,
+    size=None,
     generator=None,
     out=None,
     dtype=None,
@@ -427,17 +431,22 @@ def rand(
     device=None,
     requires_grad=False,
     pin_memory=False,
-    **named,
 ) -> Tensor:
     """Values uniform in [0, 1)."""
-    shape = size_argument("rand", size, named.get("size"))
+    shape = size_argument("rand", args, size)
+    if out is None and (dtype or _dtype.get_default_dtype()) is float32:
+        state, _ = stream(generator)
+        flat = np.empty(shape.numel(), np.float32)
+        _kernels.uniform_float32(state, flat, _ZERO, _ONE)
+        return finish(wrap(flat, shape, float32), device, requires_grad)
     result = filled(out, shape, dtype, lambda t: fill_uniform(t, 0.0, 1.0, generator))
     return finish(result, device, requires_grad)
 
 
 @op(method=False)
 def randn(
-    *size,
+    *args,
+    size=None,
     generator=None,
     out=None,
     dtype=None,
@@ -445,10 +454,14 @@ def randn(
     device=None,
     requires_grad=False,
     pin_memory=False,
-    **named,
 ) -> Tensor:
     """Values of the standard normal distribution."""
-    shape = size_argument("randn", size, named.get("size"))
+    shape = size_argument("randn", args, size)
+    if out is None and (dtype or _dtype.get_default_dtype()) is float32:
+        state, spare = stream(generator)
+        flat = np.empty(shape.numel(), np.float32)
+        _kernels.normal_float32(state, spare, flat, 0.0, 1.0, False)
+        return finish(wrap(flat, shape, float32), device, requires_grad)
     result = filled(out, shape, dtype, lambda t: fill_normal(t, 0.0, 1.0, generator))
     return finish(result, device, requires_grad)
 
@@ -548,9 +561,19 @@ def empty_like(t: Tensor, d: dtype | None = None) -> Tensor:
 
 
 def _like(name: str, fill):
-    def like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, **options):
+    def like(
+        input,
+        *,
+        generator=None,
+        dtype=None,
+        layout=None,
+        device=None,
+        requires_grad=False,
+        pin_memory=False,
+        memory_format=None,
+    ):
         result = empty_like(input, dtype)
-        fill(result, options.pop("generator", None))
+        fill(result, generator)
         return finish(result, device or (input._device if input._device is not cpu else None), requires_grad)
 
     like.__name__ = like.__qualname__ = name

@@ -29,16 +29,26 @@ from .random import (
 
 
 @op(method=False)
-def normal(mean, std=1.0, size=None, *, generator=None, out=None, **options) -> Tensor:
+def normal(
+    mean,
+    std=1.0,
+    size=None,
+    *,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+) -> Tensor:
     """Values of N(mean, std**2): normal(tensor, float), (float, tensor), (tensor, tensor) or (float, float,
     size)."""
     of_mean, of_std = isinstance(mean, Tensor), isinstance(std, Tensor)
     if size is not None:
         shape = size_argument("normal", (), size)
-        result = filled(
-            out, shape, options.pop("dtype", None), lambda t: fill_normal(t, mean, std, generator)
-        )
-        return finish(result, options.get("device"), options.get("requires_grad", False))
+        result = filled(out, shape, dtype, lambda t: fill_normal(t, mean, std, generator))
+        return finish(result, device, requires_grad)
     if not of_mean and not of_std:
         raise TypeError("normal() received an invalid combination of arguments: two numbers need a size")
     if of_std:
@@ -108,9 +118,7 @@ def _bernoulli_(self, p=0.5, *, generator: Generator | None = None) -> None:
 def bernoulli(input, p=None, *, generator=None, out=None) -> Tensor:
     """Ones with the probabilities in `input` (or with probability p), else zeros, in input's dtype."""
     probability = input.detach() if p is None else p
-    result = filled(
-        out, input._size, None, lambda t: _bernoulli_fill(t, probability, generator), input._dtype
-    )
+    result = filled(out, input._size, None, lambda t: _bernoulli_fill(t, probability, generator), input._dtype)
     return without_gradient(result, "BernoulliBackward0" if p is None else "BernoulliBackward1", input)
 
 
@@ -142,9 +150,7 @@ def multinomial(input, num_samples: int, replacement: bool = False, *, generator
     if not 1 <= len(input._size) <= 2:
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if input._dtype.category != FLOATING:
-        raise RuntimeError(
-            f"multinomial only supports floating-point dtypes for input, got: {input._dtype.type_name}"
-        )
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {input._dtype.type_name}")
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     categories = input._size[-1]
