@@ -13,6 +13,7 @@ torch.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -198,8 +199,8 @@ def _one(function: str, argument: str, value) -> int:
 _EDGES = {2: ("H", "W"), 3: ("T", "H", "W")}
 
 
-def _check_pool(input, dims: int, kernel, stride, padding, dilation) -> None:
-    given = len(input._size)
+def _check_pool(size, dims: int, kernel, stride, padding, dilation) -> None:
+    given = len(size)
     batch = f"{dims + 1}D or {dims + 2}D (batch mode) tensor"
     if given not in (dims + 1, dims + 2):
         raise RuntimeError(f"non-empty {batch} expected for input")
@@ -224,8 +225,8 @@ def _check_pool(input, dims: int, kernel, stride, padding, dilation) -> None:
                 f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
                 f"dilation={d}"
             )
-    if 0 in input._size[-dims - 1 :]:
-        raise RuntimeError(f"Expected {batch} with optional 0 dim batch size for input, but got:{list(input._size)}")
+    if 0 in size[-dims - 1 :]:
+        raise RuntimeError(f"Expected {batch} with optional 0 dim batch size for input, but got:{list(size)}")
 
 
 def _out_size(n: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> int:
@@ -235,11 +236,11 @@ def _out_size(n: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> int:
     return out
 
 
-def _out_sizes(input, dims: int, kernel, stride, padding, dilation, ceil_mode) -> tuple[int, ...]:
-    src = input._size[-dims:]
+def _out_sizes(size, dims: int, kernel, stride, padding, dilation, ceil_mode) -> tuple[int, ...]:
+    src = size[-dims:]
     dst = tuple([_out_size(*each, ceil_mode) for each in zip(src, kernel, stride, padding, dilation, strict=True)])
     if any(n < 1 for n in dst):
-        channels = input._size[-dims - 1]
+        channels = size[-dims - 1]
         before, after = ("x".join(str(n) for n in (channels, *sizes)) for sizes in (src, dst))
         raise RuntimeError(f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small")
     return dst
@@ -271,15 +272,26 @@ _NOT_AVERAGED = tuple(d for d in _NOT_FLOATING if d is not _dtype.int64)
 # -- max pooling ---------------------------------------------------------------------------------------------
 
 
-def _max_pool(function, dims, input, kernel_size, stride, padding, dilation, ceil_mode):
+def _hashable(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _max_geometry(function, dims, size, kernel_size, stride, padding, dilation, ceil_mode) -> Windows:
+    """Checks and windows of max pooling, remembered: they cost more than pooling a small image."""
     kernel = _numbers(function, dims, "kernel_size", kernel_size)
     stride = _numbers(function, dims, "stride", stride, default=kernel)
     padding = _numbers(function, dims, "padding", padding)
     dilation = _numbers(function, dims, "dilation", dilation)
-    _check_pool(input, dims, kernel, stride, padding, dilation)
+    _check_pool(size, dims, kernel, stride, padding, dilation)
+    dst = _out_sizes(size, dims, kernel, stride, padding, dilation, ceil_mode)
+    return _windows(size[-dims:], dst, kernel, stride, padding, dilation, False)
+
+
+def _max_pool(function, dims, input, kernel_size, stride, padding, dilation, ceil_mode):
+    numbers = [_hashable(v) for v in (kernel_size, stride, padding, dilation)]
+    windows = _max_geometry(function, dims, input._size, *numbers, ceil_mode)
     _supported(input, function, _dtype.bool_, *_COMPLEX)
-    dst = _out_sizes(input, dims, kernel, stride, padding, dilation, ceil_mode)
-    windows = _windows(input._size[-dims:], dst, kernel, stride, padding, dilation, False)
     return _max_windows[dims](input, windows)
 
 
@@ -359,29 +371,31 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 # -- average pooling -----------------------------------------------------------------------------------------
 
 
-def _avg_pool(function, dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
+@lru_cache(maxsize=1024, typed=True)
+def _avg_geometry(function, dims, size, kernel_size, stride, padding, ceil_mode, include_pad, divisor) -> Windows:
+    """Checks and windows of average pooling."""
     kernel = _numbers(function, dims, "kernel_size", kernel_size)
     stride = _numbers(function, dims, "stride", stride, default=kernel)
     padding = _numbers(function, dims, "padding", padding)
     ones = (1,) * dims
-    if divisor_override == 0:
+    if divisor == 0:
         raise RuntimeError("divisor must be not zero")
-    _check_pool(input, dims, kernel, stride, padding, ones)
+    _check_pool(size, dims, kernel, stride, padding, ones)
+    src = size[-dims:]
+    if dims == 3 and any(n + 2 * p < k for n, k, p in zip(src, kernel, padding, strict=True)):
+        image, kernels = (
+            " ".join(f"{prefix}{e}: {n}" for e, n in zip("THW", values, strict=True))
+            for prefix, values in (("", src), ("k", kernel))
+        )
+        raise RuntimeError(f"input image ({image}) smaller than kernel size ({kernels})")
+    dst = _out_sizes(size, dims, kernel, stride, padding, ones, ceil_mode)
+    return _windows(src, dst, kernel, stride, padding, ones, bool(include_pad), divisor or 0)
+
+
+def _avg_pool(function, dims, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
+    numbers = [_hashable(v) for v in (kernel_size, stride, padding)]
+    windows = _avg_geometry(function, dims, input._size, *numbers, ceil_mode, count_include_pad, divisor_override)
     _supported(input, function if dims == 2 else "avg_pool3d_out_frame", *_NOT_AVERAGED)
-    if dims == 3 and any(n + 2 * p < k for n, k, p in zip(input._size[-3:], kernel, padding, strict=True)):
-        sizes = (" ".join(f"{e}: {n}" for e, n in zip("THW", input._size[-3:], strict=True)), *kernel)
-        raise RuntimeError("input image ({}) smaller than kernel size (kT: {} kH: {} kW: {})".format(*sizes))
-    dst = _out_sizes(input, dims, kernel, stride, padding, ones, ceil_mode)
-    windows = _windows(
-        input._size[-dims:],
-        dst,
-        kernel,
-        stride,
-        padding,
-        ones,
-        bool(count_include_pad),
-        divisor_override or 0,
-    )
     return _average_windows[dims](input, windows)
 
 
@@ -711,3 +725,17 @@ def fractional_max_pool3d(
     """Maximum over randomly spaced windows of input (N, C, D, H, W) or (C, D, H, W); as
     fractional_max_pool2d."""
     return _fractional_max_pool(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
+def fractional_max_pool2d_with_indices(
+    input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
+):
+    """(maximum, index) of fractional_max_pool2d."""
+    return _fractional_max_pool(2, input, kernel_size, output_size, output_ratio, True, _random_samples)
+
+
+def fractional_max_pool3d_with_indices(
+    input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
+):
+    """(maximum, index) of fractional_max_pool3d."""
+    return _fractional_max_pool(3, input, kernel_size, output_size, output_ratio, True, _random_samples)

@@ -19,23 +19,7 @@ from .._copy import contiguous
 from .._primitive import primitive
 from .._tensor import Tensor, wrap
 from . import pooling
-from .grid_sample import affine_grid, grid_sample
 from .spatial import elements, integers, result, triple
-from .unfold import fold, unfold
-
-__all__ = [
-    "affine_grid",
-    "channel_shuffle",
-    "fold",
-    "grid_sample",
-    "interpolate",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "unfold",
-    "upsample",
-    "upsample_bilinear",
-    "upsample_nearest",
-]
 
 # -- tables --------------------------------------------------------------------------------------------------
 
@@ -190,9 +174,7 @@ def _resample_primitive(name: str, node: str):
             x = elements(input, _dtype.float32)
             out = _kernels.interpolate_forward(x, planes, src, dst, table.taps, table.place, table.weight)
             return wrap(np.clip(np.floor(out + np.float32(0.5)), 0, 255).astype(np.uint8), size, _dtype.uint8)
-        out = _kernels.interpolate_forward(
-            elements(input), planes, src, dst, table.taps, table.place, table.weight
-        )
+        out = _kernels.interpolate_forward(elements(input), planes, src, dst, table.taps, table.place, table.weight)
         return result(out, size, input._dtype)
 
     resample.__doc__ = "The weighted sums of the module's formula over the last dimensions of `input`."
@@ -238,9 +220,7 @@ def spread_samples(grad_output, table):
     return result(out, size, grad_output._dtype)
 
 
-spread_samples.derivative(
-    grad_output=lambda ctx, grad: _RESAMPLE["linear", len(ctx.table.src)](grad, ctx.table)
-)
+spread_samples.derivative(grad_output=lambda ctx, grad: _RESAMPLE["linear", len(ctx.table.src)](grad, ctx.table))
 
 # -- interpolate ---------------------------------------------------------------------------------------------
 
@@ -313,14 +293,11 @@ def interpolate(
             factors = (None,) * dims
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and dims == 2):
         raise ValueError(
-            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a "
-            "4-D tensor as input"
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
         )
     if not _exists(mode, dims):
         if mode in _DIMENSIONS and 1 <= dims <= 3:
-            raise NotImplementedError(
-                f"Got {dims + 2}D input, but {mode} mode needs {_DIMENSIONS[mode] + 2}D input"
-            )
+            raise NotImplementedError(f"Got {dims + 2}D input, but {mode} mode needs {_DIMENSIONS[mode] + 2}D input")
         raise NotImplementedError(
             f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(input._size)}D) for "
             f"the modes: {_MODES} "
@@ -352,9 +329,7 @@ def _exists(mode: str, dims: int) -> bool:
 def _check_sizes(input, spatial, size) -> None:
     dims = len(spatial)
     if min(spatial) <= 0 or min(size) <= 0:
-        before, after = (
-            ", ".join(f"{e}: {n}" for e, n in zip(_EDGES[dims], s, strict=True)) for s in (spatial, size)
-        )
+        before, after = (", ".join(f"{e}: {n}" for e, n in zip(_EDGES[dims], s, strict=True)) for s in (spatial, size))
         raise RuntimeError(
             f"Input and output sizes should be greater than 0, but got input ({before}) output ({after})"
         )
@@ -373,9 +348,7 @@ def _check_dtype(input, mode: str, dims: int) -> None:
     raise NotImplementedError(f"\"{name}_channels_last\" not implemented for '{d.type_name}'")
 
 
-def upsample(
-    input, size=None, scale_factor=None, mode: str = "nearest", align_corners: bool | None = None
-) -> Tensor:
+def upsample(input, size=None, scale_factor=None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
     """interpolate under its former name."""
     return interpolate(input, size, scale_factor, mode, align_corners)
 
@@ -458,13 +431,9 @@ def channel_shuffle(input, groups: int) -> Tensor:
     """(N, C, ...): channel g (C / groups) + i becomes channel i groups + g."""
     size = input._size
     if len(size) <= 2:
-        raise RuntimeError(
-            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(size)}"
-        )
+        raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(size)}")
     if groups <= 0:
-        raise RuntimeError(
-            f"Number of groups to divide channels in must be positive. Value of groups:{groups}"
-        )
+        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
     if size[1] % groups:
         raise RuntimeError(
             f"Number of channels must be divisible by groups. Got {size[1]} channels and {groups} groups."
@@ -474,7 +443,5 @@ def channel_shuffle(input, groups: int) -> Tensor:
 
 
 channel_shuffle.derivative(
-    input=lambda ctx, grad: channel_shuffle(
-        grad, ctx.input.shape[1] // ctx.groups if ctx.input.shape[1] else 1
-    )
+    input=lambda ctx, grad: channel_shuffle(grad, ctx.input.shape[1] // ctx.groups if ctx.input.shape[1] else 1)
 )
