@@ -481,5 +481,13 @@ def _check_copy(given: Size, size: Size) -> None:
             )
 
 
+def _iter(self: Tensor):
+    """The parts along the first dimension, one by one."""
+    if not self._size:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))
+
+
+Tensor.__iter__ = _iter
 Tensor.__getitem__ = _getitem
 Tensor.__setitem__ = _setitem

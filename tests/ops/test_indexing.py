@@ -255,3 +255,10 @@ def test_halves_are_added_at_indices(dtype):
     x.index_add_(0, torch.tensor([0, 1]), torch.ones(2).to(dtype))
     x.scatter_add_(0, torch.tensor([2]), torch.ones(1).to(dtype))
     assert x.tolist() == [1, 3, 2]
+
+
+def test_iteration_gives_the_parts_along_the_first_dimension():
+    x = torch.arange(6).reshape(2, 3)
+    assert [row.tolist() for row in x] == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(TypeError, match="iteration over a 0-d tensor"):
+        iter(torch.tensor(1.0))
