@@ -24,7 +24,7 @@ PARALLEL_THRESHOLD = 131072
 
 @jit
 def _sgd_block(lo, hi, param, grad, buf, lr, momentum, dampening, weight_decay, sign, nesterov, first):
-    """g = sign grad + weight_decay p; b = momentum b + (1 - dampening) g (b = g at first); p -= lr (b or g + momentum b)."""
+    """d = sign g + weight_decay p; b = momentum b + (1 - dampening) d (d at first); p -= lr (b or d + momentum b)."""
     scalar = param.dtype.type
     step, mu, keep = scalar(-lr), scalar(momentum), scalar(1.0 - dampening)
     decay, s = scalar(weight_decay), scalar(sign)
@@ -84,9 +84,7 @@ def _lerp(a, b, w):
 
 
 @jit
-def _adam_block(
-    lo, hi, param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps
-):
+def _adam_block(lo, hi, param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps):
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= step_size m / (sqrt(v) / correction + eps).
 
     Before that p *= shrink (decoupled decay) and g = sign grad + l2 p.
@@ -130,9 +128,7 @@ def adam_step(param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2
 
 
 @jit(parallel=True)
-def adam_step_parallel(
-    param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps
-):
+def adam_step_parallel(param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps):
     """`adam_step` on all threads."""
     n = param.size
     for block in prange((n + BLOCK - 1) // BLOCK):
@@ -145,7 +141,10 @@ def adam_step_parallel(
 
 @jit
 def _rmsprop_block(lo, hi, param, grad, square, average, buf, lr, alpha, eps, weight_decay, sign, momentum):
-    """v = alpha v + (1 - alpha) g^2; d = g / (sqrt(v - a^2) + eps), a the average of g if centred; p -= lr (momentum b + d)."""
+    """v = alpha v + (1 - alpha) g^2; d = g / (sqrt(v - a^2) + eps); p -= lr (momentum b + d).
+
+    a is the average of g, or 0 unless centred.
+    """
     scalar = param.dtype.type
     p, g, v = param[lo:hi], grad[lo:hi], square[lo:hi]
     n = hi - lo

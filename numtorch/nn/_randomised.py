@@ -40,9 +40,7 @@ register(
 register("rrelu_", rrelu_, method=False)
 
 
-def gumbel_softmax(
-    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Tensor:
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """softmax((logits + g) / tau), g ~ Gumbel(0, 1); hard: the one-hot of its maximum, with the soft gradient."""
     gumbels = -numtorch.empty_like(logits).exponential_().log()
     soft = ((logits + gumbels) / tau).softmax(dim)

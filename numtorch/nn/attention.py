@@ -29,8 +29,8 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """softmax(Q K^T scale + mask) V; Q (*, L, E), K (*, S, E), V (*, S, Ev) -> (*, L, Ev); scale 1 / sqrt(E).
 
-    attn_mask (broadcast to (*, L, S)): boolean, True where attention is allowed, or added to the scores. is_causal: position
-    i attends to positions up to i. A row with nothing to attend to is zero. enable_gqa: K and V may have fewer heads.
+    attn_mask (broadcast to (*, L, S)): boolean, True where attention is allowed, or added to the scores. is_causal:
+    position i attends to positions up to i. A row with nothing to attend to is zero. enable_gqa: K and V may have fewer heads.
     """
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
     if enable_gqa and query.size(-3) != key.size(-3):
@@ -54,10 +54,12 @@ def scaled_dot_product_attention(
             scores = scores + attn_mask
         if not dead.any():
             dead = None
-    if dead is None:
-        weights = softmax(scores, -1)
-    else:  # finite scores first: a row of -inf alone would be nan, and so would its gradient
-        weights = softmax(scores.masked_fill(dead, 0.0), -1).masked_fill(dead, 0.0)
+    if dead is not None:
+        # finite scores first: a row of -inf alone would be nan, and so would its gradient
+        scores = scores.masked_fill(dead, 0.0)
+    weights = softmax(scores, -1)
+    if dead is not None:
+        weights = weights.masked_fill(dead, 0.0)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
     return weights.matmul(value)
@@ -155,9 +157,7 @@ def multi_head_attention_forward(
             raise AssertionError(
                 f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}"
             )
-        q, k, v = _separate_projections(
-            query, key, value, q_proj_weight, k_proj_weight, v_proj_weight, in_proj_bias
-        )
+        q, k, v = _separate_projections(query, key, value, q_proj_weight, k_proj_weight, v_proj_weight, in_proj_bias)
     else:
         if key.shape != value.shape:
             raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
@@ -275,9 +275,7 @@ def _heads(t: Tensor, static: Tensor | None, name: str, batch_heads: int, head_d
 def _three_dimensional(mask: Tensor, tgt_len: int, src_len: int, batch_heads: int) -> Tensor:
     if mask.dim() == 2:
         if mask.shape != (tgt_len, src_len):
-            raise RuntimeError(
-                f"The shape of the 2D attn_mask is {mask.shape}, but should be {(tgt_len, src_len)}."
-            )
+            raise RuntimeError(f"The shape of the 2D attn_mask is {mask.shape}, but should be {(tgt_len, src_len)}.")
         return mask.unsqueeze(0)
     if mask.dim() == 3:
         if mask.shape != (batch_heads, tgt_len, src_len):
@@ -299,9 +297,7 @@ def _mha_shape_check(
     """Is the input batched? AssertionError where the arguments do not agree on it."""
     dims = query.dim()
     if dims not in (2, 3):
-        raise AssertionError(
-            f"query should be unbatched 2D or batched 3D tensor but received {dims}-D query tensor"
-        )
+        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {dims}-D query tensor")
     kind = "batched (3-D)" if dims == 3 else "unbatched (2-D)"
     if key.dim() != dims or value.dim() != dims:
         raise AssertionError(

@@ -5,6 +5,7 @@ Each family lives in `numtorch.ops`; here are its public names, and the few comp
 
 from __future__ import annotations
 
+# ruff: noqa: F401  what is imported here is what this module publishes
 from numtorch._registry import FUNCTIONS
 from numtorch.nn._bilinear import bilinear
 from numtorch.nn._randomised import gumbel_softmax, rrelu, rrelu_

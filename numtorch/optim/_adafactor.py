@@ -28,12 +28,12 @@ class Adafactor(ElementwiseOptimizer):
         maximize: bool = False,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}")
-        require(0.0 >= beta2_decay, f"beta2_decay should be <= 0 but is: {beta2_decay}")
-        require(eps[0] is None or 0.0 <= eps[0], f"epsilon1 should be >= 0 but is: {eps[0]}")
-        require(0.0 <= eps[1], f"epsilon2 should be >= 0 but is: {eps[1]}")
-        require(1.0 <= d, f"Clipping threshold d should be >= 1 but is: {d}")
-        require(0.0 <= weight_decay, f"weight_decay should be >= 0 but is: {weight_decay}")
+        require(lr >= 0.0, f"Learning rate should be >= 0 but is: {lr}")
+        require(beta2_decay <= 0.0, f"beta2_decay should be <= 0 but is: {beta2_decay}")
+        require(eps[0] is None or eps[0] >= 0.0, f"epsilon1 should be >= 0 but is: {eps[0]}")
+        require(eps[1] >= 0.0, f"epsilon2 should be >= 0 but is: {eps[1]}")
+        require(d >= 1.0, f"Clipping threshold d should be >= 1 but is: {d}")
+        require(weight_decay >= 0.0, f"weight_decay should be >= 0 but is: {weight_decay}")
         defaults = {
             "lr": lr,
             "beta2_decay": beta2_decay,

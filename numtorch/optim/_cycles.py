@@ -42,7 +42,7 @@ class _MomentumCycle(LRScheduler):
 
 
 class CyclicLR(_MomentumCycle):
-    """From base_lr to max_lr in step_size_up steps and back in step_size_down, the height scaled each cycle. Smith 2017."""
+    """From base_lr to max_lr in step_size_up steps and back in step_size_down, the height scaled by cycle. Smith 2017."""
 
     def __init__(
         self,
@@ -184,9 +184,7 @@ class OneCycleLR(_MomentumCycle):
         if three_phase:
             back = float(2 * pct_start * self.total_steps) - 2
             self._schedule_phases.append(_phase(back, ("max_lr", "initial_lr"), rising))
-            self._schedule_phases.append(
-                _phase(last, ("initial_lr", "min_lr"), ("max_momentum", "max_momentum"))
-            )
+            self._schedule_phases.append(_phase(last, ("initial_lr", "min_lr"), ("max_momentum", "max_momentum")))
         else:
             self._schedule_phases.append(_phase(last, ("max_lr", "min_lr"), rising))
         if pct_start < 0 or pct_start > 1 or not isinstance(pct_start, float):
@@ -230,9 +228,7 @@ class OneCycleLR(_MomentumCycle):
         self._warn_outside_step()
         step = self.last_epoch
         if step > self.total_steps:
-            raise ValueError(
-                f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
-            )
+            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
         begin = 0.0
         for phase in self._schedule_phases[:-1]:
             if step <= phase["end_step"]:

@@ -16,7 +16,7 @@ _FLOATS = {numtorch.float32: types.float32, numtorch.float64: types.float64}
 
 
 class FusedStep:
-    """A step kernel and its parallel twin: `arrays` buffers of one dtype, `scalars` float64 and `flags` bool arguments."""
+    """A step kernel and its parallel twin: `arrays` buffers, then `scalars` float64 and `flags` bool arguments."""
 
     def __init__(self, serial, parallel, arrays: int, scalars: int, flags: int = 0) -> None:
         self.kernels = serial, parallel

@@ -47,9 +47,9 @@ class Muon(ElementwiseOptimizer):
         adjust_lr_fn: str | None = None,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}")
-        require(0.0 <= momentum, f"momentum should be >= 0 but is: {momentum}")
-        require(0.0 <= weight_decay, f"weight decay should be >= 0 but is: {weight_decay}")
+        require(lr >= 0.0, f"Learning rate should be >= 0 but is: {lr}")
+        require(momentum >= 0.0, f"momentum should be >= 0 but is: {momentum}")
+        require(weight_decay >= 0.0, f"weight decay should be >= 0 but is: {weight_decay}")
         require(
             adjust_lr_fn in (None, "original", "match_rms_adamw"),
             f"Adjust learning rate function {adjust_lr_fn} is not supported",

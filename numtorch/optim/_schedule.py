@@ -58,7 +58,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 class LRScheduler:
-    """Sets every group's "lr" at each `step()`; a subclass gives `get_lr()`, from `last_epoch` and the present rates."""
+    """Sets every group's "lr" at each `step()`; a subclass gives `get_lr()`, from `last_epoch` and present rates."""
 
     _get_lr_called_within_step: bool = False
     _is_initial: bool = False
@@ -121,15 +121,16 @@ class LRScheduler:
         if not hasattr(self.optimizer.step, "hooked"):
             warnings.warn(
                 "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
-                f"Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. See more details at {link}",
+                "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. "
+                f"See more details at {link}",
                 UserWarning,
                 stacklevel=3,
             )
         elif not self.optimizer._opt_called:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, you "
-                "should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure to do "
-                "this will result in PyTorch skipping the first value of the learning rate schedule. "
+                "should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure to "
+                "do this will result in PyTorch skipping the first value of the learning rate schedule. "
                 f"See more details at {link}",
                 UserWarning,
                 stacklevel=3,

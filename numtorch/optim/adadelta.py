@@ -26,10 +26,10 @@ class Adadelta(ElementwiseOptimizer):
         differentiable: bool = False,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Invalid learning rate: {lr}")
+        require(lr >= 0.0, f"Invalid learning rate: {lr}")
         require(0.0 <= rho <= 1.0, f"Invalid rho value: {rho}")
-        require(0.0 <= eps, f"Invalid epsilon value: {eps}")
-        require(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
+        require(eps >= 0.0, f"Invalid epsilon value: {eps}")
+        require(weight_decay >= 0.0, f"Invalid weight_decay value: {weight_decay}")
         defaults = {
             "lr": lr,
             "rho": rho,

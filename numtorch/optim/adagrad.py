@@ -31,13 +31,13 @@ class Adagrad(ElementwiseOptimizer):
         fused: bool | None = None,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Invalid learning rate: {lr}")
-        require(0.0 <= lr_decay, f"Invalid lr_decay value: {lr_decay}")
-        require(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
+        require(lr >= 0.0, f"Invalid learning rate: {lr}")
+        require(lr_decay >= 0.0, f"Invalid lr_decay value: {lr_decay}")
+        require(weight_decay >= 0.0, f"Invalid weight_decay value: {weight_decay}")
         require(
-            0.0 <= initial_accumulator_value, f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
+            initial_accumulator_value >= 0.0, f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
         )
-        require(0.0 <= eps, f"Invalid epsilon value: {eps}")
+        require(eps >= 0.0, f"Invalid epsilon value: {eps}")
         defaults = {
             "lr": lr,
             "lr_decay": lr_decay,

@@ -15,11 +15,11 @@ _STEP = FusedStep(kernels.adam_step, kernels.adam_step_parallel, arrays=5, scala
 
 def check_betas(lr, betas, eps, weight_decay) -> None:
     """The ranges of the options that the family of Adam shares."""
-    require(0.0 <= lr, f"Invalid learning rate: {lr}")
-    require(0.0 <= eps, f"Invalid epsilon value: {eps}")
+    require(lr >= 0.0, f"Invalid learning rate: {lr}")
+    require(eps >= 0.0, f"Invalid epsilon value: {eps}")
     require(0.0 <= betas[0] < 1.0, f"Invalid beta parameter at index 0: {betas[0]}")
     require(0.0 <= betas[1] < 1.0, f"Invalid beta parameter at index 1: {betas[1]}")
-    require(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
+    require(weight_decay >= 0.0, f"Invalid weight_decay value: {weight_decay}")
 
 
 class Adam(ElementwiseOptimizer):
@@ -46,9 +46,7 @@ class Adam(ElementwiseOptimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         if isinstance(lr, Tensor):
-            require(
-                not foreach or capturable, "lr as a Tensor is not supported for capturable=False and foreach=True"
-            )
+            require(not foreach or capturable, "lr as a Tensor is not supported for capturable=False and foreach=True")
             require(lr.numel() == 1, "Tensor lr must be 1-element")
         check_betas(lr, betas, eps, weight_decay)
         defaults = {

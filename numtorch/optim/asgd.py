@@ -26,8 +26,8 @@ class ASGD(ElementwiseOptimizer):
         capturable: bool = False,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Invalid learning rate: {lr}")
-        require(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
+        require(lr >= 0.0, f"Invalid learning rate: {lr}")
+        require(weight_decay >= 0.0, f"Invalid weight_decay value: {weight_decay}")
         defaults = {
             "lr": lr,
             "lambd": lambd,

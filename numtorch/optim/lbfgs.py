@@ -1,4 +1,4 @@
-"""L-BFGS: quasi-Newton steps from a limited memory of gradients. Nocedal & Wright, Numerical Optimization, ch. 3 and 7."""
+"""L-BFGS: quasi-Newton steps from a limited memory of gradients. Nocedal & Wright, Numerical Optimization, ch. 7."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class LBFGS(Optimizer):
         line_search_fn: str | None = None,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Invalid learning rate: {lr}")
+        require(lr >= 0.0, f"Invalid learning rate: {lr}")
         defaults = {
             "lr": lr,
             "max_iter": max_iter,

@@ -190,9 +190,7 @@ class ExponentialLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """eta_t = eta_0 (1 - t / total_iters)^power, 0 after total_iters."""
 
-    def __init__(
-        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = total_iters
         self.power = power
         super().__init__(optimizer, last_epoch)
@@ -230,8 +228,7 @@ class CosineAnnealingLR(LRScheduler):
             rise = (1 - math.cos(math.pi / half)) / 2
             groups = self.optimizer.param_groups
             return [
-                group["lr"] + (base - self.eta_min) * rise
-                for base, group in zip(self.base_lrs, groups, strict=True)
+                group["lr"] + (base - self.eta_min) * rise for base, group in zip(self.base_lrs, groups, strict=True)
             ]
         ratio = (1 + math.cos(math.pi * t / half)) / (1 + math.cos(math.pi * (t - 1) / half))
         return [ratio * (group["lr"] - self.eta_min) + self.eta_min for group in self.optimizer.param_groups]
@@ -312,8 +309,8 @@ class ReduceLROnPlateau(LRScheduler):
             if self.default_min_lr is None:
                 raise RuntimeError(
                     f"The number of param groups in the `optimizer` ({len(groups)}) differs from when "
-                    f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}), usually due to a new param group being "
-                    "added to the optimizer. Please modify the `min_lrs` field to match the length of the `optimizer` "
+                    f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}), usually due to a new param group "
+                    "being added to the optimizer. Please modify the `min_lrs` field to match the length of the `optimizer` "
                     "param groups."
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)

@@ -30,7 +30,7 @@ class NAdam(ElementwiseOptimizer):
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
         check_betas(lr, betas, eps, weight_decay)
-        require(0.0 <= momentum_decay, f"Invalid momentum_decay value: {momentum_decay}")
+        require(momentum_decay >= 0.0, f"Invalid momentum_decay value: {momentum_decay}")
         defaults = {
             "lr": lr,
             "betas": betas,

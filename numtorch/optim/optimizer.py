@@ -251,9 +251,7 @@ class Optimizer:
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
-                raise ValueError(
-                    f"parameter group didn't specify a value of required optimization parameter {name}"
-                )
+                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
             param_group.setdefault(name, default)
         params = param_group["params"]
         if len(params) != len(set(params)):
@@ -351,7 +349,9 @@ class ElementwiseOptimizer(Optimizer):
             update(param, grad, state, group)
             for key, value in state.items():
                 if key not in state_of:
-                    state_of[key] = numtorch.view_as_complex(value) if isinstance(value, Tensor) and value.dim() else value
+                    state_of[key] = (
+                        numtorch.view_as_complex(value) if isinstance(value, Tensor) and value.dim() else value
+                    )
             return
         update(param, grad, state, group)
 

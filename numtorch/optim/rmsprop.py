@@ -34,11 +34,11 @@ class RMSprop(ElementwiseOptimizer):
         differentiable: bool = False,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Invalid learning rate: {lr}")
-        require(0.0 <= eps, f"Invalid epsilon value: {eps}")
-        require(0.0 <= momentum, f"Invalid momentum value: {momentum}")
-        require(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
-        require(0.0 <= alpha, f"Invalid alpha value: {alpha}")
+        require(lr >= 0.0, f"Invalid learning rate: {lr}")
+        require(eps >= 0.0, f"Invalid epsilon value: {eps}")
+        require(momentum >= 0.0, f"Invalid momentum value: {momentum}")
+        require(weight_decay >= 0.0, f"Invalid weight_decay value: {weight_decay}")
+        require(alpha >= 0.0, f"Invalid alpha value: {alpha}")
         defaults = {
             "lr": lr,
             "momentum": momentum,

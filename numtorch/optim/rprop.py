@@ -25,7 +25,7 @@ class Rprop(ElementwiseOptimizer):
         differentiable: bool = False,
     ) -> None:
         require(not isinstance(lr, Tensor) or lr.numel() == 1, "Tensor lr must be 1-element")
-        require(0.0 <= lr, f"Invalid learning rate: {lr}")
+        require(lr >= 0.0, f"Invalid learning rate: {lr}")
         require(0.0 < etas[0] < 1.0 < etas[1], f"Invalid eta values: {etas[0]}, {etas[1]}")
         defaults = {
             "lr": lr,

@@ -285,7 +285,9 @@ def test_outputs_and_gradients(case, training):
 
 def _signature(obj):
     parameters = inspect.signature(obj).parameters.values()
-    return [(p.name, p.kind) + ((p.default,) if isinstance(p.default, (int, str, type(None))) else ()) for p in parameters]
+    return [
+        (p.name, p.kind) + ((p.default,) if isinstance(p.default, (int, str, type(None))) else ()) for p in parameters
+    ]
 
 
 @pytest.mark.parametrize("name", sorted({c[0].partition("(")[0] for c in CASES}))

@@ -54,7 +54,11 @@ def test_a_packed_batch_gives_what_each_sequence_alone_gives(layer, options):
         (lambda: nn.LSTM(3, 2)(torch.ones(2, 2, 5)), RuntimeError, "must be equal to input_size. Expected 3, got 5"),
         (lambda: nn.GRU(3, 2)(torch.ones(4)), ValueError, "GRU: Expected input to be 2D or 3D, got 1D"),
         (lambda: nn.LSTM(3, 2)(torch.ones(1, 1, 3).double()), ValueError, "does not match weight dtype"),
-        (lambda: nn.GRU(3, 2)(torch.ones(1, 1, 3), torch.ones(1, 2, 2)), RuntimeError, "Expected hidden size (1, 1, 2)"),
+        (
+            lambda: nn.GRU(3, 2)(torch.ones(1, 1, 3), torch.ones(1, 2, 2)),
+            RuntimeError,
+            "Expected hidden size (1, 1, 2)",
+        ),
     ],
 )
 def test_wrong_recurrent_arguments(call, error, message):

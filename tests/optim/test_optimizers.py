@@ -160,7 +160,11 @@ ERRORS = [
     (lambda: optim.Adam([torch.ones(1)], betas=(1.0, 0.9)), ValueError, "Invalid beta parameter at index 0: 1.0"),
     (lambda: optim.SGD([torch.ones(1)], nesterov=True), ValueError, "Nesterov momentum requires a momentum"),
     (lambda: optim.SGD([]), ValueError, "optimizer got an empty parameter list"),
-    (lambda: optim.SGD(torch.ones(1)), TypeError, "should be an iterable of Tensors or dicts, but got torch.FloatTensor"),
+    (
+        lambda: optim.SGD(torch.ones(1)),
+        TypeError,
+        "should be an iterable of Tensors or dicts, but got torch.FloatTensor",
+    ),
     (lambda: optim.SGD([3]), TypeError, "optimizer can only optimize Tensors, but one of the params is int"),
     (lambda: optim.SGD([{"params": {torch.ones(1)}}]), TypeError, "ordered collections"),
     (lambda: optim.SGD([nn.Parameter(torch.ones(1)) * 2]), ValueError, "can't optimize a non-leaf Tensor"),

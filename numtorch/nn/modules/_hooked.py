@@ -143,9 +143,7 @@ class Hooked:
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def _register_load_state_dict_pre_hook(self, hook: Callable, with_module: bool = False) -> RemovableHandle:
-        return _register(
-            self._load_state_dict_pre_hooks, LoadPreHook(hook, self if with_module else None), False
-        )
+        return _register(self._load_state_dict_pre_hooks, LoadPreHook(hook, self if with_module else None), False)
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """`hook(module, incompatible_keys) -> None`, after `load_state_dict`; may clear the lists in place."""
@@ -202,8 +200,7 @@ class Hooked:
                 if new is not None:
                     if not (isinstance(new, tuple) and len(new) == 2):
                         raise RuntimeError(
-                            "forward pre-hook must return None or a tuple of (new_args, new_kwargs), "
-                            f"but got {new}."
+                            f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {new}."
                         )
                     args, kwargs = new
             else:

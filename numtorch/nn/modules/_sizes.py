@@ -14,4 +14,3 @@ def ntuple(x: Any, n: int) -> tuple:
 def reversed_twice(t: Iterable[int]) -> tuple[int, ...]:
     """(a, b) -> (b, b, a, a): per-dimension padding in the order of `F.pad`."""
     return tuple(n for n in reversed(tuple(t)) for _ in range(2))
-

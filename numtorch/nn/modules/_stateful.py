@@ -27,15 +27,11 @@ class Stateful:
 
     def get_extra_state(self) -> Any:
         """What to save besides parameters and buffers; a subclass that has such a thing overrides this."""
-        raise RuntimeError(
-            "Module.get_extra_state() was called on a module that does not define it."
-        )
+        raise RuntimeError("Module.get_extra_state() was called on a module that does not define it.")
 
     def set_extra_state(self, state: Any) -> None:
         """Take back what `get_extra_state` returned."""
-        raise RuntimeError(
-            "Module.set_extra_state() was called on a module that does not define it."
-        )
+        raise RuntimeError("Module.set_extra_state() was called on a module that does not define it.")
 
     def state_dict(self, *args, destination=None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Parameters and persistent buffers by their dotted names, detached unless keep_vars, sharing memory."""

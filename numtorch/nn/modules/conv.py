@@ -95,9 +95,7 @@ class _ConvNd(Module):
         # F.pad's order: the last dimension first, two numbers each. Used where padding is not zeros.
         if isinstance(padding, str):
             total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel_size, strict=True)]
-            self._reversed_padding_repeated_twice = [
-                n for t in reversed(total) for n in (t // 2, t - t // 2)
-            ]
+            self._reversed_padding_repeated_twice = [n for t in reversed(total) for n in (t // 2, t - t // 2)]
         else:
             self._reversed_padding_repeated_twice = reversed_twice(padding)
         channels = (in_channels, out_channels // groups) if transposed else (out_channels, in_channels // groups)

@@ -163,9 +163,7 @@ class AvgPool1d(_AvgPoolNd):
         self.count_include_pad = count_include_pad
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
 
 class AvgPool2d(_AvgPoolNd):
@@ -232,8 +230,11 @@ class _FractionalMaxPoolNd(Module):
     ) -> None:
         super().__init__()
         n, name = self._dims, type(self).__name__
-        if isinstance(kernel_size, int) and kernel_size <= 0 or isinstance(kernel_size, (tuple, list)) and not all(
-            k > 0 for k in kernel_size
+        if (
+            isinstance(kernel_size, int)
+            and kernel_size <= 0
+            or isinstance(kernel_size, (tuple, list))
+            and not all(k > 0 for k in kernel_size)
         ):
             raise ValueError(f"kernel_size must greater than zero, but got {kernel_size}")
         self.kernel_size = ntuple(kernel_size, n)

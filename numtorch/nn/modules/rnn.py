@@ -33,7 +33,7 @@ def _rows(t: Tensor, permutation: Tensor | None) -> Tensor:
 class RNNBase(Module):
     """What RNN, LSTM and GRU share.
 
-    Parameters, for layer k and with the suffix _reverse for the other direction: weight_ih_lk (G H, input), weight_hh_lk
+    Parameters, for layer k, with the suffix _reverse for the other direction: weight_ih_lk (G H, input), weight_hh_lk
     (G H, H), bias_ih_lk, bias_hh_lk (G H), weight_hr_lk (proj, H) with proj_size; G gates. All U(-s, s),
     s = 1 / sqrt(H).
     """
@@ -160,10 +160,7 @@ class RNNBase(Module):
 
     def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
         """(layers * directions, batch, state)."""
-        if batch_sizes is not None:
-            batch = int(batch_sizes[0])
-        else:
-            batch = input.size(0) if self.batch_first else input.size(1)
+        batch = input.size(0 if self.batch_first else 1) if batch_sizes is None else int(batch_sizes[0])
         state = self.proj_size if self.proj_size > 0 else self.hidden_size
         return self.num_layers * (2 if self.bidirectional else 1), batch, state
 
@@ -201,7 +198,9 @@ class RNNBase(Module):
     # ---- forward, shared by the three
 
     _name: str  # in messages
-    _run: Any  # the fused kernel: (input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)
+    _run: (
+        Any  # the fused kernel: (input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)
+    )
 
     def forward(self, input: Tensor | PackedSequence, hx: Any = None):
         if isinstance(input, PackedSequence):
@@ -235,9 +234,7 @@ class RNNBase(Module):
 
     def _forward_packed(self, packed: PackedSequence, hx: Any):
         data, batch_sizes, sorted_indices, unsorted_indices = packed
-        hx = (
-            self._zero_state(data, int(batch_sizes[0])) if hx is None else self.permute_hidden(hx, sorted_indices)
-        )
+        hx = self._zero_state(data, int(batch_sizes[0])) if hx is None else self.permute_hidden(hx, sorted_indices)
         self.check_forward_args(data, hx, batch_sizes)
         output, state = run_packed(
             self.mode,
@@ -260,9 +257,7 @@ class RNNBase(Module):
         wanted = 3 if batched else 2
         if hx.dim() != wanted:
             kind = "batched 3-D" if batched else "unbatched 2-D"
-            raise RuntimeError(
-                f"For {kind} input, hx should also be {wanted}-D but got {hx.dim()}-D tensor"
-            )
+            raise RuntimeError(f"For {kind} input, hx should also be {wanted}-D but got {hx.dim()}-D tensor")
         return hx if batched else hx.unsqueeze(1)
 
 
@@ -293,7 +288,7 @@ class RNN(RNNBase):
 
 
 class GRU(RNNBase):
-    """r, z = s(W x_t + b + W' h_{t-1} + b'), n = tanh(W_n x_t + b_n + r (W'_n h_{t-1} + b'_n)), h_t = (1 - z) n + z h_{t-1}.
+    """r, z = s(W x_t + b + W' h' + b'), n = tanh(W_n x_t + b_n + r (W'_n h' + b'_n)), h_t = (1 - z) n + z h'; h' = h_{t-1}.
 
     Shapes as in RNN; the gates lie in the weights in the order r, z, n. Cho et al. 2014.
     """
@@ -366,9 +361,7 @@ class RNNCellBase(Module):
 
     __constants__ = ["input_size", "hidden_size", "bias"]
 
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device=None, dtype=None
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device=None, dtype=None) -> None:
         factory = {"device": device, "dtype": dtype}
         super().__init__()
         self.input_size = input_size

@@ -118,9 +118,7 @@ def clip_grad_norm(
 
 
 @numtorch.no_grad()
-def clip_grad_value_(
-    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
-) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clamp every element of the gradients to [-clip_value, clip_value]."""
     clip_value = float(clip_value)
     for g in _gradients(parameters):

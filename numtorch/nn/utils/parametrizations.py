@@ -46,8 +46,7 @@ class _SpectralNorm(Module):
         super().__init__()
         if dim >= weight.ndim or dim < -weight.ndim:
             raise IndexError(
-                "Dimension out of range (expected to be in range of "
-                f"[-{weight.ndim}, {weight.ndim - 1}] but got {dim})"
+                f"Dimension out of range (expected to be in range of [-{weight.ndim}, {weight.ndim - 1}] but got {dim})"
             )
         if n_power_iterations <= 0:
             raise ValueError(
@@ -99,6 +98,4 @@ def spectral_norm(
     if dim is None:
         # transposed convolutions have their outputs in dimension 1
         dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
-    return parametrize.register_parametrization(
-        module, name, _SpectralNorm(weight, n_power_iterations, dim, eps)
-    )
+    return parametrize.register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))

@@ -98,9 +98,7 @@ class ParametrizationList(ModuleList):
         with numtorch.no_grad():
             for module in reversed(list(self)):
                 if not hasattr(module, "right_inverse"):
-                    raise RuntimeError(
-                        f"parametrization {type(module).__name__} does not implement right_inverse."
-                    )
+                    raise RuntimeError(f"parametrization {type(module).__name__} does not implement right_inverse.")
                 value = module.right_inverse(value)
             for original, new in zip(self._originals(), [value] if self.is_tensor else value, strict=True):
                 original.data = new.data
@@ -131,7 +129,11 @@ def _parametrized_class(module: Module) -> type:
         replica.__dict__ = copy.deepcopy(self.__dict__, memo)
         # a class of its own, so that taking a parametrisation from one leaves the other alone
         base = type(self).__bases__[0]
-        own = {k: v for k, v in type(self).__dict__.items() if isinstance(v, property) or k in ("__deepcopy__", "__getstate__")}
+        own = {
+            k: v
+            for k, v in type(self).__dict__.items()
+            if isinstance(v, property) or k in ("__deepcopy__", "__getstate__")
+        }
         replica.__class__ = type(type(self).__name__, (base,), own)
         return replica
 
@@ -174,14 +176,14 @@ def register_parametrization(
             if new.dtype != value.dtype:
                 raise ValueError(
                     "Registering a parametrization may not change the dtype of the tensor, unless the `unsafe` flag is "
-                    f"enabled.\nmodule.{tensor_name}.dtype: {value.dtype}\nparametrization(module.{tensor_name}).dtype: "
-                    f"{new.dtype}"
+                    f"enabled.\nmodule.{tensor_name}.dtype: {value.dtype}\n"
+                    f"parametrization(module.{tensor_name}).dtype: {new.dtype}"
                 )
             if new.shape != value.shape:
                 raise ValueError(
                     "Registering a parametrization may not change the shape of the tensor, unless the `unsafe` flag is "
-                    f"enabled.\nmodule.{tensor_name}.shape: {value.shape}\nparametrization(module.{tensor_name}).shape: "
-                    f"{new.shape}"
+                    f"enabled.\nmodule.{tensor_name}.shape: {value.shape}\n"
+                    f"parametrization(module.{tensor_name}).shape: {new.shape}"
                 )
         stack.append(parametrization)
         stack.unsafe |= unsafe
@@ -228,8 +230,10 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     elif stack.is_tensor:
         original = stack.original
     else:
-        raise ValueError("Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in "
-                         "terms of a sequence of tensors.")
+        raise ValueError(
+            "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in "
+            "terms of a sequence of tensors."
+        )
     delattr(type(module), tensor_name)
     del module.parametrizations[tensor_name]
     _hold(module, tensor_name, original)

@@ -30,8 +30,8 @@ class PackedSequence_(NamedTuple):
 class PackedSequence(PackedSequence_):
     """The rows of several sequences, time step by time step.
 
-    data (sum of lengths, *); batch_sizes: how many sequences reach each step (int64, on the CPU); sorted_indices puts the
-    batch in decreasing order of length, unsorted_indices undoes that. Made by `pack_padded_sequence`.
+    data (sum of lengths, *); batch_sizes: how many sequences reach each step (int64, on the CPU); sorted_indices puts
+    the batch in decreasing order of length, unsorted_indices undoes that. Made by `pack_padded_sequence`.
     """
 
     def __new__(cls, data, batch_sizes=None, sorted_indices=None, unsorted_indices=None):
@@ -117,8 +117,10 @@ def pack_padded_sequence(
     if not isinstance(lengths, Tensor):
         lengths = numtorch.as_tensor(lengths, dtype=numtorch.int64, device="cpu")
     elif lengths.device.type != "cpu":
-        raise RuntimeError("'lengths' argument should be a 1D CPU int64 tensor, but got "
-                           f"{lengths.dim()}D {lengths.device} {lengths.dtype} tensor")
+        raise RuntimeError(
+            "'lengths' argument should be a 1D CPU int64 tensor, but got "
+            f"{lengths.dim()}D {lengths.device} {lengths.dtype} tensor"
+        )
     sorted_indices = None
     if not enforce_sorted:
         lengths, sorted_indices = numtorch.sort(lengths, descending=True)
