@@ -30,7 +30,8 @@ def scaled_dot_product_attention(
     """softmax(Q K^T scale + mask) V; Q (*, L, E), K (*, S, E), V (*, S, Ev) -> (*, L, Ev); scale 1 / sqrt(E).
 
     attn_mask (broadcast to (*, L, S)): boolean, True where attention is allowed, or added to the scores. is_causal:
-    position i attends to positions up to i. A row with nothing to attend to is zero. enable_gqa: K and V may have fewer heads.
+    position i attends to positions up to i. A row with nothing to attend to is zero.
+    enable_gqa: K and V may have fewer heads.
     """
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
     if enable_gqa and query.size(-3) != key.size(-3):

@@ -211,7 +211,7 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator=None) -> Tensor:
-    """A (semi-)orthogonal matrix over (dim 0, all others), scaled by gain: Q of a normal draw's QR. Saxe et al. 2013."""
+    """A (semi-)orthogonal matrix over (dim 0, all others), scaled by gain: Q of a normal draw. Saxe et al. 2013."""
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if tensor.numel() == 0:

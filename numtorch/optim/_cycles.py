@@ -42,7 +42,7 @@ class _MomentumCycle(LRScheduler):
 
 
 class CyclicLR(_MomentumCycle):
-    """From base_lr to max_lr in step_size_up steps and back in step_size_down, the height scaled by cycle. Smith 2017."""
+    """From base_lr to max_lr in step_size_up steps and back in step_size_down, scaled by cycle. Smith 2017."""
 
     def __init__(
         self,

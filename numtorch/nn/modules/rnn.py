@@ -288,9 +288,9 @@ class RNN(RNNBase):
 
 
 class GRU(RNNBase):
-    """r, z = s(W x_t + b + W' h' + b'), n = tanh(W_n x_t + b_n + r (W'_n h' + b'_n)), h_t = (1 - z) n + z h'; h' = h_{t-1}.
+    """r, z = s(W x_t + b + W' h' + b'), n = tanh(W_n x_t + b_n + r (W'_n h' + b'_n)), h_t = (1 - z) n + z h'.
 
-    Shapes as in RNN; the gates lie in the weights in the order r, z, n. Cho et al. 2014.
+    h' is h_{t-1}. Shapes as in RNN; the gates lie in the weights in the order r, z, n. Cho et al. 2014.
     """
 
     _name = "GRU"
