@@ -78,6 +78,7 @@ def test_reading_is_numpys(case):
     try:
         want = x[key]
     except IndexError:
+        assume(x.size)  # (torch does not look at the indices of an empty result)
         with pytest.raises(IndexError):
             torch.from_numpy(x)[as_tensors(key)]
         return
@@ -98,6 +99,7 @@ def test_writing_is_numpys(case, turned):
     try:
         part = x[key]
     except IndexError:
+        assume(x.size)
         before = ours.copy()
         with pytest.raises(IndexError):
             tensor[as_tensors(key)] = 1.0
