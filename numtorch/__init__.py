@@ -23,6 +23,8 @@ from numtorch.graph import (  # noqa: E402
     enable_grad,
     hide_frames_of,
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,

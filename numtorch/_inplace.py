@@ -18,6 +18,12 @@ from ._size import Size, contiguous_strides, may_overlap
 from ._tensor import Tensor, alias, empty, strided
 
 
+_OVERLAP = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
+    "clone() the tensor before performing the operation."
+)
+
+
 class CopySlices(Node):
     """An in-place write to a view, seen from the view's base."""
 
@@ -50,10 +56,7 @@ def check_writable(t: Tensor) -> None:
     elif t._base is not None and mode.enabled and t._base._requires_grad and t._base.grad_fn is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if t._flat is None and may_overlap(t._size, t._stride):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-            "location. Please clone() the tensor before performing the operation."
-        )
+        raise RuntimeError(_OVERLAP)
 
 
 def old_self(t: Tensor) -> Tensor:
@@ -137,13 +140,39 @@ def _convert(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:
     return result
 
 
+def _keep_old_values(node: Node, start: int, old: Tensor) -> None:
+    """Where nodes made since `start` saved the tensor that is about to be overwritten, save a copy of it instead."""
+    from ._copy import clone
+
+    copy, stack, seen = None, [node], set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen or node.sequence_nr < start:
+            continue
+        seen.add(node)
+        if any(value is old for value in node.saved):
+            if copy is None:
+                copy = clone(old)
+                copy._requires_grad, copy._grad_fn = old._requires_grad, old._grad_fn
+                copy._output_nr, copy._acc = old._output_nr, old._acc
+            node.saved = tuple(copy if value is old else value for value in node.saved)
+            node.versions = tuple(0 if value is copy else v for value, v in zip(node.saved, node.versions))
+        stack.extend(node.next_nodes)
+
+
 def inplace_form(fn, name: str):
     """`x.name(...)`: `fn(x, ...)` written back into x."""
 
     @functools.wraps(fn)
     def inplace(self, *args, **kwargs):
         check_writable(self)
-        return assign(self, fn(old_self(self), *args, **kwargs))
+        if not mode.enabled:
+            return assign(self, fn(self, *args, **kwargs))
+        old, start = old_self(self), next_sequence()
+        result = fn(old, *args, **kwargs)
+        if result._requires_grad:
+            _keep_old_values(result._grad_fn, start, old)
+        return assign(self, result)
 
     inplace.__name__ = inplace.__qualname__ = name
     return inplace
@@ -187,7 +216,7 @@ def write_out(result, out, name: str):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
         written = [write_out(r, o, name) for r, o in zip(result, out)]
-        return type(result)(written) if hasattr(result, "_fields") else tuple(written)
+        return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if mode.enabled and (out._requires_grad or result._requires_grad):
@@ -199,6 +228,8 @@ def write_out(result, out, name: str):
         raise RuntimeError(
             f"result type {result._dtype.type_name} can't be cast to the desired output type {out._dtype.type_name}"
         )
+    if out._flat is None and may_overlap(out._size, out._stride):
+        raise RuntimeError(_OVERLAP)
     resize_out(out, result._size)
     copy_into(out, result)
     out._bump_version()

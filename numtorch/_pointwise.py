@@ -53,10 +53,13 @@ class Loops:
 
     `result` says what comes out: "same" (the dtype that is computed in), "bool", or "real" (|z| of a complex z).
     With `mask` the first operand is bool, whatever the others are (the condition of `where`).
+    With `swapped` the element is the text's second operand and the first parameter its first (`2 - x`).
     """
 
-    def __init__(self, text: Callable, arity: int, result: str = "same", mask: bool = False):
-        self.text, self.arity, self.result, self.mask = text, arity, result, mask
+    def __init__(
+        self, text: Callable, arity: int, result: str = "same", mask: bool = False, swapped: bool = False
+    ):
+        self.text, self.arity, self.result, self.mask, self.swapped = text, arity, result, mask, swapped
         self.compiled: dict = {}
 
     def output(self, np_dtype):
@@ -76,6 +79,8 @@ class Loops:
 
     def _compile(self, kind: str, np_dtype, n_params: int):
         f = specialise(self.text, np_dtype.type)
+        if self.swapped:
+            f = jit(_swapped(f))
         element, x, out = _numba_type(np_dtype), _array(np_dtype), _array(self.output(np_dtype))
         operands = (x,) * self.arity
         if self.mask:
@@ -396,20 +401,28 @@ def _keeps(rules) -> tuple:
 class Pointwise:
     """What an operator's definition holds; `unary`, `binary` and `ternary` make them."""
 
-    def __init__(self, name, text, derivatives, operand_names, param_names, node, promote, result, category, refuse):
+    def __init__(
+        self, name, text, derivatives, operand_names, param_names, node, promote, result, category, refuse, node_number=None
+    ):
         self.name, self.text, self.promote = name, text, promote
         self.arity = len(operand_names)
         self.loops = Loops(text, self.arity, result)
-        self.result = result
+        self.result, self.rule_texts = result, derivatives
         self.category = category
         self.refuse = refuse
         self.differentiable = any(d is not None for d in derivatives)
         rules = tuple(None if d is None else Rule(d, operand_names, param_names) for d in derivatives)
         self.node_class = type(node or _node_name(name), (PointwiseNode,), {"rules": rules, "keeps": _keeps(rules)})
+        # torch names some nodes differently where an operand is a Python number.
+        self.node_class_number = (
+            type(node_number, (PointwiseNode,), {"rules": rules, "keeps": _keeps(rules)})
+            if node_number
+            else self.node_class
+        )
         # One Python number among two operands: the loop of one element less, with the number as a parameter.
         if self.arity == 2:
             self.number_right = Loops(text, 1, result)
-            self.number_left = Loops(_swapped(text), 1, result)
+            self.number_left = Loops(text, 1, result, swapped=True)
 
     def dtype_of(self, operands) -> dtype:
         """The dtype to compute in."""
@@ -477,9 +490,9 @@ def check_devices(tensors) -> None:
         )
 
 
-def _swapped(text):
+def _swapped(f):
     def swapped(b, a, *params):
-        return text(a, b, *params)
+        return f(a, b, *params)
 
     return swapped
 
@@ -623,11 +636,12 @@ def binary(
     namespace: str = "",
     aliases: tuple[str, ...] = (),
     check: Callable | None = None,
+    node_number: str | None = None,
     doc: str | None = None,
 ):
     """Define an operator of two operands, y = text(a, b, *params); either may be a Python number.
 
-    da and db are the derivatives with respect to the two. `check(a, b)` may raise before anything is computed.
+    da and db are the derivatives with respect to the two; `node_number` is the node's name where one is a number. `check(a, b)` may raise before anything is computed.
     """
     a_name, b_name, *param_names = inspect.signature(text).parameters
     spec = Pointwise(
@@ -641,8 +655,9 @@ def binary(
         result,
         category,
         refuse,
+        node_number,
     )
-    node_class, differentiable = spec.node_class, spec.differentiable
+    node_class, node_class_number, differentiable = spec.node_class, spec.node_class_number, spec.differentiable
     fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
     fast_row: dict = {}  # dtype -> the same for a matrix and a row
     fast_float: dict = {}  # the same for a tensor and a Python float
@@ -686,7 +701,8 @@ def binary(
             and (getattr(a, "_requires_grad", False) or getattr(b, "_requires_grad", False))
             and y._dtype.category >= FLOATING
         ):
-            record(node_class, (a, b), y, params)
+            pair = isinstance(a, Tensor) and isinstance(b, Tensor)
+            record(node_class if pair else node_class_number, (a, b), y, params)
         if out is not None:
             return write_out(y, out, name)
         if not params and isinstance(a, Tensor) and a._flat is not None and a._device is cpu:
@@ -724,7 +740,7 @@ def binary(
             result._stride = input._stride
             result._dtype = out_dtype
             if input._requires_grad and differentiable and mode.enabled:
-                record(node_class, (input, other), result)
+                record(node_class_number, (input, other), result)
             return result
         try:
             b = other._flat
@@ -821,13 +837,14 @@ def ternary(
     promote: str = "same",
     category: int = COMPLEX,
     refuse: tuple[int, ...] | None = None,
+    node_number: str | None = None,
 ):
     """A pointwise operator of three operands, not published: its public form is written around it."""
     *names, c_name = list(inspect.signature(text).parameters)[:3]
     operand_names = (*names, c_name)
     param_names = tuple(inspect.signature(text).parameters)[3:]
     spec = Pointwise(
-        name, text, (da, db, dc), operand_names, param_names, node, promote, "same", category, refuse
+        name, text, (da, db, dc), operand_names, param_names, node, promote, "same", category, refuse, node_number
     )
 
     def call(a, b, c, *params):
@@ -838,7 +855,8 @@ def ternary(
             and any(isinstance(t, Tensor) and t._requires_grad for t in (a, b, c))
             and y._dtype.category >= FLOATING
         ):
-            record(spec.node_class, (a, b, c), y, params)
+            number = any(not isinstance(t, Tensor) for t in (a, b, c))
+            record(spec.node_class_number if number else spec.node_class, (a, b, c), y, params)
         return y
 
     call.__name__ = call.__qualname__ = name

@@ -253,9 +253,10 @@ class Tensor:
     def _accumulate_grad(self, grad: Tensor, create_graph: bool) -> None:
         """Add a gradient that reached this leaf (called by its AccumulateGrad node).
 
-        A gradient whose buffer nobody else holds becomes `.grad` itself; any other is copied, for `.grad` is written in
-        place by later backwards and by optimisers. Ownership is judged by the buffer's reference count: two are ours
-        (the tensor's attribute and getrefcount's argument).
+        A gradient that nobody else holds becomes `.grad` itself; any other is copied, for `.grad` is written in place
+        by later backwards and by optimisers. Ownership is judged by reference counts: of the buffer three are ours (the
+        tensor's attribute, `flat`, getrefcount's argument), of the tensor three (the engine's tuple, `grad`, again the
+        argument).
         """
         current = self._grad
         if current is None:
@@ -269,6 +270,7 @@ class Tensor:
                 and flat.base is None
                 and grad._size == self._size
                 and sys.getrefcount(flat) == 3
+                and sys.getrefcount(grad) == 3
             ):
                 self._grad = wrap(flat, self._size, grad._dtype)
             else:
@@ -291,6 +293,13 @@ class Tensor:
             text += f", which is output {self._output_nr} of {self._grad_fn.name()}"
         return text
 
+    def _check_replacement(self, new: Tensor, hook_name: str) -> None:
+        """RuntimeError where a hook put something of another type or size in a gradient's place."""
+        if new._dtype is not self._dtype:
+            raise RuntimeError(f"hook '{hook_name}' has changed the type of value (was {self.type()} got {new.type()})")
+        if new._size != self._size:
+            raise RuntimeError(f"hook '{hook_name}' has changed the size of value")
+
     def _has_nan(self) -> bool:
         values = self._nd()
         return values.dtype.kind in "fc" and bool(np.isnan(values).any())
@@ -302,7 +311,13 @@ class Tensor:
         graph for another backward, `create_graph` makes the gradients differentiable themselves, `inputs` limits the
         leaves that receive a gradient.
         """
-        if gradient is None and inputs is None and self._requires_grad and len(self._size) == 0:
+        if (
+            gradient is None
+            and inputs is None
+            and self._requires_grad
+            and len(self._size) == 0
+            and self._dtype.category == _dtype.FLOATING
+        ):
             # The usual case, without the general one's lists: a loss that asks for every leaf's gradient.
             run_backward(
                 [(self._edge(), self._output_nr)],
@@ -361,7 +376,11 @@ class Tensor:
 
     @volatile.setter
     def volatile(self, value) -> None:
-        warnings.warn("volatile was removed (Variable.volatile is always False)", UserWarning, stacklevel=2)
+        warnings.warn(
+            "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",
+            UserWarning,
+            stacklevel=2,
+        )
 
     def detach(self) -> Tensor:
         """The same memory outside the graph; shares the version counter, so writes to it are noticed."""

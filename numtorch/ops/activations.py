@@ -89,6 +89,8 @@ _elu = _activation(
     ),
 )
 
+_celu = _activation("celu", _elu.pointwise.text, _elu.pointwise.rule_texts[0])
+
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x above 0, alpha (exp(x) - 1) below."""
@@ -112,7 +114,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x above 0, alpha (exp(x / alpha) - 1) below."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _apply(_elu, input, inplace, alpha, 1.0, 1.0 / alpha)
+    return _apply(_celu, input, inplace, alpha, 1.0, 1.0 / alpha)
 
 
 celu_ = _publish("celu", celu, torch=True)

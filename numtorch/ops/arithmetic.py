@@ -77,7 +77,8 @@ _rsub = binary(
     lambda a, b: b - a,
     lambda g: -g,
     lambda g: g,
-    node="RsubBackward1",
+    node="RsubBackward0",
+    node_number="RsubBackward1",
     check=_no_bool_subtraction,
     function=False,
     method=False,
@@ -160,8 +161,9 @@ _div = binary(
     function=False,
     method=False,
 )
-_div_trunc = binary("div_trunc", lambda a, b: trunc(a / b), function=False, method=False)
-_div_floor = binary("div_floor", lambda a, b: (a - remainder(a, b)) / b, function=False, method=False)
+# Rounded quotients are constant almost everywhere.
+_ROUNDED = {"node": "DivBackward2", "function": False, "method": False}
+_div_trunc = binary("div_trunc", lambda a, b: trunc(a / b), lambda g: g * 0, lambda g: g * 0, **_ROUNDED)
 
 
 def _int_floor_text(a, b):
@@ -185,7 +187,7 @@ def _float_floor_text(a, b):
 
 _int_floor = binary("int_floor_div", _int_floor_text, function=False, method=False)
 _int_trunc = binary("int_trunc_div", _int_trunc_text, function=False, method=False)
-_float_floor = binary("float_floor_div", _float_floor_text, function=False, method=False)
+_float_floor = binary("float_floor_div", _float_floor_text, lambda g: g * 0, lambda g: g * 0, **_ROUNDED)
 
 
 def _is_integral(*operands) -> bool:
@@ -243,6 +245,8 @@ _remainder = binary(
     lambda a, b: remainder(a, b),
     lambda g: g,
     lambda g, a, b: -g * floor(a / b),
+    node="RemainderBackward1",
+    node_number="RemainderBackward0",
     category=FLOATING,
     function=False,
     method=False,
@@ -252,6 +256,8 @@ _fmod = binary(
     lambda a, b: fmod(a, b),
     lambda g: g,
     lambda g, a, b: -g * trunc(a / b),
+    node="FmodBackward1",
+    node_number="FmodBackward0",
     category=FLOATING,
     function=False,
     method=False,
@@ -294,6 +300,7 @@ _pow = binary(
     _pow_da,
     _pow_db,
     node="PowBackward1",
+    node_number="PowBackward2",
     function=False,
     method=False,
 )
@@ -405,6 +412,8 @@ _lerp = ternary(
     lambda g, w: g * (1 - conj(w)),
     lambda g, w: g * conj(w),
     lambda g, a, b: g * conj(b - a),
+    node="LerpBackward1",
+    node_number="LerpBackward0",
 )
 
 

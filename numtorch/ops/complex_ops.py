@@ -23,8 +23,8 @@ _conj = unary(
 )
 
 
-@op()
-def conj(input) -> Tensor:
+@op("conj")
+def conjugate(input) -> Tensor:
     """The complex conjugate (computed at once: there is no lazy conjugate bit); a real tensor itself."""
     return _conj(input) if input._dtype.category == COMPLEX else input
 

@@ -399,6 +399,14 @@ def _filled_like(self, value):
 _filled_like.derivative(self=lambda ctx, grad: grad.new_zeros(grad.shape))
 
 
+@primitive(node="ZeroBackward0", public=False)
+def _zeroed(self):
+    return _filled_like.__wrapped__(self, 0)
+
+
+_zeroed.derivative(self=lambda ctx, grad: grad.new_zeros(grad.shape))
+
+
 @op(function=False)
 def fill_(self, value) -> Tensor:
     """Write one value everywhere."""
@@ -430,6 +438,9 @@ def fill(input, value) -> Tensor:
 @op()
 def zero_(self) -> Tensor:
     """Write zeros."""
+    if self._requires_grad and mode.enabled:
+        check_writable(self)
+        return assign(self, _zeroed(old_self(self)))
     return fill_(self, 0)
 
 

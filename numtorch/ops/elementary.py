@@ -53,7 +53,9 @@ exp_ = unary("exp", lambda x: exp(x), lambda g, y: g * conj(y), promote="float")
 exp2_ = unary("exp2", lambda x: exp2(x), lambda g, y: g * conj(y) * LN2, promote="float")
 expm1_ = unary("expm1", lambda x: expm1(x), lambda g, y: g * (conj(y) + 1), promote="float")
 log_ = unary("log", lambda x: log(x), lambda g, x: g / conj(x), promote="float")
-log1p_ = unary("log1p", lambda x: log1p(x), lambda g, x: g / (conj(x) + 1), promote="float")
+log1p_ = unary(
+    "log1p", lambda x: log1p(x), lambda g, x: g / (conj(x) + 1), node="Log1PBackward0", promote="float"
+)
 log2_ = unary("log2", lambda x: log2(x), lambda g, x: g / (conj(x) * LN2), promote="float")
 log10_ = unary("log10", lambda x: log10(x), lambda g, x: g / (conj(x) * LN10), promote="float")
 sqrt_ = unary("sqrt", lambda x: sqrt(x), lambda g, y: g / (2 * conj(y)), promote="float")

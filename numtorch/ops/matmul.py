@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from numtorch.kernels.cpu import matmul as _kernels
 
 from .. import _dtype
@@ -9,6 +11,7 @@ from .._copy import cast, contiguous
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._pointwise import check_devices
+from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size, expanded_strides
@@ -59,6 +62,8 @@ def _not_bool(t: Tensor, name: str) -> None:
 def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
     """a @ b for (*batch, n, k) and (*batch, k, m) of equal batch sizes (strides may be 0), outside the graph."""
     d = a._dtype
+    if a._device is cpu and (a._size[-1] == 0 or out_size.numel() == 0):
+        return wrap(np.zeros(out_size.numel(), d.np), out_size, d)
     inner = _compute_dtype(d)
     if inner is not d:
         a, b = cast(a, inner), cast(b, inner)
@@ -349,8 +354,6 @@ def _scaled(name: str, multiply, doc: str):
         result = _combined(input, multiply(first, second), beta, alpha, name)
         if out is None:
             return result
-        from .._inplace import write_out
-
         return write_out(result, out, name)
 
     call.__name__ = call.__qualname__ = name
@@ -390,8 +393,6 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
     result = _combined(input, _addmm_product(mat1, mat2), beta, alpha, "addmm")
     if out is None:
         return result
-    from .._inplace import write_out
-
     return write_out(result, out, "addmm")
 
 
@@ -401,7 +402,7 @@ def chain_matmul(*matrices, out=None) -> Tensor:
     result = matrices[0]
     for m in matrices[1:]:
         result = mm(result, m)
-    return result
+    return result if out is None else write_out(result, out, "chain_matmul")
 
 
 __all__ = ["expanded_strides", "linear", "matmul", "mm"]

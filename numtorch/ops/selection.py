@@ -82,7 +82,7 @@ _clamp_min_tensor = binary(
     lambda a, b: maximum(a, b),
     lambda g, a, b: where(a >= b, g, 0.0),
     lambda g, a, b: where(a < b, g, 0.0),
-    node="ClampMinBackward1",
+    node="ClampBackward0",
     category=FLOATING,
     function=False,
     method=False,
@@ -92,7 +92,7 @@ _clamp_max_tensor = binary(
     lambda a, b: minimum(a, b),
     lambda g, a, b: where(a <= b, g, 0.0),
     lambda g, a, b: where(a > b, g, 0.0),
-    node="ClampMaxBackward1",
+    node="ClampBackward0",
     category=FLOATING,
     function=False,
     method=False,
@@ -132,19 +132,34 @@ def clamp(input, min=None, max=None) -> Tensor:
 @op(inplace=True, out=True)
 def clamp_min(input, min) -> Tensor:
     """clamp(input, min=min); bool is allowed here."""
-    if input._dtype.category == BOOL and isinstance(min, Tensor):
-        return _clamp_min_tensor(input, min)
-    return clamp(input, min=min)
+    return _clamp_min(input, min) if isinstance(min, Tensor) else _clamp_min(_promoted(input, min), min)
 
 
 @op(inplace=True, out=True)
 def clamp_max(input, max) -> Tensor:
     """clamp(input, max=max); bool is allowed here."""
-    if input._dtype.category == BOOL and isinstance(max, Tensor):
-        return _clamp_max_tensor(input, max)
-    return clamp(input, max=max)
+    return _clamp_max(input, max) if isinstance(max, Tensor) else _clamp_max(_promoted(input, max), max)
 
 
+_BOUND = {"category": FLOATING, "function": False, "method": False, "inplace": False}
+_clamp_min = binary(
+    "clamp_min",
+    lambda a, b: maximum(a, b),
+    lambda g, a, b: where(a >= b, g, 0.0),
+    lambda g, a, b: where(a < b, g, 0.0),
+    node="ClampMinBackward1",
+    node_number="ClampMinBackward0",
+    **_BOUND,
+)
+_clamp_max = binary(
+    "clamp_max",
+    lambda a, b: minimum(a, b),
+    lambda g, a, b: where(a <= b, g, 0.0),
+    lambda g, a, b: where(a > b, g, 0.0),
+    node="ClampMaxBackward1",
+    node_number="ClampMaxBackward0",
+    **_BOUND,
+)
 _choose = Loops(lambda condition, a, b: a if condition else b, 3, mask=True)
 _where_node = type(
     "WhereBackward0",
@@ -161,6 +176,10 @@ _where_node = type(
 
 def choose(condition: Tensor, a, b) -> Tensor:
     """Elements of `a` where the condition holds, else of `b`; either may be a number."""
+    if isinstance(condition, bool):
+        # A comparison of two numbers, in a derivative one of whose operands is a number.
+        chosen, other = (a, b) if condition else (b, a)
+        return chosen if isinstance(chosen, Tensor) else other.new_full(other._size, chosen)
     if condition._dtype is not _dtype.bool_:
         if condition._dtype is not _dtype.uint8:
             raise RuntimeError(
