@@ -387,11 +387,10 @@ def vander(x, *, N: int | None = None) -> Tensor:
     """Rows 1, x, x^2, ... x^(N-1) for each element of the last dimension."""
     if x._dtype.category < _dtype.INTEGRAL:
         raise RuntimeError("linalg.vander: bool input is not supported")
-    n = x._size[-1] if N is None and x._size else N
-    if n is None or n <= 1 and N is not None or not x._size:
+    x = x.unsqueeze(0) if not x._size else x
+    n = x._size[-1] if N is None else N
+    if n <= 1:
         raise RuntimeError("N must be greater than 1.")
     ones = FUNCTIONS[""]["ones_like"](x).unsqueeze(-1)
-    if n <= 1:
-        return ones[..., :n]
     powers = x.unsqueeze(-1).expand(*x._size, n - 1).cumprod(-1)
     return FUNCTIONS[""]["cat"]((ones.to(powers._dtype), powers), -1)
