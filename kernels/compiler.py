@@ -23,7 +23,8 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import CPUDispatcher
 
-from .cache import KernelCache, _is_external, _overloads_of
+from .cache import KernelCache
+from .content import is_external, overloads_of
 from .threads import ParallelKernel
 
 
@@ -200,9 +201,7 @@ def _typed_copy(fn: python_types.FunctionType, dtype: np.dtype) -> python_types.
 
 def _is_scalar_helper(value) -> bool:
     return (
-        isinstance(value, python_types.FunctionType)
-        and not _is_external(value.__module__)
-        and not _overloads_of(value)
+        isinstance(value, python_types.FunctionType) and not is_external(value.__module__) and not overloads_of(value)
     )
 
 

@@ -113,7 +113,6 @@ def pow(z, w):
     return complex_like(z, z**w)
 
 
-
 @any_type
 def exp2(z):
     return cmath.exp(z * real_like(z, 0.6931471805599453))

@@ -31,14 +31,31 @@ _FORMULA_OPTIONS = {
 }
 
 
+class Formula:
+    """A scalar function that kernels may call by name; its dispatcher is made when the first one does."""
+
+    def __init__(self, fn, kinds):
+        self.fn = fn
+        self.kinds = kinds
+        functools.update_wrapper(self, fn)
+
+    @functools.cached_property
+    def kernel(self) -> Kernel:
+        return Kernel(typed_literals(self.fn, self.kinds), targetoptions=dict(_FORMULA_OPTIONS))
+
+    @property
+    def _numba_type_(self):
+        return types.Dispatcher(self.kernel)
+
+
 def double(fn):
     """A formula in float64 (or one that holds for every type)."""
-    return fn if config.DISABLE_JIT else Kernel(fn, targetoptions=dict(_FORMULA_OPTIONS))
+    return fn if config.DISABLE_JIT else Formula(fn, {})
 
 
 def single(fn):
     """A formula in float32: its float literals are float32. Integer literals, for work on bits, stay integers."""
-    return double(typed_literals(fn, {float: np.float32}))
+    return fn if config.DISABLE_JIT else Formula(fn, {float: np.float32})
 
 
 any_type = double
@@ -115,12 +132,12 @@ def _register(public, name, by_type, integer, first_is_boolean):
             if formula is None:
                 return None
             wanted = lead + (common,) * (len(args) - len(lead))
-            formula.compile(wanted)
-            return signature(formula.overloads[wanted].signature.return_type, *wanted)
+            formula.kernel.compile(wanted)
+            return signature(formula.kernel.overloads[wanted].signature.return_type, *wanted)
 
         def get_impl_key(self, sig):
             common = sig.args[-1]
-            return (by_type.get(common) or integer).get_overload(sig.args)
+            return (by_type.get(common) or integer).kernel.get_overload(sig.args)
 
     Formulas.__name__ = f"Formulas_{name}"
     infer_global(public, types.Function(Formulas))

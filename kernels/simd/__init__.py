@@ -30,7 +30,7 @@ Nothing is checked: an index outside of the array reads and writes outside of it
 """
 
 from .arithmetic import bits_as, convert, fma, larger, pick, smaller, square_root
-from .folding import add_up, largest, lane, smallest
+from .folding import add_up, lane, largest, smallest
 from .halfs import bfloat16_to_single, half_to_single, single_to_bfloat16, single_to_half
 from .memory import broadcast, lanes, load, load_part, store, store_part
 from .vector import Vector

@@ -17,12 +17,13 @@ def cache_dir(tmp_path):
 def start_python(cache_dir, tmp_path):
     """Start `code` in a new process: start_python(code, VARIABLE="value") gives a Popen with text pipes."""
 
-    def start(code, **settings):
+    def start(code, *arguments, **settings):
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "OMP_"))}
         environment |= {"NUMTORCH_CACHE_DIR": str(cache_dir), "PYTHONPATH": str(tmp_path)} | settings
         return subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code)],
+            [sys.executable, "-c", textwrap.dedent(code), *arguments],
             env=environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

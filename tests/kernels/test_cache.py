@@ -15,6 +15,7 @@ if numba.config.DISABLE_JIT:
 
 from numtorch.kernels import cache, compiler  # noqa: E402
 from numtorch.kernels.compiler import entry_point, jit, specialise  # noqa: E402
+from numtorch.kernels.content import Unkeyable, content_key  # noqa: E402
 
 KERNELS = """
     from numtorch.kernels.compiler import jit
@@ -190,7 +191,7 @@ def test_recursion_and_overloads_have_a_key():
         return 1 if n < 2 else n * factorial(n - 1)
 
     assert factorial(10) == 3628800
-    assert cache.content_key(factorial) == cache.content_key(factorial)
+    assert content_key(factorial) == content_key(factorial)
 
 
 def test_a_global_that_is_bound_anew_is_noticed():
@@ -198,15 +199,15 @@ def test_a_global_that_is_bound_anew_is_noticed():
     exec("@jit\ndef f(x): return x * SCALE\n@jit\ndef g(x): return f(x)", scope)
     assert scope["g"](3) == 6
     scope["SCALE"] = 5
-    with pytest.raises(cache.Unkeyable, match="changed after their first use"):
-        cache.content_key(scope["g"])
+    with pytest.raises(Unkeyable, match="changed after their first use"):
+        content_key(scope["g"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_an_interrupt_while_compiling_leaves_a_usable_process_and_cache(start_python, run_python, cache_dir):
     code = """
+        import sys
         import numpy as np
-        from numtorch.kernels import compiler
         from numtorch.kernels.compiler import jit
 
         def kernel_number(k):
@@ -218,32 +219,34 @@ def test_an_interrupt_while_compiling_leaves_a_usable_process_and_cache(start_py
                 return total
             return loop
 
-        kernels = [kernel_number(k) for k in range({count})]
-        print("ready", flush=True)
-        interrupted = 0
-        k = 0
-        while k < len(kernels):
+        kernels = []
+        while "--until-interrupted" in sys.argv[1:]:
             try:
-                kernels[k](np.ones(1))
-                k += 1
+                print("compiling", flush=True)
+                while True:
+                    kernels.append(kernel_number(len(kernels)))
+                    kernels[-1](np.ones(1))
             except KeyboardInterrupt:
-                interrupted += 1
-                if interrupted == 3:
+                print("interrupted", flush=True)
+                if sys.stdin.readline() == "enough\\n":
                     break
-        print(interrupted, sum(kernels[k](np.zeros(1)) for k in range(3)))
+        print(sum(kernel_number(k)(np.full(1, np.pi / 2)) for k in range(4)))
     """
-    with start_python(code.format(count=1000)) as process:
-        assert process.stdout.readline() == "ready\n"
-        for _ in range(3):
-            time.sleep(0.5)
+    with start_python(code, "--until-interrupted") as process:
+        for wait, answer in [(0.3, "more\n"), (0.05, "more\n"), (0.17, "enough\n")]:
+            assert process.stdout.readline() == "compiling\n"
+            time.sleep(wait)  # to be somewhere within a compilation; any place is right
             process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupted\n"
+            process.stdin.write(answer)
+            process.stdin.flush()
         output, errors = process.communicate(timeout=60)
-    assert output.split() == ["3", "0.0"], errors
-    assert run_python(code.format(count=3)).split()[-1] == "0.0"
+    assert output.split() == ["6.0"], errors
+    assert run_python(code).split() == ["6.0"]
     assert not [file for file in files(cache_dir) if not file.name.endswith(".nbc")]
 
 
-# -- the compiler's other services --------------------------------------------------------------------------------------
+# -- the compiler's other services -------------------------------------------------------------------------
 
 
 def test_the_hook_and_the_counters_tell_what_was_made_ready():

@@ -68,7 +68,9 @@ def assert_close_in_ulps(ours, exact, limit, x):
     finite = np.isfinite(rounded) & np.isfinite(ours)
     error = np.abs(np.where(finite, ours, 0).astype(exact.dtype) - np.where(finite, exact, 0)) / one
     worst = int(np.argmax(error))
-    assert error[worst] <= limit, f"{float(error[worst]):.2f} ulp at {x[worst]!r}: {ours[worst]!r}, not {exact[worst]!r}"
+    assert error[worst] <= limit, (
+        f"{float(error[worst]):.2f} ulp at {x[worst]!r}: {ours[worst]!r}, not {exact[worst]!r}"
+    )
     overflow = ~finite & ~np.isnan(ours)
     np.testing.assert_array_equal(ours[overflow], rounded[overflow], err_msg="inf")
     zero = (ours == 0) & (rounded == 0)
@@ -152,7 +154,12 @@ SPECIAL = {
     "cos": ("cos", angles, 1.6, 1.2),
     "tan": ("tan", angles, 2.0, 1.3),
     "erf": ("erf", lambda d: np.random.default_rng(0).normal(size=2000).astype(d) * 2, 1.3, 1.3),
-    "erfc": ("erfc", lambda d: np.random.default_rng(0).uniform(-7, 9 if d == np.float32 else 26, 2000).astype(d), 1.8, 2.5),
+    "erfc": (
+        "erfc",
+        lambda d: np.random.default_rng(0).uniform(-7, 9 if d == np.float32 else 26, 2000).astype(d),
+        1.8,
+        2.5,
+    ),
     "erfinv": ("erfinv", lambda d: np.random.default_rng(0).uniform(-1, 1, 500).astype(d), 0.7, 2.4),
     "digamma": ("digamma", lambda d: np.random.default_rng(0).uniform(0.001, 30, 2000).astype(d), 0.51, 2.1),
     "lgamma": ("loggamma", lambda d: np.random.default_rng(0).uniform(0.001, 30, 2000).astype(d), 3, 5),
@@ -288,7 +295,9 @@ def test_integers_stay_integers(name, dtype):
         np.testing.assert_array_equal(apply(name, -x, y), numpys(-x, y))
 
 
-COMPLEX = "exp expm1 log log1p sigmoid tanh sin cos tan asin acos atan sinh cosh asinh acosh atanh sqrt rsqrt exp2 log2 log10"
+COMPLEX = (
+    "exp expm1 log log1p sigmoid tanh sin cos tan asin acos atan sinh cosh asinh acosh atanh sqrt rsqrt exp2 log2 log10"
+)
 
 
 @compiled
@@ -328,7 +337,9 @@ def test_where_takes_every_type(dtype):
 
 # -- code -------------------------------------------------------------------------------------------------------------
 
-VECTORISED = "exp log tanh sigmoid erf sin cos expm1 log1p tan asin acos atan sinh cosh erfc exp2 log2 rsqrt floor round"
+VECTORISED = (
+    "exp log tanh sigmoid erf sin cos expm1 log1p tan asin acos atan sinh cosh erfc exp2 log2 rsqrt floor round"
+)
 
 
 @compiled

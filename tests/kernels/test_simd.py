@@ -19,6 +19,7 @@ from numtorch.kernels.simd import (  # noqa: E402
     convert,
     fma,
     half_to_single,
+    halfs,
     lane,
     lanes,
     larger,
@@ -34,7 +35,6 @@ from numtorch.kernels.simd import (  # noqa: E402
     store,
     store_part,
 )
-from numtorch.kernels.simd import halfs  # noqa: E402
 
 SIZES = [0, 1, 7, 16, 17, 33, 100]
 FLOATS = [np.float32, np.float64]
