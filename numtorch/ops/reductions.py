@@ -542,8 +542,17 @@ _max_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.resul
 _min_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.result, True))
 
 
-def _three_forms(name: str, whole, along, pairwise: str, made, doc: str):
+def _three_forms(name: str, kernels, whole, along, pairwise: str, made, doc: str):
+    entries: dict = {}
+
     def call(input, dim=None, keepdim=False, *, other=None, out=None):
+        flat = input._flat
+        if dim is None and other is None and out is None and flat is not None and not input._requires_grad:
+            entry = entries.get(input._dtype)
+            if entry is not None and 0 < flat.size < _SMALL:
+                y = np.empty(1, flat.dtype)
+                entry(flat, 1, flat.size, y)
+                return wrap(y, EMPTY, input._dtype)
         if other is not None or isinstance(dim, Tensor):
             from .._registry import FUNCTIONS
 
@@ -551,6 +560,8 @@ def _three_forms(name: str, whole, along, pairwise: str, made, doc: str):
         if dim is None:
             _check_nonempty(input, name)
             result = whole(input, dims_of(None, input.ndim), False)
+            if input._dtype not in entries and input._dtype in (_dtype.float32, _dtype.float64):
+                entries[input._dtype] = _entry(kernels, input._dtype)
         else:
             result = made(*along(input, wrap_dim(dim, input.ndim), keepdim))
         return result if out is None else write_out(result, out, name)
@@ -562,6 +573,7 @@ def _three_forms(name: str, whole, along, pairwise: str, made, doc: str):
 
 max = _three_forms(
     "max",
+    _kernels.AMAX,
     _max_all,
     _max_dim,
     "maximum",
@@ -571,6 +583,7 @@ max = _three_forms(
 )
 min = _three_forms(
     "min",
+    _kernels.AMIN,
     _min_all,
     _min_dim,
     "minimum",
