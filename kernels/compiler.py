@@ -182,9 +182,12 @@ def specialise(fn, scalar_type):
 def _typed_copy(fn: python_types.FunctionType, dtype: np.dtype) -> python_types.FunctionType:
     real = np.empty(0, dtype).real.dtype.type
     scope = fn.__globals__
+    # Names that are looked up as globals: co_names also holds attributes (`g.real`), which may happen to be called like
+    # a function of the module.
+    names = {step.argval for step in dis.get_instructions(fn.__code__) if step.opname == "LOAD_GLOBAL"}
     helpers = {
         name: specialise(scope[name], dtype)
-        for name in fn.__code__.co_names
+        for name in sorted(names)
         if name in scope and scope[name] is not fn and _is_scalar_helper(scope[name])
     }
     closure = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numtorch.graph import Node
-from numtorch.kernels.math import where
+from numtorch.kernels.math import conj, where
 
 from .. import _dtype
 from .._dtype import COMPLEX
@@ -15,8 +15,8 @@ from .shape import _view_dtype
 
 _conj = unary(
     "conj_physical",
-    lambda x: x.conjugate(),
-    lambda g: g.conj(),
+    lambda x: conj(x),
+    lambda g: conj(g),
     node="ConjPhysicalBackward0",
     function=False,
     method=False,

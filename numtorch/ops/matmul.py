@@ -226,10 +226,10 @@ def matmul(input, other) -> Tensor:
         return mm(a.unsqueeze(0), b).squeeze(0)
     if nb == 1:
         # One product of the folded rows with a column.
-        rows = a.reshape(-1, a._size[-1])
+        rows = a.reshape(a._size[:-1].numel(), a._size[-1])
         return mv(rows, b).reshape(a._size[:-1])
     if na > 2 and nb == 2:
-        return mm(a.reshape(-1, a._size[-1]), b).reshape((*a._size[:-1], b._size[-1]))
+        return mm(a.reshape(a._size[:-1].numel(), a._size[-1]), b).reshape((*a._size[:-1], b._size[-1]))
     column = na == 1
     if column:
         a = a.unsqueeze(0)
@@ -241,8 +241,8 @@ def matmul(input, other) -> Tensor:
             f"[{batch.numel()}, {k}] but got: [{batch.numel()}, {b._size[-2]}]."
         )
     batch = broadcast_size(a._size[:-2], b._size[:-2])
-    left = a.expand((*batch, *a._size[-2:])).reshape((-1, *a._size[-2:]) if batch.numel() else (0, *a._size[-2:]))
-    right = b.expand((*batch, *b._size[-2:])).reshape((-1, *b._size[-2:]) if batch.numel() else (0, *b._size[-2:]))
+    left = a.expand((*batch, *a._size[-2:])).reshape((batch.numel(), *a._size[-2:]))
+    right = b.expand((*batch, *b._size[-2:])).reshape((batch.numel(), *b._size[-2:]))
     result = bmm(left, right).reshape((*batch, a._size[-2], b._size[-1]))
     return result.squeeze(-2) if column else result
 
@@ -326,8 +326,9 @@ register("linear", linear, namespace="nn.functional", method=False)
 
 
 def _check_scaled(name: str, input: Tensor, beta, alpha) -> None:
-    if input._dtype.category < FLOATING and (isinstance(beta, float) or isinstance(alpha, float)):
-        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    for value in (beta, alpha):
+        if input._dtype.category < FLOATING and isinstance(value, float) and not value.is_integer():
+            raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
 
 
 def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:
@@ -342,10 +343,12 @@ def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:
         raise RuntimeError(
             f"self and mat2 must have the same dtype, but got {input._dtype.type_name} and {product._dtype.type_name}"
         )
-    scaled = product if alpha == 1 else product * alpha
+    if product._dtype.category < FLOATING:
+        alpha, beta = int(alpha), int(beta)
+    scaled = product if alpha == 1 else (product * alpha).to(product._dtype)
     if beta == 0:
         return scaled + (input * 0).nan_to_num(0.0, 0.0, 0.0) if input._requires_grad else scaled
-    return (input if beta == 1 else input * beta) + scaled
+    return (input if beta == 1 else (input * beta).to(input._dtype)) + scaled
 
 
 def _scaled(name: str, multiply, doc: str):
