@@ -9,6 +9,7 @@ from numtorch.kernels.cpu import half as _half
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from . import _dtype
+from ._device import cpu
 from ._dtype import BOOL, COMPLEX, bfloat16, float16, float32
 from ._layout import plan
 from ._size import expanded_strides, is_dense
@@ -45,6 +46,10 @@ def clone(t: Tensor) -> Tensor:
     flat = t._flat
     if flat is not None:
         return wrap(flat.copy(), t._size, t._dtype)
+    if t._device is not cpu:
+        from .cuda._transfer import clone as clone_on_cuda
+
+        return clone_on_cuda(t)
     if t.flat() is None and is_dense(t._size, t._stride):
         result = _new(Tensor)
         numel = t._size.numel()
@@ -90,6 +95,10 @@ def cast(t: Tensor, target: _dtype.dtype) -> Tensor:
     """`t` in another dtype (outside the graph), contiguous unless `t` is dense in another order."""
     if t._dtype is target:
         return t
+    if t._device is not cpu:
+        from .cuda._transfer import cast as cast_on_cuda
+
+        return cast_on_cuda(t, target)
     flat = t.flat()
     if flat is None and is_dense(t._size, t._stride):
         flat = t._buffer()[t._offset : t._offset + t._size.numel()]
@@ -103,6 +112,11 @@ def cast(t: Tensor, target: _dtype.dtype) -> Tensor:
 
 def copy_into(dst: Tensor, src: Tensor) -> None:
     """dst[...] = src with casting and broadcasting, outside the graph and without touching the version counter."""
+    if dst._device is not cpu or src._device is not cpu:
+        from .cuda._transfer import copy_between
+
+        copy_between(dst, src)
+        return
     if src._dtype is not dst._dtype:
         src = cast(src, dst._dtype)
     if src._size != dst._size:
@@ -137,13 +151,22 @@ def deepcopy_tensor(t: Tensor, memo: dict) -> Tensor:
     if copied is None:
         from ._storage import Storage
 
-        copied = memo[id(storage)] = Storage(storage.buffer.copy(), 0, storage.device)
+        if storage.device is cpu:
+            copied = Storage(storage.buffer.copy(), 0)
+        else:
+            from .cuda._transfer import copy_storage
+
+            copied = copy_storage(storage)
+        memo[id(storage)] = copied
         memo.setdefault("numtorch storages kept alive", []).append(storage)
     result = _new(type(t))
     result._size, result._stride, result._dtype = t._size, t._stride, t._dtype
     result._flat = None
     result._storage, result._offset = copied, t._offset
-    result.flat()
+    if t._device is cpu:
+        result.flat()
+    else:
+        result._device = t._device
     if t._requires_grad:
         result._requires_grad = True
     memo[id(t)] = result

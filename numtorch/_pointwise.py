@@ -439,8 +439,9 @@ class Pointwise:
         inner = d if d.np is d.compute else _dtype.float32
         loops = self.loops
         tensors = [t for t in operands if isinstance(t, Tensor)]
-        if len(tensors) > 1:
-            check_devices(tensors)
+        if len(tensors) > 1 and check_devices(tensors) and tensors[0]._device is cpu:
+            where = next(t._device for t in tensors if t._device is not cpu)
+            tensors[0] = tensors[0].to(where)
         if len(tensors) < len(operands):
             if self.arity == 2 and len(tensors) == 1:
                 left = not isinstance(operands[0], Tensor)
@@ -480,14 +481,18 @@ def _scalar_tensor(value, d: dtype, device) -> Tensor:
     return t if device is cpu else t.to(device)
 
 
-def check_devices(tensors) -> None:
-    """RuntimeError where tensors with dimensions lie on different devices (a 0-d CPU tensor goes with any)."""
+def check_devices(tensors) -> bool:
+    """RuntimeError where tensors with dimensions lie on different devices (a 0-d CPU tensor goes with any).
+
+    Whether all that counts lies on another device than the CPU.
+    """
     devices = {t._device for t in tensors if t._size or t._device is not cpu}
     if len(devices) > 1:
         a, b = sorted(map(str, devices), reverse=True)[:2]
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but found at least two devices, {a} and {b}!"
         )
+    return bool(devices) and cpu not in devices
 
 
 def _swapped(f):

@@ -18,3 +18,7 @@ class Storage:
         self.buffer = buffer
         self.version = version
         self.device = device
+
+    def twin(self, version: int) -> Storage:
+        """Another storage over the same buffer, with a version counter of its own."""
+        return Storage(self.buffer, version, self.device)

@@ -276,7 +276,8 @@ class Tensor:
             else:
                 from ._copy import clone
 
-                self._grad = clone(grad)
+                # On another device only where a 0-d CPU tensor was used among CUDA tensors.
+                self._grad = clone(grad) if grad._device is self._device else grad.to(self._device)
         elif create_graph and (grad._requires_grad or current._requires_grad):
             self._grad = current + grad
         else:
@@ -404,8 +405,7 @@ class Tensor:
     def data(self) -> Tensor:
         """The same memory outside the graph with a version counter of its own: the graph does not notice writes to it."""
         result = alias(self)
-        storage = self._get_storage()
-        result._storage = Storage(storage.buffer, 0, storage.device)
+        result._storage = self._get_storage().twin(0)
         return result
 
     @data.setter
@@ -414,9 +414,7 @@ class Tensor:
             raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
         if self._requires_grad and new._dtype.category < _dtype.FLOATING:
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
-        version = self._version
-        storage = new._get_storage()
-        self._storage = Storage(storage.buffer, version, storage.device)
+        self._storage = new._get_storage().twin(self._version)
         self._flat, self._size, self._stride = new._flat, new._size, new._stride
         self._offset, self._dtype, self._device = new._offset, new._dtype, new._device
 

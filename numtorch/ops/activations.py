@@ -246,7 +246,7 @@ hardsigmoid_ = _publish("hardsigmoid", hardsigmoid)
 
 _hardswish = _activation(
     "hardswish",
-    lambda x: where(x <= -3, x * 0, where(x >= 3, x, x * (x + 3) / 6)),
+    lambda x: where(x <= -3, 0.0, where(x >= 3, x, x * (x + 3) / 6)),
     lambda g, x: where(x <= -3, 0.0, where(x >= 3, g, g * (x / 3 + 0.5))),
 )
 
@@ -260,7 +260,7 @@ hardswish_ = _publish("hardswish", hardswish)
 
 _log_sigmoid = _activation(
     "log_sigmoid",
-    lambda x: where(x < 0, x, x * 0) - log1p(exp(-abs(x))),
+    lambda x: where(x < 0, x, 0.0) - log1p(exp(-abs(x))),
     lambda g, x: g * sigmoid(-x),
 )
 
@@ -274,7 +274,7 @@ register("logsigmoid", logsigmoid, namespace=F, method=False)
 
 _softshrink = _activation(
     "softshrink",
-    lambda x, lambd: where(x > lambd, x - lambd, where(x < -lambd, x + lambd, x * 0)),
+    lambda x, lambd: where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0.0)),
     lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g),
 )
 

@@ -128,7 +128,7 @@ Tensor.imag = property(_imag, lambda self, value: _imag(self).copy_(value))
 
 _angle_real = unary(
     "angle",
-    lambda x: where(x != x, x, where(x < 0, 3.141592653589793, x * 0)),
+    lambda x: where(x != x, x, where(x < 0, 3.141592653589793, 0.0)),
     lambda g: g * 0,
     promote="float",
     function=False,

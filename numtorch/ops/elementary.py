@@ -237,7 +237,7 @@ def power_by_number(x: Tensor, p, out=None) -> Tensor:
         if p == 0:
             from .creation import ones_like
 
-            return _power(x, 0, out=out) if x._requires_grad else ones_like(x)
+            return _power(x, 0, out=out) if x._requires_grad or out is not None else ones_like(x)
     return _power(x, p, out=out)
 
 

@@ -9,8 +9,10 @@ from numtorch.kernels.cpu import embedding as _kernels
 from numtorch.kernels.cpu.embedding import MAX, MEAN, SUM
 
 from .._copy import cast, cast_array, contiguous, copy_into
+from .._device import cpu
 from .._dtype import float32, int32, int64
 from .._inplace import check_writable
+from .._pointwise import check_devices
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size
@@ -21,7 +23,9 @@ from .gather_scatter import is_half
 # --- lookup -------------------------------------------------------------------------------------------------
 
 
-def _check_indices(indices: Tensor, name: str, rows: int) -> np.ndarray:
+def _check_indices(indices: Tensor, name: str, rows: int, table: Tensor) -> np.ndarray:
+    if indices._device is not table._device:
+        check_devices((table, indices))
     if indices._dtype is not int64 and indices._dtype is not int32:
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
@@ -47,7 +51,11 @@ def _embedding(
     """The rows of weight (rows, dim) at indices; the gradient skips padding_idx."""
     if len(weight._size) != 2:
         raise RuntimeError("'weight' must be 2-D")
-    flat = _check_indices(indices, "embedding", weight._size[0])
+    flat = _check_indices(indices, "embedding", weight._size[0], weight)
+    if weight._device is not cpu:
+        from ..cuda._indexing import index_select
+
+        return index_select(weight, 0, flat, indices._size.numel()).reshape(*indices._size, weight._size[1])
     places = at.along(weight, 0, flat)
     return wrap(at.read(weight, places), Size((*indices._size, weight._size[1])), weight._dtype)
 
@@ -69,12 +77,25 @@ _embedding.derivative(weight=_table_gradient)
 def embedding_dense_backward(grad, indices, num_weights: int, padding_idx: int, scale_grad_by_freq: bool):
     """The gradient of a table (num_weights, dim): each row of grad added at its index."""
     dim = grad._size[-1]
-    flat = _check_indices(indices, "embedding_backward", num_weights)
+    flat = _check_indices(indices, "embedding_backward", num_weights, grad)
+    if grad._device is not cpu:
+        return _dense_backward_of_parts(grad.detach(), indices, num_weights, padding_idx, scale_grad_by_freq)
     d = float32 if is_half(grad) else grad._dtype
     rows = cast_array(contiguous(grad)._flat, grad._dtype, d)
     out = np.zeros(num_weights * dim, d.np)
     _kernels.embedding_backward(rows, flat, dim, int(padding_idx), bool(scale_grad_by_freq), out)
     return cast(wrap(out, Size((num_weights, dim)), d), grad._dtype)
+
+
+def _dense_backward_of_parts(grad, indices, num_weights: int, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+    """The same out of other operators, where there is no kernel for it."""
+    index = indices.reshape(-1)
+    rows = grad.reshape(-1, grad._size[-1]).masked_fill((index == padding_idx).unsqueeze(1), 0)
+    if scale_grad_by_freq:
+        ones = index.new_ones(index._size)
+        counts = index.new_zeros(num_weights).index_add(0, index, ones)
+        rows = rows / counts.index_select(0, index).unsqueeze(1).to(rows._dtype)
+    return grad.new_zeros((num_weights, grad._size[-1])).index_add(0, index, rows)
 
 
 def _dense_double(ctx, grad):
@@ -95,7 +116,7 @@ embedding_dense_backward.derivative(grad=_dense_double)
 def embedding_renorm_(weight, indices, max_norm: float, norm_type: float) -> Tensor:
     """Scale down in place those rows of weight in indices whose p-norm exceeds max_norm."""
     check_writable(weight)
-    flat = _check_indices(indices, "embedding_renorm_", weight._size[0])
+    flat = _check_indices(indices, "embedding_renorm_", weight._size[0], weight)
     direct = weight.flat() is not None and not is_half(weight)
     table = contiguous(weight)._flat if direct else cast(contiguous(weight), float32)._flat
     _kernels.embedding_renorm(table, flat, weight._size[1], float(max_norm), float(norm_type))

@@ -15,8 +15,10 @@ from numtorch.kernels.cpu import gather_scatter as _kernels
 from numtorch.kernels.cpu.indexing import PROD, SUM
 
 from .._copy import cast, cast_array, contiguous, copy_into
+from .._device import cpu
 from .._dtype import float32, int32, int64
 from .._inplace import inplace_form
+from .._pointwise import check_devices
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size, wrap_dim
@@ -31,6 +33,8 @@ from .indexing import slice_backward
 
 def copied(t: Tensor) -> Tensor:
     """A contiguous copy outside the graph."""
+    if t._device is not cpu:
+        return t.detach().clone().contiguous()
     return wrap(contiguous(t)._flat.copy(), t._size, t._dtype)
 
 
@@ -59,10 +63,15 @@ def values_flat(values: Tensor, target: Tensor) -> np.ndarray:
     return flat.copy() if np.may_share_memory(flat, target._buffer()) else flat
 
 
+_NO_INDEX = np.empty(0, np.int64)
+
 # --- gather -------------------------------------------------------------------------------------------------
 
 
-def _check_gather_index(index: Tensor, name: str) -> np.ndarray:
+def _check_gather_index(index: Tensor, name: str, *others) -> np.ndarray:
+    for t in others:
+        if isinstance(t, Tensor) and t._device is not index._device:
+            check_devices([t, index, *[o for o in others if isinstance(o, Tensor)]])
     if index._size.numel() and index._dtype is not int64 and index._dtype is not int32:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     return at.index_array(index)
@@ -101,9 +110,9 @@ def gather(input, dim: int, index, *, sparse_grad: bool = False) -> Tensor:
     index may be smaller than input in the other dimensions. RuntimeError for an index outside 0 .. size -
     1."""
     d = dim_of(input, dim)
-    flat = _check_gather_index(index, "gather")
+    flat = _check_gather_index(index, "gather", input)
     if not index._size.numel():
-        return wrap(np.empty(0, input._dtype.np), index._size, input._dtype)
+        return input.new_empty(index._size)
     if max(len(input._size), 1) != max(len(index._size), 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     size = tuple(index._size)
@@ -115,6 +124,10 @@ def gather(input, dim: int, index, *, sparse_grad: bool = False) -> Tensor:
             f"{d}"
         )
     _check_range(flat, length(input, d), d)
+    if input._device is not cpu:
+        from ..cuda._indexing import gather as gather_on_cuda
+
+        return gather_on_cuda(input, d, flat, index._size)
     outer, inner, stride, count, width = _block(input, size, d)
     out = np.empty(flat.size, input._dtype.np)
     _kernels.gather_forward(at.bits(input), outer, inner, flat, stride, count, width, at.bits_of(out))
@@ -158,11 +171,11 @@ def take_along_dim(input, indices, dim: int | None = None, *, out=None) -> Tenso
 
 def check_scatter(self: Tensor, dim: int, index: Tensor, src, name: str) -> np.ndarray:
     """The checked index of a scatter; an empty one means that nothing is to be done."""
-    flat = _check_gather_index(index, "scatter")
+    flat = _check_gather_index(index, "scatter", self, src)
     if isinstance(src, Tensor) and src._dtype is not self._dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-    if not flat.size:
-        return flat
+    if not index._size.numel():
+        return _NO_INDEX
     ndim = max(len(self._size), 1)
     if max(len(index._size), 1) != ndim:
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
@@ -209,7 +222,12 @@ def _source_flat(self: Tensor, index: Tensor, src) -> np.ndarray:
 def scatter_into(self: Tensor, dim: int, index: Tensor, src) -> None:
     d = dim_of(self, dim)
     flat = check_scatter(self, d, index, src, "scatter")
-    if flat.size:
+    if flat.size and self._device is not cpu:
+        from ..cuda._indexing import scatter_into as on_cuda
+
+        values = src if isinstance(src, Tensor) else self.new_full((), src)
+        on_cuda(self, d, flat, index._size, values.detach())
+    elif flat.size:
         outer, inner, stride, count, width = _block(self, tuple(index._size), d)
         values = at.bits_of(_source_flat(self, index, src))
         _kernels.scatter_forward(at.bits(self), outer, inner, flat, stride, count, width, values)
@@ -235,6 +253,13 @@ def reduce_into(self: Tensor, dim: int, index: Tensor, src, mode: int, name: str
     d = dim_of(self, dim)
     flat = check_scatter(self, d, index, src, name)
     if not flat.size:
+        return
+    if self._device is not cpu:
+        from ..cuda._indexing import scatter_add_into as on_cuda
+
+        if mode != SUM:
+            raise NotImplementedError(f"{name} with a reduction other than sum is not implemented for CUDA tensors yet")
+        on_cuda(self, d, flat, index._size, src.detach() if isinstance(src, Tensor) else self.new_full((), src))
         return
     values = _source_flat(self, index, src)
     if is_half(self):

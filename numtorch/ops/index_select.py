@@ -8,7 +8,9 @@ import numpy as np
 from numtorch.kernels.cpu import indexing as _kernels
 
 from .._copy import cast, cast_array, contiguous, copy_into
+from .._device import cpu
 from .._dtype import COMPLEX, float32, int64
+from .._pointwise import check_devices
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size
@@ -25,11 +27,17 @@ from .gather_scatter import copied, dim_of, inplace, is_half, length, values_fla
 def index_select(input, dim: int, index) -> Tensor:
     """The parts of `input` at index (a vector) along dim, copied. IndexError outside 0 .. size - 1."""
     d = dim_of(input, dim)
+    if index._device is not input._device:
+        check_devices((input, index))
     flat = at.check_vector(index, "index_select")
     if not input._size and flat.size != 1:
         raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {flat.size} value(s)")
     if at.first_bad(flat, length(input, d)) is not None:
         raise IndexError("index out of range in self")
+    if input._device is not cpu:
+        from ..cuda._indexing import index_select as on_cuda
+
+        return on_cuda(input, d, flat, index._size.numel())
     places = at.along(input, d, flat)
     return wrap(at.read(input, places), places.size if input._size else Size(), input._dtype)
 
@@ -67,6 +75,8 @@ def _shape_mismatch(own: list[int], given: list[int]) -> RuntimeError:
 
 def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=1) -> None:
     d = dim_of(self, dim)
+    if self._device is not index._device or self._device is not source._device:
+        check_devices((self, index, source))
     flat = at.check_vector(index, "index_add_")
     _check_source(self, d, flat, source, "index_add_")
     n = length(self, d)
@@ -75,6 +85,12 @@ def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=
         if len(self._size) > 2:
             raise IndexError("index out of range in self")
         raise RuntimeError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+    if self._device is not cpu:
+        from ..cuda._indexing import index_add_into as on_cuda
+
+        source = source.detach()
+        on_cuda(self, d, flat, source if alpha == 1 else source * alpha)
+        return
     values = values_flat(source, self)
     if is_half(self):
         wide = cast(contiguous(self), float32)

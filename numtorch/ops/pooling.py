@@ -21,6 +21,7 @@ import numpy as np
 from numtorch.kernels.cpu import pooling as _kernels
 
 from .. import _dtype
+from .._device import cpu
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op
 from .._size import Size
@@ -49,6 +50,10 @@ def _planes(size, dims: int) -> int:
 
 def _average_primitive(name: str, node: str, dims: int):
     def average(input, windows):
+        if input._device is not cpu:
+            from ..cuda._pooling import average_pool
+
+            return average_pool(input, windows, Size((*input._size[:-dims], *windows.dst)))
         out = _kernels.average_pool_forward(
             elements(input),
             _planes(input._size, dims),
@@ -80,6 +85,10 @@ def share_out(grad_output, windows):
     """The gradient of an average: every element of grad_output (..., *dst), divided by its count, added over
     its window."""
     dims = len(windows.src)
+    if grad_output._device is not cpu:
+        from ..cuda._pooling import share_out as on_cuda
+
+        return on_cuda(grad_output, windows, Size((*grad_output._size[:-dims], *windows.src)))
     out = _kernels.average_pool_backward(
         elements(grad_output),
         _planes(grad_output._size, dims),
@@ -98,6 +107,10 @@ share_out.derivative(grad_output=lambda ctx, grad: _average_windows[len(ctx.wind
 
 def _max_primitive(name: str, node: str, dims: int):
     def maximum(input, windows):
+        if input._device is not cpu:
+            from ..cuda._pooling import max_pool
+
+            return max_pool(input, windows, Size((*input._size[:-dims], *windows.dst)))
         out, index = _kernels.max_pool_forward(
             elements(input),
             _planes(input._size, dims),
@@ -127,16 +140,31 @@ _adaptive_max = {
 
 def _by_index(kernel, value, index, spatial, count_of: int, size, *flags):
     """Run place_by_index or take_by_index; RuntimeError for an index outside of the plane."""
+    if value._device is not cpu or index._device is not cpu:
+        return _by_index_on_cuda(kernel, value, index, spatial, count_of, size, *flags)
     dims = len(spatial)
     planes = _planes(index._size, dims)
     count = index._size[len(index._size) - dims :].numel()
     out, bad = kernel(elements(value), elements(index), planes, count, count_of, *flags)
     if bad >= 0:
-        volume = "x".join(str(n) for n in spatial)
-        raise RuntimeError(
-            f"Found an invalid max index: {int(elements(index)[bad])} (output volumes are of size {volume})"
-        )
+        raise _bad_place(int(elements(index)[bad]), spatial)
     return result(out, size, value._dtype)
+
+
+def _bad_place(place: int, spatial) -> RuntimeError:
+    volume = "x".join(str(n) for n in spatial)
+    return RuntimeError(f"Found an invalid max index: {place} (output volumes are of size {volume})")
+
+
+def _by_index_on_cuda(kernel, value, index, spatial, count_of: int, size, *flags) -> Tensor:
+    from ..cuda._pooling import by_index
+
+    kind = "take" if kernel is _kernels.take_by_index else "add" if flags[0] else "put"
+    count = index._size[len(index._size) - len(spatial) :].numel()
+    out, bad = by_index(kind, value, index, count, count_of, size)
+    if out is None:
+        raise _bad_place(bad, spatial)
+    return out
 
 
 @primitive("add_at", node="MaxPoolWithIndicesBackwardBackward0", save=("index",), public=False)

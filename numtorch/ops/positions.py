@@ -16,6 +16,7 @@ import numpy as np
 from numtorch.kernels.cpu import indexing as _kernels
 
 from .._copy import _BITS, contiguous
+from .._device import cpu
 from .._dtype import dtype, int32, int64
 from .._size import Size, is_contiguous
 from .._tensor import Tensor
@@ -79,7 +80,11 @@ class Places(NamedTuple):
 
 
 def index_array(index: Tensor) -> np.ndarray:
-    """The elements of an integer index tensor as a flat int64 array."""
+    """The elements of an integer index tensor as a flat int64 array (a device array of a CUDA tensor)."""
+    if index._device is not cpu:
+        from ..cuda._indexing import index_array as on_cuda
+
+        return on_cuda(index)
     flat = contiguous(index)._flat
     return flat if flat.dtype == np.int64 else flat.astype(np.int64)
 
@@ -107,6 +112,10 @@ def along(t: Tensor, dim: int, index: np.ndarray) -> Places:
 
 def first_bad(index: np.ndarray, size: int, low: int = 0) -> int | None:
     """The first index outside [low, size), or None."""
+    if not isinstance(index, np.ndarray):
+        from ..cuda._indexing import first_bad as on_cuda
+
+        return on_cuda(index, size, low)
     where = _kernels.first_bad_index(index, size, low)
     return None if where < 0 else int(index[where])
 

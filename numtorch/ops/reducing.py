@@ -105,6 +105,10 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
     computed: dtype of the kernel's result. empty: the value where nothing is reduced. staged: kernels that
     may reduce the remaining groups of dims after the first (None: the groups must be brought together).
     """
+    if t._device is not cpu:
+        from ..cuda._reductions import reduce_on_cuda
+
+        return reduce_on_cuda(t, dims, keepdim, kernels, computed, empty)
     size, d, given = t._size, t._dtype, dims
     flat = t._flat if t._flat is not None else t.flat()
     order = None

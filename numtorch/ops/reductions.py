@@ -18,7 +18,8 @@ from numtorch.kernels.cpu import reductions as _kernels
 from numtorch.kernels.cpu import softmax as _softmax
 
 from .. import _dtype, return_types
-from .._copy import cast_array
+from .._copy import cast, cast_array
+from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, bool_, dtype, int64
 from .._inplace import write_out
 from .._primitive import primitive
@@ -27,7 +28,6 @@ from .._size import EMPTY, wrap_dim
 from .._tensor import Tensor, _new, wrap
 from .reducing import (
     brought_last,
-    check_cpu,
     collapse,
     compute_dtype,
     dims_of,
@@ -118,7 +118,9 @@ def _sum(t: Tensor, dims, keepdim: bool) -> Tensor:
 def _mean(t: Tensor, dims, keepdim: bool) -> Tensor:
     d, size = t._dtype, t._size
     computed = compute_dtype(d)
-    if collapse(size, dims) is None:
+    if t._device is not cpu:
+        result = reduce(t, dims, keepdim, _kernels.SUM, computed, 0) / _count(size, dims)
+    elif collapse(size, dims) is None:
         result = reduce(t, dims, keepdim, _kernels.SUM, computed, float("nan"), _kernels.SUM)
         result._buffer()[...] /= _count(size, dims)
     else:
@@ -163,7 +165,6 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
             if input._requires_grad and mode.enabled:
                 _record_spread(SumBackward0, input, result, (), True, None)
             return result
-    check_cpu(input, "sum")
     keepdim = keepdim if keepdims is None else keepdims
     dim = dim if axis is None else axis
     t = _widened(input, dtype)
@@ -191,7 +192,6 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, kee
             if input._requires_grad and mode.enabled:
                 _record_spread(MeanBackward0, input, result, (), True, flat.size)
             return result
-    check_cpu(input, "mean")
     keepdim = keepdim if keepdims is None else keepdims
     dim = dim if axis is None else axis
     t = _widened(input, dtype)
@@ -230,7 +230,6 @@ _nansum.derivative(
 @publish(out=True)
 def nansum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """sum in which nan counts as 0."""
-    check_cpu(input, "nansum")
     if input._dtype.category == COMPLEX:
         raise RuntimeError("nansum on CPU does not support complex inputs")
     t = _widened(input, dtype)
@@ -311,7 +310,6 @@ _prod_dim.derivative(self=_prod_rule)
 @publish(out=True)
 def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """Product of the elements over `dim` (one dim or all); integers multiply in int64."""
-    check_cpu(input, "prod")
     t = _widened(input, dtype)
     if dim is None:
         result = _prod_all(t, dims_of(None, t.ndim), keepdim)
@@ -325,7 +323,6 @@ def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
 
 def _truth(name: str, kernels, empty: bool, doc: str):
     def call(input, dim=None, keepdim=False, *, out=None) -> Tensor:
-        check_cpu(input, name)
         result = reduce(input, dims_of(dim, input.ndim), keepdim, kernels, bool_, empty, kernels)
         if input._dtype is _dtype.uint8:
             result = result.to(_dtype.uint8)
@@ -345,7 +342,6 @@ all = _truth("all", _kernels.ALL, True, "Whether all elements over `dim` are non
 @op()
 def count_nonzero(input, dim=None) -> Tensor:
     """How many elements over `dim` are not zero: int64."""
-    check_cpu(input, "count_nonzero")
     dims = dims_of(dim, input.ndim)
     return reduce(input, dims, False, _kernels.COUNT_NONZERO, int64, 0, _kernels.SUM_INT64)
 
@@ -358,6 +354,8 @@ def _ordered_elements(t: Tensor, name: str) -> Tensor:
     if t._dtype.category == COMPLEX:
         raise NotImplementedError(f"{name} not implemented for '{t._dtype.type_name}'")
     if t._dtype.category == BOOL:
+        if t._device is not cpu:
+            return cast(t, _dtype.uint8)
         return wrap(elements(t).view(np.uint8), t._size, _dtype.uint8)
     return t
 
@@ -365,7 +363,7 @@ def _ordered_elements(t: Tensor, name: str) -> Tensor:
 def _as_input(values: Tensor, t: Tensor) -> Tensor:
     if t._dtype is values._dtype:
         return values
-    if t._dtype.category == BOOL:
+    if t._dtype.category == BOOL and t._device is cpu:
         return wrap(elements(values).view(np.bool_), values._size, bool_)
     return values.to(t._dtype)
 
@@ -381,7 +379,6 @@ _EXTREME_NAMES = {
 
 
 def _extreme(t: Tensor, dims, keepdim: bool, kernels, name: str) -> Tensor:
-    check_cpu(t, name)
     x = _ordered_elements(t, _EXTREME_NAMES[name])
     if t.numel() == 0:
         for d in dims:
@@ -478,11 +475,15 @@ def aminmax(input, *, dim=None, keepdim=False):
 
 
 def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) -> tuple[Tensor, Tensor]:
-    check_cpu(t, name)
     x = _ordered_elements(t, f'"{name}_cpu"')
     size = reduced_size(t._size, (dim,), keepdim)
     if t.ndim and t._size[dim] == 0:
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    if t._device is not cpu:
+        from ..cuda._reductions import extreme_on_cuda
+
+        values, indices = extreme_on_cuda(x, size, collapse_one(t._size, dim), kernels)
+        return _as_input(cast(values, x._dtype), t), indices
     flat = elements(x)
     values, indices = np.empty(size.numel(), flat.dtype), np.empty(size.numel(), np.int64)
     if flat.size:
@@ -644,10 +645,9 @@ _logsumexp.derivative(
 @publish(out=True, aliases=())
 def logsumexp(input, dim, keepdim=False) -> Tensor:
     """log sum exp(input) over dim, computed without overflow."""
-    check_cpu(input, "logsumexp")
     t = input if input._dtype.category >= FLOATING else input.to(_dtype.get_default_dtype())
     dims = dims_of(dim, t.ndim)
-    if t._dtype.category == COMPLEX:
+    if t._dtype.category == COMPLEX or t._device is not cpu:
         top = t.detach().real.amax(dims, True) if t.numel() else t.real.new_zeros(())
         top = top.masked_fill(top.abs() == float("inf"), 0)
         result = (t - top).exp().sum(dims, keepdim).log()

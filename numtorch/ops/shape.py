@@ -71,6 +71,10 @@ def is_contiguous_(self, memory_format=None) -> bool:
 @op(function=False)
 def data_ptr(self) -> int:
     """The address of the first element."""
+    if self._device is not cpu:
+        from ..cuda._tensors import address
+
+        return address(self)
     buffer = self._buffer()
     return buffer.__array_interface__["data"][0] + self._offset * buffer.itemsize
 
@@ -907,7 +911,12 @@ def _recorded_copy(result: Tensor, source: Tensor) -> Tensor:
 @op(function=False)
 def contiguous(self, memory_format=None) -> Tensor:
     """`self` if its elements lie in row-major order, else a copy in which they do."""
-    copy = raw_contiguous(self)
+    if self._device is cpu:
+        copy = raw_contiguous(self)
+    else:
+        from ..cuda._tensors import contiguous as contiguous_on_cuda
+
+        copy = contiguous_on_cuda(self)
     return self if copy is self else _recorded_copy(copy, self)
 
 
