@@ -317,7 +317,7 @@ def embedding_bag(
             f"mode='{mode}'). Please open a feature request on GitHub."
         )
     ends = _offsets_of(input, offsets, include_last_offset)
-    index = _check_indices(input, "embedding_bag", weight._size[0])
+    index = _check_indices(input, "embedding_bag", weight._size[0], weight)
     padding = _padding_row(padding_idx, weight._size[0])
     if max_norm is not None:
         with no_grad():

@@ -61,7 +61,7 @@ def restore(t: Tensor, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Tenso
 
 def check_cpu(t: Tensor, name: str) -> None:
     if t._device is not cpu:
-        raise NotImplementedError(f"{name}() on {t._device} is not there yet")
+        raise NotImplementedError(f"{name}() is not implemented for CUDA tensors yet")
 
 
 def elements(t: Tensor):
