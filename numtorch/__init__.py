@@ -43,7 +43,7 @@ from ._dtype import (  # noqa: E402
 from ._legacy import TYPES as _TYPES  # noqa: E402
 from ._legacy import set_default_tensor_type  # noqa: E402
 from ._registry import FUNCTIONS as _FUNCTIONS  # noqa: E402
-from ._size import Size  # noqa: E402
+from ._size import PublicSize as Size  # noqa: E402
 from ._tensor import Tensor  # noqa: E402
 
 hide_frames_of(str(_Path(__file__).resolve().parent))

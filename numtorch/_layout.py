@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from ._size import Size
+from ._size import Size, broadcast_sizes, expanded_strides
 
 
 def _order(size, strides) -> list[int]:
@@ -71,6 +72,25 @@ def plan(size: tuple[int, ...], *strides: tuple[int, ...]) -> np.ndarray:
     array = np.array(meta, np.int64)
     array.flags.writeable = True
     return array
+
+
+class Broadcast(NamedTuple):
+    """How two or three operands are walked together: the result's size and strides, and the loop's `meta`."""
+
+    size: Size
+    stride: tuple[int, ...]
+    numel: int
+    meta: np.ndarray
+
+
+@lru_cache(maxsize=4096)
+def broadcast(*sizes_and_strides: tuple[int, ...]) -> Broadcast:
+    """The walk over operands given as size, stride, size, stride, ...; RuntimeError where sizes do not match."""
+    sizes, strides = sizes_and_strides[::2], sizes_and_strides[1::2]
+    size = broadcast_sizes(*sizes)
+    walked = tuple(expanded_strides(n, s, size) for n, s in zip(sizes, strides))
+    stride = output_strides(size, *walked)
+    return Broadcast(size, stride, size.numel(), plan(size, *walked, stride))
 
 
 def with_ones(size, ndim: int) -> Size:

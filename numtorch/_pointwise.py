@@ -29,7 +29,7 @@ from ._copy import cast, contiguous
 from ._device import cpu
 from ._dtype import BOOL, COMPLEX, FLOATING, bool_, dtype
 from ._inplace import check_writable, inplace_form, write_out
-from ._layout import output_strides, plan
+from ._layout import broadcast
 from ._promotion import result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
 from ._size import broadcast_size, broadcast_sizes, contiguous_strides, expanded_strides, is_contiguous, is_dense
@@ -122,27 +122,27 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
             big = n >= PARALLEL_THRESHOLD and loops.arity in _loops.parallel
             loops.entry("parallel" if big else "contiguous", np_dtype, len(params))(*buffers, out, params)
         return _over(out, size, stride, out_dtype)
-    size = broadcast_sizes(*[t._size for t in operands])
     if loops.arity not in (1, 2, 3):
+        size = broadcast_sizes(*[t._size for t in operands])
         operands = tuple(contiguous(_expand(t, size)) for t in operands)
         return run(loops, operands, params, compute)
+    parts = []
+    for t in operands:
+        parts += (t._size, t._stride)
+    walk = broadcast(*parts)
+    size = walk.size
     if loops.arity == 2 and size == first._size and _is_row(operands[1], size) and first.flat() is not None:
         out = _np_empty(first._flat.size, out_np)
         if out.size:
             loops.entry("row", np_dtype, len(params))(first._flat, operands[1].flat(), out, params)
         return wrap(out, size, out_dtype)
-    strides = tuple(
-        t._stride if t._size == size else expanded_strides(t._size, t._stride, size) for t in operands
-    )
-    out_stride = output_strides(size, *strides)
-    out = _np_empty(size.numel(), out_np)
-    if out.size:
+    out = _np_empty(walk.numel, out_np)
+    if walk.numel:
         arguments = []
         for t in operands:
             arguments += (t._buffer(), t._offset)
-        meta = plan(size, *strides, out_stride)
-        loops.entry("strided", np_dtype, len(params))(*arguments, out, 0, meta, params)
-    return _over(out, size, out_stride, out_dtype)
+        loops.entry("strided", np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
+    return _over(out, size, walk.stride, out_dtype)
 
 
 def _dense_buffer(t: Tensor):
@@ -663,6 +663,7 @@ def binary(
         node_number,
     )
     node_class, node_class_number, differentiable = spec.node_class, spec.node_class_number, spec.differentiable
+    loops = spec.loops
     fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
     fast_row: dict = {}  # dtype -> the same for a matrix and a row
     fast_float: dict = {}  # the same for a tensor and a Python float
@@ -758,7 +759,12 @@ def binary(
             found = fast_row.get(d)
             size = input._size
             if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
-                return general(input, other, params, out)
+                if d not in fast or not size or not other._size or check is not None:
+                    return general(input, other, params, out)
+                result = run(loops, (input, other), (), d)
+                if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
+                    record(node_class, (input, other), result)
+                return result
             entry, out_np, out_dtype = found
             y = _np_empty(n, out_np)
             entry(a, b, y, ())

@@ -37,29 +37,34 @@ from numtorch.graph import Node, mode, next_sequence, rare, save, stamp, unpack
 
 from ._dtype import FLOATING
 from ._registry import OPERATORS, register
+from ._size import PublicSize
 from ._tensor import Tensor, _new, alias
 
 
 class Meta:
     """What remains of a tensor argument that the rule does not need as a tensor."""
 
-    __slots__ = ("shape", "dtype", "device", "requires_grad")
+    __slots__ = ("_size", "dtype", "device", "requires_grad")
 
     def __init__(self, t: Tensor):
-        self.shape, self.dtype, self.device, self.requires_grad = t._size, t._dtype, t._device, t._requires_grad
+        self._size, self.dtype, self.device, self.requires_grad = t._size, t._dtype, t._device, t._requires_grad
+
+    @property
+    def shape(self) -> PublicSize:
+        return PublicSize(self._size)
 
     @property
     def ndim(self) -> int:
-        return len(self.shape)
+        return len(self._size)
 
     def dim(self) -> int:
-        return len(self.shape)
+        return len(self._size)
 
     def size(self, dim: int | None = None):
-        return self.shape if dim is None else self.shape[dim]
+        return self.shape if dim is None else self._size[dim]
 
     def numel(self) -> int:
-        return self.shape.numel()
+        return self._size.numel()
 
 
 class PrimitiveNode(Node):

@@ -8,7 +8,11 @@ from math import prod
 
 
 class Size(tuple):
-    """A tensor's shape: a tuple of ints that prints as `torch.Size([2, 3])`."""
+    """A tensor's size as the library keeps it: a tuple of ints.
+
+    Users get a `PublicSize` (torch.Size), whose slices are sizes again. That takes a Python-level `__getitem__`, which
+    would cost 0.15 us at every `size[d]` of every operator; here slices are plain tuples.
+    """
 
     __slots__ = ()
 
@@ -18,24 +22,32 @@ class Size(tuple):
     def __repr__(self) -> str:
         return f"torch.Size([{', '.join(map(repr, self))}])"
 
+    def __reduce__(self):
+        return (PublicSize, (tuple(self),))
+
+
+class PublicSize(Size):
+    """torch.Size: a tensor's shape, a tuple of ints that prints as `torch.Size([2, 3])`."""
+
+    __slots__ = ()
+
     def __getitem__(self, index):
         item = tuple.__getitem__(self, index)
-        return Size(item) if isinstance(index, slice) else item
+        return PublicSize(item) if isinstance(index, slice) else item
 
     def __add__(self, other):
-        return Size(tuple.__add__(self, tuple(other)))
+        return PublicSize(tuple.__add__(self, tuple(other)))
 
     def __radd__(self, other):
-        return Size(tuple(other) + tuple(self))
+        return PublicSize(tuple(other) + tuple(self))
 
     def __mul__(self, count):
-        return Size(tuple.__mul__(self, count))
+        return PublicSize(tuple.__mul__(self, count))
 
     __rmul__ = __mul__
 
-    def __reduce__(self):
-        return (Size, (tuple(self),))
 
+PublicSize.__name__ = PublicSize.__qualname__ = "Size"
 
 EMPTY = Size()
 

@@ -21,7 +21,7 @@ from numtorch.graph import AccumulateGrad, add_tensor_hook, mode, run_backward, 
 from . import _dtype
 from ._device import cpu, device
 from ._dtype import dtype
-from ._size import EMPTY, Size, contiguous_strides, is_contiguous
+from ._size import EMPTY, PublicSize, Size, contiguous_strides, is_contiguous
 from ._storage import Storage
 
 _new = object.__new__
@@ -99,7 +99,7 @@ class Tensor:
     @property
     def shape(self) -> Size:
         """The size of each dimension."""
-        return self._size
+        return PublicSize(self._size)
 
     @property
     def dtype(self) -> dtype:

@@ -11,8 +11,8 @@ from .._pointwise import check_devices
 from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op
-from .._size import Size, flatten_sizes, wrap_dim, wrap_dims
-from .._tensor import Tensor, strided, wrap
+from .._size import PublicSize, Size, flatten_sizes, wrap_dim, wrap_dims
+from .._tensor import Tensor, _new, strided, wrap
 
 
 def _check_list(name: str, tensors) -> list[Tensor]:
@@ -31,14 +31,22 @@ def _join_vectors(tensors):
     flats, dtype = [], None
     for t in tensors:
         flat = getattr(t, "_flat", None)
-        if flat is None or len(t._size) != 1 or t._requires_grad or (dtype is not None and t._dtype is not dtype):
+        if flat is None or t._requires_grad or len(t._size) != 1:
             return None
-        dtype = t._dtype
+        if t._dtype is not dtype:
+            if flats:
+                return None
+            dtype = t._dtype
         flats.append(flat)
     if not flats:
         return None
     out = np.concatenate(flats)
-    return wrap(out, (out.size,), dtype)
+    result = _new(Tensor)
+    result._flat = out
+    result._size = Size(out.shape)
+    result._stride = (1,)
+    result._dtype = dtype
+    return result
 
 
 @op(method=False, aliases=("concat", "concatenate"))
@@ -253,7 +261,7 @@ def broadcast_shapes(*shapes) -> Size:
     from .._size import broadcast_sizes
 
     try:
-        return broadcast_sizes(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes])
+        return PublicSize(broadcast_sizes(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes]))
     except RuntimeError as error:
         raise RuntimeError(
             "Shape mismatch: objects cannot be broadcast to a single shape"

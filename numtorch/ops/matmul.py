@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from numtorch.kernels.cpu import matmul as _kernels
@@ -15,7 +17,7 @@ from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size, expanded_strides
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, _new, wrap
 
 
 def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
@@ -209,12 +211,17 @@ def matmul(input, other) -> Tensor:
             and flat_b is not None
             and d is b._dtype
             and d.np is d.compute
-            and a._size[1] == b._size[0]
             and not (a._requires_grad or b._requires_grad)
         ):
-            n, k = a._size
-            m = b._size[1]
-            return wrap(_kernels.mm(flat_a, flat_b, n, k, m), Size((n, m)), d)
+            n, k = a._size  # unpacked: an index into a Size costs 0.15 us
+            rows, m = b._size
+            if k == rows and k and n and m:
+                result = _new(Tensor)
+                result._flat = _kernels.mm(flat_a, flat_b, n, k, m)
+                result._size = Size((n, m))
+                result._stride = (m, 1)
+                result._dtype = d
+                return result
         return mm(a, b)
     if na == 0 or nb == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {na}D and {nb}D")
@@ -226,10 +233,10 @@ def matmul(input, other) -> Tensor:
         return mm(a.unsqueeze(0), b).squeeze(0)
     if nb == 1:
         # One product of the folded rows with a column.
-        rows = a.reshape(a._size[:-1].numel(), a._size[-1])
+        rows = a.reshape(prod(a._size[:-1]), a._size[-1])
         return mv(rows, b).reshape(a._size[:-1])
     if na > 2 and nb == 2:
-        return mm(a.reshape(a._size[:-1].numel(), a._size[-1]), b).reshape((*a._size[:-1], b._size[-1]))
+        return mm(a.reshape(prod(a._size[:-1]), a._size[-1]), b).reshape((*a._size[:-1], b._size[-1]))
     column = na == 1
     if column:
         a = a.unsqueeze(0)
@@ -315,7 +322,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return linear(input.unsqueeze(0), weight, bias).squeeze(0)
     if n == 0:
         raise RuntimeError("both arguments to linear need to be at least 1D, but they are 0D and 2D")
-    rows = input.reshape(-1, input._size[-1]) if input._size[-1] else input.reshape(input._size[:-1].numel(), 0)
+    rows = input.reshape(-1, input._size[-1]) if input._size[-1] else input.reshape(prod(input._size[:-1]), 0)
     return linear(rows, weight, bias).reshape((*input._size[:-1], weight._size[0]))
 
 

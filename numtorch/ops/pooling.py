@@ -16,6 +16,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+import math
+
 import numpy as np
 
 from numtorch.kernels.cpu import pooling as _kernels
@@ -42,7 +44,7 @@ class Windows(NamedTuple):
 
 
 def _planes(size, dims: int) -> int:
-    return size[: len(size) - dims].numel() if isinstance(size, Size) else int(np.prod(size[: len(size) - dims]))
+    return math.prod(size[: len(size) - dims])
 
 
 # -- averages ------------------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ def _by_index(kernel, value, index, spatial, count_of: int, size, *flags):
         return _by_index_on_cuda(kernel, value, index, spatial, count_of, size, *flags)
     dims = len(spatial)
     planes = _planes(index._size, dims)
-    count = index._size[len(index._size) - dims :].numel()
+    count = math.prod(index._size[len(index._size) - dims :])
     out, bad = kernel(elements(value), elements(index), planes, count, count_of, *flags)
     if bad >= 0:
         raise _bad_place(int(elements(index)[bad]), spatial)
@@ -160,7 +162,7 @@ def _by_index_on_cuda(kernel, value, index, spatial, count_of: int, size, *flags
     from ..cuda._pooling import by_index
 
     kind = "take" if kernel is _kernels.take_by_index else "add" if flags[0] else "put"
-    count = index._size[len(index._size) - len(spatial) :].numel()
+    count = math.prod(index._size[len(index._size) - len(spatial) :])
     out, bad = by_index(kind, value, index, count, count_of, size)
     if out is None:
         raise _bad_place(bad, spatial)

@@ -15,6 +15,7 @@ from .._dtype import bool_, dtype
 from .._inplace import old_self
 from .._registry import op, register
 from .._size import (
+    PublicSize,
     Size,
     contiguous_strides,
     expanded_strides,
@@ -35,7 +36,12 @@ from .._views import AsStridedBackward0, make_view
 @op(function=False)
 def size(self, dim: int | None = None):
     """The size of every dimension, or of one."""
-    return self._size if dim is None else self._size[wrap_dim(dim, len(self._size))]
+    if dim is None:
+        return PublicSize(self._size)
+    d = wrap_dim(dim, len(self._size))
+    if not self._size:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    return self._size[d]
 
 
 @op(function=False)
