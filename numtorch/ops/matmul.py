@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from numtorch.graph import Node, mode, next_sequence, save, unpack
 from numtorch.kernels.cpu import matmul as _kernels
 
 from .. import _dtype
@@ -307,12 +308,72 @@ _addmm_bias.derivative(
 )
 
 
+class LinearBackward(Node):
+    """The node of `linear`: an addmm whose second matrix is the transposed weight, as one step."""
+
+    def apply(self, grads):
+        (grad,) = grads
+        if grad is None:
+            return (None, None, None)
+        input, weight = unpack(self)
+        to_bias, to_input, to_weight = self.next_nodes
+        grad_bias = grad_input = grad_weight = None
+        flat = grad.flat()
+        if mode.enabled or flat is None or grad._dtype is not weight._dtype:
+            if to_bias is not None:
+                grad_bias = grad.sum(0)
+            if to_input is not None:
+                grad_input = mm(grad, weight)
+            if to_weight is not None:
+                grad_weight = mm(grad.t(), input)
+            return (grad_bias, grad_input, grad_weight)
+        n, m = grad._size
+        k = weight._size[1]
+        d = grad._dtype
+        if to_bias is not None:
+            grad_bias = grad.sum(0)
+        if to_input is not None:
+            grad_input = wrap(_kernels.mm(flat, weight._flat, n, m, k), (n, k), d)
+        if to_weight is not None:
+            grad_weight = wrap(_kernels.mm(flat, input._flat, m, n, k, transpose_a=True), (m, k), d)
+        return (grad_bias, grad_input, grad_weight)
+
+
+LinearBackward.__name__ = LinearBackward.__qualname__ = "AddmmBackward0"
+
+
+def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor | None:
+    """`linear` of a contiguous (n, in) with a contiguous weight and a bias; None where anything is unusual."""
+    x, w, b = input._flat, weight._flat, bias._flat
+    d = input._dtype
+    if x is None or w is None or b is None or d.np is not d.compute or d.category != FLOATING:
+        return None
+    n, k = input._size
+    m, columns = weight._size
+    if k != columns or bias._size != (m,) or d is not weight._dtype or d is not bias._dtype or not x.size:
+        return None
+    result = wrap(_kernels.mm(x, w, n, k, m, bias=b, transpose_b=True), (n, m), d)
+    if mode.enabled and (input._requires_grad or weight._requires_grad or bias._requires_grad):
+        node = _new(LinearBackward)
+        node.sequence_nr = next_sequence()
+        node.next_nodes = (bias._edge(), input._edge(), weight._edge())
+        if input._output_nr or weight._output_nr or bias._output_nr:
+            node.next_nrs = (bias._output_nr, input._output_nr, weight._output_nr)
+        save(node, (input, weight))
+        result._grad_fn, result._requires_grad = node, True
+    return result
+
+
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, with input (*, in), weight (out, in) or (in), bias (out)."""
+    n = len(input._size)
+    if n == 2 and bias is not None and len(weight._size) == 2:
+        result = _linear_rows(input, weight, bias)
+        if result is not None:
+            return result
     if len(weight._size) == 1:
         result = matmul(input, weight)
         return result if bias is None else result + bias
-    n = len(input._size)
     if n == 2:
         if bias is not None and len(bias._size) == 1:
             return _addmm_bias(bias, input, weight.t())
@@ -322,7 +383,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return linear(input.unsqueeze(0), weight, bias).squeeze(0)
     if n == 0:
         raise RuntimeError("both arguments to linear need to be at least 1D, but they are 0D and 2D")
-    rows = input.reshape(-1, input._size[-1]) if input._size[-1] else input.reshape(prod(input._size[:-1]), 0)
+    rows = input.reshape(prod(input._size[:-1]), input._size[-1])
     return linear(rows, weight, bias).reshape((*input._size[:-1], weight._size[0]))
 
 
