@@ -49,10 +49,18 @@ def check_writable(t: Tensor) -> None:
         if t.grad_fn is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         base = t._base
-        if base is not None and base._requires_grad and base.grad_fn is None:
-            raise RuntimeError(
-                "a view of a leaf Variable that requires grad is being used in an in-place operation."
-            )
+        if base is not None:
+            if base._requires_grad and base.grad_fn is None:
+                raise RuntimeError(
+                    "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                )
+            if t._grad_fn.num_outputs > 1:
+                raise RuntimeError(
+                    f"Output {t._output_nr} of {type(t._grad_fn).__name__} is a view and is being modified inplace. "
+                    "This view is the output of a function that returns multiple views. Such functions do not allow "
+                    "the output views to be modified inplace. You should replace the inplace operation by an "
+                    "out-of-place one."
+                )
     elif t._base is not None and mode.enabled and t._base._requires_grad and t._base.grad_fn is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if t._flat is None and may_overlap(t._size, t._stride):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numtorch.graph import Node, mode, next_sequence
+from numtorch.graph import Node, mode, next_sequence, no_grad
 
 from ._device import cpu
 from ._size import Size, contiguous_strides
@@ -27,6 +27,23 @@ def make_view(t: Tensor, size, stride, offset: int, node_class=None, /, **argume
     if t._device is not cpu:
         result._device = t._device
     return track_view(result, t, node_class, arguments)
+
+
+def make_parts(t: Tensor, geometries: list, node_class, /, **arguments) -> tuple[Tensor, ...]:
+    """Several views of `t`, one for each (size, stride, offset), with one node of as many outputs."""
+    recorded = t._requires_grad and mode.enabled
+    if not recorded:
+        return tuple([make_view(t, *each) for each in geometries])
+    first = make_view(t, *geometries[0], node_class, **arguments)
+    node = first._grad_fn
+    node.num_outputs = len(geometries)
+    parts = [first]
+    with no_grad():
+        for each in geometries[1:]:
+            part = make_view(t, *each)
+            part._grad_fn, part._requires_grad, part._output_nr = node, True, len(parts)
+            parts.append(part)
+    return tuple(parts)
 
 
 def track_view(result: Tensor, t: Tensor, node_class, arguments) -> Tensor:

@@ -18,6 +18,7 @@ from .._size import (
     PublicSize,
     Size,
     contiguous_strides,
+    dense,
     expanded_strides,
     extent,
     flatten_sizes,
@@ -28,7 +29,7 @@ from .._size import (
     wrap_dims,
 )
 from .._tensor import Tensor, _new, alias
-from .._views import AsStridedBackward0, make_view
+from .._views import AsStridedBackward0, make_parts, make_view
 
 # -- the shape, asked for ---------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ def as_strided(input, size, stride, storage_offset: int | None = None) -> Tensor
         raise RuntimeError("as_strided: Negative strides are not supported at the moment, got strides: " + str(list(stride)))
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
-    if offset + extent(size, stride) > input._get_storage().buffer.size * 1 and 0 not in size:
+    if offset + extent(size, stride) > input._get_storage().nbytes // input.itemsize and 0 not in size:
         item = input._dtype.itemsize
         need = (offset + extent(size, stride)) * item
         have = input._get_storage().buffer.nbytes
@@ -165,29 +166,29 @@ def _view_as(t: Tensor, new_size: Size, node_class) -> Tensor | None:
     return make_view(t, new_size, strides, t._offset, node_class)
 
 
+def _all_whole(shape: tuple) -> bool:
+    for n in shape:  # a loop: all() over a generator costs 0.3 us
+        if n.__class__ is not int or n < 0:
+            return False
+    return True
+
+
 @op(function=False)
 def view(self, *shape) -> Tensor:
     """The same memory under another shape (one -1 is computed), or under another dtype of elements."""
     flat = self._flat
-    if flat is not None and not self._requires_grad:
+    if flat is not None and not self._requires_grad and shape and _all_whole(shape):
         # The usual call, view(2, -1) aside: whole numbers that multiply to the number of elements.
-        count = 1
-        for n in shape:
-            if n.__class__ is not int or n < 0:
-                count = -1
-                break
-            count *= n
-        if count == flat.size and shape:
+        size, stride, numel = dense(shape)
+        if numel == flat.size:
             result = _new(Tensor)
             result._flat = flat
-            result._size = Size(shape)
-            result._stride = contiguous_strides(shape)
+            result._size = size
+            result._stride = stride
             result._dtype = self._dtype
             result._storage = self._storage or self._get_storage()
             if self._offset:
                 result._offset = self._offset
-            if self._device is not cpu:
-                result._device = self._device
             result._base = self if self._base is None else self._base
             return result
     if len(shape) == 1 and isinstance(shape[0], dtype):
@@ -237,6 +238,11 @@ def reshape(input, *args, shape=None) -> Tensor:
     if result is None:
         result = _view_as(contiguous(input), new_size, UnsafeViewBackward0)
     return result
+
+
+def unsafe_view(t: Tensor, size) -> Tensor:
+    """A fresh contiguous tensor under another size."""
+    return _view_as(t, Size(size), UnsafeViewBackward0)
 
 
 @op(function=False)
@@ -301,9 +307,17 @@ class TransposeBackward0(Node):
         return (None if grads[0] is None else transpose(grads[0], self.dim0, self.dim1),)
 
 
+class TransposeBackward1(TransposeBackward0):
+    pass
+
+
 class TBackward0(Node):
     def apply(self, grads):
         return (None if grads[0] is None else t(grads[0]),)
+
+
+class TBackward1(TBackward0):
+    pass
 
 
 class PermuteBackward0(Node):
@@ -450,6 +464,10 @@ class UnsqueezeBackward0(Node):
         return (None if grads[0] is None else squeeze(grads[0], self.dim),)
 
 
+class UnsqueezeBackward1(UnsqueezeBackward0):
+    pass
+
+
 class SqueezeBackward0(ViewBackward0):
     pass
 
@@ -459,6 +477,18 @@ class SqueezeBackward1(ViewBackward0):
 
 
 class SqueezeBackward2(ViewBackward0):
+    pass
+
+
+class SqueezeBackward3(ViewBackward0):
+    pass
+
+
+class SqueezeBackward4(ViewBackward0):
+    pass
+
+
+class SqueezeBackward5(ViewBackward0):
     pass
 
 
@@ -562,7 +592,7 @@ def sum_to_size(self, *size) -> Tensor:
     """Sum over the dimensions in which `self` is larger: the reverse of expand."""
     size = Size(flatten_sizes(size))
     if self._size == size:
-        return self if self._dtype is not bool_ else self.long()
+        return self
     lead = len(self._size) - len(size)
     if lead < 0 or any(n not in (m, 1) for n, m in zip(size, self._size[lead:])):
         raise RuntimeError(
@@ -734,6 +764,17 @@ def unfold(self, dimension: int, size: int, step: int) -> Tensor:
 # -- views in place ---------------------------------------------------------------------------------------------------
 
 
+# What torch calls the nodes of views that were made in place.
+_IN_PLACE = {
+    SqueezeBackward0: SqueezeBackward3,
+    SqueezeBackward1: SqueezeBackward4,
+    SqueezeBackward2: SqueezeBackward5,
+    TBackward0: TBackward1,
+    TransposeBackward0: TransposeBackward1,
+    UnsqueezeBackward0: UnsqueezeBackward1,
+}
+
+
 def _inplace_view(name: str, view_of):
     """`x.name(...)`: x itself takes the geometry (and the node) of a view of it; no element moves."""
 
@@ -743,8 +784,10 @@ def _inplace_view(name: str, view_of):
         result = view_of(old_self(self), *args, **kwargs)
         self._size, self._stride, self._offset = result._size, result._stride, result._offset
         self._flat, self._storage = result._flat, result._storage
-        if result._grad_fn is not None:
-            self._grad_fn, self._output_nr = result._grad_fn, 0
+        node = result._grad_fn
+        if node is not None:
+            node.__class__ = _IN_PLACE[type(node)]
+            self._grad_fn, self._output_nr = node, 0
         self._bump_version()
         self._view_version = self._storage.version
         return self
@@ -765,6 +808,53 @@ unsqueeze_ = _inplace_view("unsqueeze_", unsqueeze)
 # -- several parts ----------------------------------------------------------------------------------------------------
 
 
+class _PartsNode(Node):
+    """Gradient of a tensor of which each output is a part: the parts' gradients, put together again."""
+
+    def apply(self, grads):
+        known = next((g for g in grads if g is not None), None)
+        if known is None:
+            return (None,)
+        return (self.joined([known.new_zeros(self.part_size(i)) if g is None else g for i, g in enumerate(grads)]),)
+
+
+class SplitBackward0(_PartsNode):
+    def part_size(self, i: int) -> tuple:
+        size = self.input_size
+        return (*tuple(size[: self.dim]), self.lengths[i], *tuple(size[self.dim + 1 :]))
+
+    def joined(self, grads: list) -> Tensor:
+        from .joining import cat
+
+        return cat(grads, self.dim)
+
+
+class SplitWithSizesBackward0(SplitBackward0):
+    pass
+
+
+class UnbindBackward0(_PartsNode):
+    def part_size(self, i: int) -> tuple:
+        size = self.input_size
+        return (*tuple(size[: self.dim]), *tuple(size[self.dim + 1 :]))
+
+    def joined(self, grads: list) -> Tensor:
+        from .joining import stack
+
+        return stack(grads, self.dim)
+
+
+def _split_at(t: Tensor, lengths: list[int], d: int, node_class) -> tuple[Tensor, ...]:
+    """Parts of the lengths given along dimension d, which they fill."""
+    size, stride, offset = t._size, t._stride, t._offset
+    before, after, step = tuple(size[:d]), tuple(size[d + 1 :]), stride[d]
+    geometries = []
+    for n in lengths:
+        geometries.append((Size((*before, n, *after)), stride, offset))
+        offset += n * step
+    return make_parts(t, geometries, node_class, dim=d, lengths=lengths) if geometries else ()
+
+
 @op(aliases=("unsafe_split",))
 def split(tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts of equal size (the last may be smaller), or of the sizes given."""
@@ -782,10 +872,8 @@ def split(tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
             raise RuntimeError(
                 f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
             )
-        return (slice_along(tensor, d, 0, 0, 1),)
-    if n == 0:
-        return (slice_along(tensor, d, 0, 0, 1),)
-    return tuple([slice_along(tensor, d, i, min(i + step, n), 1) for i in range(0, n, step)])
+        return _split_at(tensor, [0], d, SplitBackward0)
+    return _split_at(tensor, [min(step, n - i) for i in range(0, n, step)] or [0], d, SplitBackward0)
 
 
 @op(aliases=("unsafe_split_with_sizes",))
@@ -802,11 +890,7 @@ def split_with_sizes(input, split_sizes, dim: int = 0) -> tuple[Tensor, ...]:
             f"split_with_sizes expects split_sizes to sum exactly to {input._size[d]} (input tensor's size at dimension "
             f"{d}), but got split_sizes={sizes}"
         )
-    parts, start = [], 0
-    for n in sizes:
-        parts.append(slice_along(input, d, start, start + n, 1))
-        start += n
-    return tuple(parts)
+    return _split_at(input, sizes, d, SplitWithSizesBackward0)
 
 
 @op(aliases=("unsafe_chunk",))
@@ -829,7 +913,10 @@ def unbind(input, dim: int = 0) -> tuple[Tensor, ...]:
     if not input._size:
         raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, len(input._size))
-    return tuple([select(input, d, i) for i in range(input._size[d])])
+    size, stride, offset = input._size, input._stride, input._offset
+    part, steps = Size((*tuple(size[:d]), *tuple(size[d + 1 :]))), (*stride[:d], *stride[d + 1 :])
+    geometries = [(part, steps, offset + i * stride[d]) for i in range(size[d])]
+    return make_parts(input, geometries, UnbindBackward0, dim=d) if geometries else ()
 
 
 @op()
