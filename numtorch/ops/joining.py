@@ -6,7 +6,7 @@ import numpy as np
 
 from .._copy import cast, copy_elements
 from .._device import cpu
-from .._dtype import promote_types
+from .._dtype import COMPLEX, promote_types
 from .._pointwise import check_devices
 from .._inplace import write_out
 from .._primitive import primitive
@@ -225,11 +225,17 @@ def column_stack(tensors) -> Tensor:
 @op(method=False)
 def block_diag(*tensors) -> Tensor:
     """Matrices along the diagonal of one that is zero elsewhere."""
-    blocks = []
-    for t in tensors:
+    for i, t in enumerate(tensors):
         if len(t._size) > 2:
-            raise RuntimeError("torch.block_diag: Input tensors must have 2 or fewer dimensions. Input 0 has 3 dimensions")
-        blocks.append(_at_least(2, t))
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {len(t._size)} dimensions"
+            )
+    return _block_diagonal(tensors)
+
+
+@primitive("block_diag", node="BlockDiagBackward0", public=False)
+def _block_diagonal(tensors):
+    blocks = [_at_least(2, t.detach()) for t in tensors]
     columns = sum(b._size[1] for b in blocks)
     dtype = blocks[0]._dtype
     for b in blocks[1:]:
@@ -244,6 +250,22 @@ def block_diag(*tensors) -> Tensor:
     return cat(rows, 0)
 
 
+def _blocks(ctx, grad):
+    """Of each matrix: its part of the gradient."""
+    found, row, column = [], 0, 0
+    for meta in ctx.tensors:
+        n, m = (1, 1, *meta.shape)[-2:]
+        part = grad.narrow(0, row, n).narrow(1, column, m).reshape(meta.shape)
+        if part._dtype.category == COMPLEX and meta.dtype.category != COMPLEX:
+            part = part.real
+        found.append(part.to(meta.dtype))
+        row, column = row + n, column + m
+    return found
+
+
+_block_diagonal.derivative(tensors=_blocks)
+
+
 @op(method=False)
 def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:
     """Each tensor expanded to the size that they broadcast to."""
@@ -252,7 +274,7 @@ def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
     size = broadcast_sizes(*[t._size for t in tensors])
-    return tuple(t.expand(size) for t in tensors)
+    return tuple(t if t._size == size else t.expand(size) for t in tensors)
 
 
 @op(method=False)
@@ -322,13 +344,30 @@ def repeat(self, *sizes, repeats=None) -> Tensor:
         )
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {list(sizes)}")
-    padded = (1,) * lead + tuple(old)
-    interleaved, target, final = [], [], []
-    for times, n in zip(sizes, padded):
-        interleaved += [1, n]
-        target += [times, n]
-        final.append(times * n)
-    return self.reshape(interleaved).expand(target).clone().reshape(final)
+    return _repeated(self, sizes)
+
+
+def _interleaved(size, sizes) -> list[int]:
+    """(times, length) of each dimension of `size` repeated, one after the other."""
+    padded = (1,) * (len(sizes) - len(size)) + tuple(size)
+    return [n for pair in zip(sizes, padded) for n in pair]
+
+
+@primitive("repeat", node="RepeatBackward0", public=False)
+def _repeated(self, sizes):
+    target = _interleaved(self._size, sizes)
+    final = [times * n for times, n in zip(target[::2], target[1::2])]
+    once = _interleaved(self._size, (1,) * len(sizes))
+    return self.detach().reshape(once).expand(target).clone().reshape(final)
+
+
+def _repeated_rule(ctx, grad):
+    if not ctx.sizes:
+        return grad
+    return grad.reshape(_interleaved(ctx.self.shape, ctx.sizes)).sum(list(range(0, 2 * len(ctx.sizes), 2))).reshape(ctx.self.shape)
+
+
+_repeated.derivative(self=_repeated_rule)
 
 
 @op()
@@ -342,10 +381,7 @@ def tile(input, *args, dims=None) -> Tensor:
 @op()
 def flip(input, *args, dims=None) -> Tensor:
     """The order of elements reversed along the dimensions given."""
-    dims = wrap_dims(flatten_sizes(args if dims is None else (dims,), "dims"), len(input._size))
-    if not input._size:
-        return input.clone()
-    return _flipped(input, dims)
+    return _flipped(input, wrap_dims(flatten_sizes(args if dims is None else (dims,), "dims"), len(input._size)))
 
 
 @primitive(node="FlipBackward0", public=False)
@@ -388,19 +424,28 @@ def roll(input, shifts, dims=None) -> Tensor:
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:0")
-        return roll(input.reshape(-1), shifts, 0).reshape(input._size)
+        return _rolled(input, shifts, ())
     dims = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
-    result = input
-    for shift, dim in zip(shifts, dims):
-        d = wrap_dim(dim, len(input._size))
+    return _rolled(input, shifts, tuple([wrap_dim(d, len(input._size)) for d in dims]))
+
+
+@primitive("roll", node="RollBackward0", public=False)
+def _rolled(self, shifts, dims):
+    self = result = self.detach()
+    if not dims:
+        return _rolled(self.reshape(-1), shifts, (0,)).reshape(self._size)
+    for shift, d in zip(shifts, dims):
         n = result._size[d]
         if n == 0:
             continue
         shift %= n
         result = cat([result.narrow(d, n - shift, shift), result.narrow(d, 0, n - shift)], d)
-    return result.clone() if result is input else result
+    return result.clone() if result is self else result
+
+
+_rolled.derivative(self=lambda ctx, grad: _rolled(grad, tuple([-n for n in ctx.shifts]), ctx.dims))
 
 
 @op()
@@ -415,9 +460,17 @@ def rot90(input, k: int = 1, dims=(0, 1)) -> Tensor:
     a, b = (wrap_dim(d, n) for d in dims)
     if a == b:
         raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
-    k %= 4
+    return _rotated(input, k % 4, a, b)
+
+
+@primitive("rot90", node="Rot90Backward0", public=False)
+def _rotated(self, k, a, b):
+    self = self.detach()
     if k == 0:
-        return input.clone()
+        return self.clone()
     if k == 2:
-        return flip(input, (a, b))
-    return flip(input.transpose(a, b), (a,) if k == 1 else (b,))
+        return _flipped(self, (a, b))
+    return _flipped(self.transpose(a, b), (a,) if k == 1 else (b,))
+
+
+_rotated.derivative(self=lambda ctx, grad: _rotated(grad, -ctx.k % 4, ctx.a, ctx.b))
