@@ -61,9 +61,13 @@ class _LegacyType(type):
     """FloatTensor and its like are no classes of objects, but names for Tensor with a dtype and a device."""
 
     def __call__(cls, *args, **kwargs):
-        if cls._cuda:
+        if not cls._cuda:
+            return _construct(args, cls.dtype)
+        from .cuda import is_available
+
+        if not is_available():
             raise_without_cuda(cls)
-        return _construct(args, cls.dtype)
+        return _construct(args, cls.dtype).to("cuda")
 
     def __instancecheck__(cls, instance) -> bool:
         return (
@@ -118,6 +122,10 @@ def set_default_tensor_type(t) -> None:
     if d.category != _dtype.FLOATING:
         raise TypeError(f"only floating-point types are supported as the default type, got {d!r}")
     if where is not None and where.type == "cuda":
+        from .cuda import is_available
+
+        if is_available():
+            raise NotImplementedError("set_default_tensor_type() of a CUDA type is not implemented; pass device='cuda'")
         raise TypeError(
             f"type torch.cuda.{d.type_name}Tensor not available. Torch not compiled with CUDA enabled."
         )

@@ -19,6 +19,21 @@ class Storage:
         self.version = version
         self.device = device
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it holds."""
+        return self.buffer.nbytes
+
+    @property
+    def address(self) -> int:
+        """Where its first byte lies."""
+        return self.buffer.__array_interface__["data"][0]
+
+    @property
+    def np_dtype(self):
+        """The numpy dtype of the buffer."""
+        return self.buffer.dtype
+
     def twin(self, version: int) -> Storage:
         """Another storage over the same buffer, with a version counter of its own."""
         return Storage(self.buffer, version, self.device)

@@ -83,7 +83,7 @@ def _reduce_storage(storage: Storage) -> tuple:
 def _raw(storage: Storage) -> dtype:
     from ._dtype import FROM_NUMPY, bfloat16
 
-    return FROM_NUMPY.get(np.dtype(storage.buffer.dtype), bfloat16)
+    return FROM_NUMPY.get(np.dtype(storage.np_dtype), bfloat16)
 
 
 def _rebuild_storage(buffer: np.ndarray, device) -> Storage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _dtype
+from ._device import cpu
 from ._dtype import ALL, dtype
 from ._storage import Storage
 from ._tensor import Tensor, strided
@@ -16,10 +17,10 @@ class UntypedStorage:
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
-        return self._storage.buffer.__array_interface__["data"][0]
+        return self._storage.address
 
     def nbytes(self) -> int:
-        return self._storage.buffer.nbytes
+        return self._storage.nbytes
 
     size = nbytes
     __len__ = nbytes
@@ -63,22 +64,23 @@ class TypedStorage:
 
     def _as_tensor(self, d: dtype | None = None) -> Tensor:
         t = strided(self._storage, (self.size(),), (1,), 0, d or self.dtype)
-        t.flat()
+        if t._device is cpu:
+            t.flat()
         return t
 
     def size(self) -> int:
-        return self._buffer().size
+        return self._storage.nbytes // self.dtype.itemsize
 
     __len__ = size
 
     def nbytes(self) -> int:
-        return self._storage.buffer.nbytes
+        return self._storage.nbytes
 
     def element_size(self) -> int:
         return self.dtype.itemsize
 
     def data_ptr(self) -> int:
-        return self._storage.buffer.__array_interface__["data"][0]
+        return self._storage.address
 
     @property
     def device(self):

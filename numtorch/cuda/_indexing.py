@@ -7,12 +7,12 @@ from numtorch.kernels.cuda import gather_scatter as _kernels
 from .. import _dtype
 from .._dtype import COMPLEX, FLOATING, dtype, int64
 from .._layout import plan
-from .._size import Size, contiguous_strides
+from .._size import Size, contiguous_strides, extent
 from .._tensor import Tensor
 from ._devices import activate
 from ._missing import not_on_cuda
 from ._tensors import BITS, common_device, contiguous, elements, fresh, memory, on_device, to_host
-from ._transfer import cast, copy_between
+from ._transfer import cast, copy_between, filled
 
 
 def index_array(index: Tensor):
@@ -116,3 +116,18 @@ def index_add_into(t: Tensor, dim: int, index, values: Tensor) -> None:
     """Add the parts of `values` at the indices along dim, in t's memory."""
     if values._size.numel():
         _add(t, dim, index, values._size, _of_parts(values._size, dim), values, "index_add")
+
+
+def strided_scatter_add(grad: Tensor, input_size: Size, size, stride, offset: int) -> Tensor:
+    """Zeros of input_size to which `grad` is added at the places of an as_strided view of it."""
+    if offset < 0 or offset + extent(size, stride) > input_size.numel():
+        raise not_on_cuda()  # a view that reaches past its tensor
+    d = _adding_dtype(grad._dtype, "as_strided")
+    out = filled(input_size, 0, d, grad._device)
+    if grad._size.numel():
+        values = cast(grad, d)
+        origin = filled((1,), 0, int64, grad._device)
+        meta = on_device(plan(Size(size), tuple(stride), (0,) * len(size), values._stride), grad._device)
+        count, v0 = grad._size.numel(), values._offset
+        _kernels.scatter_add_forward(memory(out), offset, 0, memory(origin), meta, count, memory(values), v0)
+    return cast(out, grad._dtype)

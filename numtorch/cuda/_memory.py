@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from numtorch.kernels.cuda.compiler import cuda, state
+from numtorch.kernels.cuda.compiler import SIMULATED, cuda, state
 
 from .._device import device
 from .._storage import Storage
@@ -34,18 +34,15 @@ class Block:
     def __init__(self, raw, key: tuple):
         self.raw, self.key = raw, key
 
-    def __del__(self, give_back=None):
-        _give_back(self)
-
-
-def _give_back(block: Block) -> None:
-    with _lock:
-        size = block.key[-1]
-        counts = _counts[block.key[0]]
-        counts["allocated"] -= size
-        counts["active blocks"] -= 1
-        counts["freed"] += size
-        _free[block.key].append(block.raw)
+    def __del__(self):
+        if _lock is not None:  # None when the interpreter ends
+            with _lock:
+                size = self.key[-1]
+                counts = _counts[self.key[0]]
+                counts["allocated"] -= size
+                counts["active blocks"] -= 1
+                counts["freed"] += size
+                _free[self.key].append(self.raw)
 
 
 def _note(counts: Counter, size: int) -> None:
@@ -99,18 +96,31 @@ class CudaStorage(Storage):
     what is not there: an operator without kernels for the GPU ends at it, with its name.
     """
 
-    __slots__ = ("memory", "block")
+    __slots__ = ("memory", "block", "count")
 
-    def __init__(self, memory, block, where: device, version: int = 0):
-        self.memory, self.block, self.device, self.version = memory, block, where, version
+    def __init__(self, memory, block, count: int, where: device, version: int = 0):
+        self.memory, self.block, self.count, self.device, self.version = memory, block, count, where, version
 
     @property
     def buffer(self):
         raise not_on_cuda()
 
+    @property
+    def nbytes(self) -> int:
+        return self.count * self.memory.dtype.itemsize
+
+    @property
+    def address(self) -> int:
+        array = self.memory
+        return (array.__array_interface__ if SIMULATED else array.__cuda_array_interface__)["data"][0]
+
+    @property
+    def np_dtype(self):
+        return np.dtype(self.memory.dtype)
+
     def twin(self, version: int) -> CudaStorage:
         """Another storage over the same memory, with a version counter of its own."""
-        return CudaStorage(self.memory, self.block, self.device, version)
+        return CudaStorage(self.memory, self.block, self.count, self.device, version)
 
 
 def allocate(count: int, np_dtype, where: device) -> CudaStorage:
@@ -118,7 +128,7 @@ def allocate(count: int, np_dtype, where: device) -> CudaStorage:
     np_dtype = np.dtype(np_dtype)
     activate(where)
     block = _block(count * np_dtype.itemsize, where)
-    return CudaStorage(block.raw.view(np_dtype)[: max(count, 1)], block, where)
+    return CudaStorage(block.raw.view(np_dtype)[: max(count, 1)], block, count, where)
 
 
 def empty_cache() -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from numtorch.kernels.cuda import copy as _kernels
-from numtorch.kernels.cuda.compiler import SIMULATED, cuda, state
+from numtorch.kernels.cuda.compiler import cuda, state
 
 from .._device import cpu, device
 from .._dtype import dtype
@@ -93,6 +93,4 @@ def common_device(tensors) -> device:
 
 def address(t: Tensor) -> int:
     """Where the first element lies in device memory."""
-    array = t._storage.memory
-    interface = array.__array_interface__ if SIMULATED else array.__cuda_array_interface__
-    return interface["data"][0] + t._offset * t._dtype.itemsize
+    return t._storage.address + t._offset * t._dtype.itemsize

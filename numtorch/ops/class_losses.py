@@ -12,10 +12,11 @@ import math
 
 import numpy as np
 
-from numtorch.graph import mode
+from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import losses as _kernels
 
 from .. import _dtype
+from .._device import cpu
 from .._dtype import FLOATING, int64
 from .._primitive import primitive
 from .._registry import op
@@ -48,7 +49,29 @@ def _weights(weight: Tensor | None, d: np.dtype) -> np.ndarray:
 # -- negative log-likelihood ---------------------------------------------------------------------------------
 
 
+def _nll_of_parts(x, target, weight, reduction, ignore_index):
+    """(loss, sum of weights) out of other operators, where there is no kernel for it."""
+    n, c, length = _geometry(x)
+    with no_grad():
+        place = target.to(int64)
+        counted = place != ignore_index
+        bad = counted & ((place < 0) | (place >= c))
+        if bad.any().item():
+            raise IndexError(f"Target {target.cpu()[bad.cpu()][0].item()} is out of bounds.")
+        place = place.masked_fill(counted.logical_not(), 0)
+        weights = counted.to(x._dtype)
+        if weight is not None:
+            weights = weights * weight.index_select(0, place.reshape(-1)).reshape(place._size)
+        each = x.reshape(n, c, length).gather(1, place.reshape(n, 1, length)).reshape(target._size) * -weights
+        total = weights.sum()
+        if reduction == "none":
+            return each, total
+        return each.sum() / total if reduction == "mean" else each.sum(), total
+
+
 def _nll_forward(self, target, weight, reduction, ignore_index):
+    if self._device is not cpu:
+        return _nll_of_parts(self.detach(), target, weight, reduction, ignore_index)
     n, c, length = _geometry(self)
     x, t = elements(self), _targets(target)
     bad = _kernels.first_out_of_range(t, c, ignore_index)
@@ -71,12 +94,12 @@ def _nll_rule(ctx, grad):
     scale = 1.0
     if reduction == "mean":
         scale = 1.0 / weights if weights else math.nan
-    if mode.enabled:
+    if mode.enabled or grad._device is not cpu:
         counted = target != ignore
         place = target.to(int64).masked_fill(target == ignore, 0)
         each = counted.to(meta.dtype) * -scale
         if weight is not None:
-            each = each * weight.detach()[place]
+            each = each * weight.detach().index_select(0, place.reshape(-1)).reshape(place.shape)
         shape = (n, 1, length)
         zeros = grad.new_zeros((n, c, length))
         filled = zeros.scatter(1, place.reshape(shape), (grad * each).reshape(shape))
@@ -117,7 +140,6 @@ _nll_2d.derivative_of("self")
 
 
 def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
-    check_cpu(input, "nll_loss")
     if input.ndim == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
     if input.ndim != 1 and target.ndim != 0 and input._size[0] != target._size[0]:

@@ -375,6 +375,10 @@ def as_strided_scatter_add(grad, input_size, size, stride, offset: int) -> Tenso
 
     A view may reach past its tensor into the rest of the storage; what lies there has no gradient here."""
     d = grad._dtype
+    if grad._device is not cpu:
+        from ..cuda._indexing import strided_scatter_add
+
+        return strided_scatter_add(grad, Size(input_size), tuple(size), tuple(stride), offset)
     wide = cast(grad, float32) if is_half(grad) else grad
     out = np.zeros(Size(input_size).numel(), wide._dtype.np)
     base = at.positions(tuple(size), tuple(stride), offset)

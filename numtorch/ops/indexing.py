@@ -37,9 +37,20 @@ from .shape import SelectBackward0, select, slice_along, unsqueeze
 # --- gradients of the basic views ---------------------------------------------------------------------------
 
 
+def placed_on_cuda(grad: Tensor, input_size, view) -> Tensor:
+    """Zeros of input_size, of which view(zeros) is `grad`."""
+    from ..cuda._transfer import filled, copy_elements
+
+    zeros = filled(input_size, 0, grad._dtype, grad._device)
+    copy_elements(grad, view(zeros))
+    return zeros
+
+
 @primitive(node="SelectBackwardBackward0", public=False)
 def select_backward(grad, input_size, dim: int, index: int) -> Tensor:
     """Zeros of input_size with `grad` at one index of a dimension."""
+    if grad._device is not cpu:
+        return placed_on_cuda(grad, input_size, lambda zeros: zeros.select(dim, index))
     out = np.zeros(input_size, grad._dtype.np)
     out[(slice(None),) * dim + (index,)] = grad._nd()
     return wrap(out.reshape(-1), input_size, grad._dtype)
@@ -51,9 +62,11 @@ select_backward.derivative(grad=lambda ctx, grad: grad.select(ctx.dim, ctx.index
 @primitive(node="SliceBackwardBackward0", public=False)
 def slice_backward(grad, input_size, dim: int, start: int, step: int) -> Tensor:
     """Zeros of input_size with `grad` at start, start + step, ... of a dimension."""
+    place = (slice(None),) * dim + (slice(start, start + grad._size[dim] * step, step),)
+    if grad._device is not cpu:
+        return placed_on_cuda(grad, input_size, lambda zeros: zeros[place])
     out = np.zeros(input_size, grad._dtype.np)
-    end = start + grad._size[dim] * step
-    out[(slice(None),) * dim + (slice(start, end, step),)] = grad._nd()
+    out[place] = grad._nd()
     return wrap(out.reshape(-1), input_size, grad._dtype)
 
 
@@ -71,6 +84,8 @@ slice_backward.derivative(
 @primitive(node="DiagonalBackwardBackward0", public=False)
 def diagonal_backward(grad, input_size, offset: int, dim1: int, dim2: int) -> Tensor:
     """Zeros of input_size with `grad` on a diagonal of two dimensions."""
+    if grad._device is not cpu:
+        return placed_on_cuda(grad, input_size, lambda zeros: zeros.diagonal(offset, dim1, dim2))
     out = np.zeros(input_size, grad._dtype.np)
     diagonal = np.diagonal(out, offset, dim1, dim2)
     diagonal.flags.writeable = True

@@ -18,6 +18,7 @@ import numpy as np
 from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import losses as _kernels
 
+from .._device import cpu
 from .._dtype import FLOATING
 from .._primitive import primitive
 from .._promotion import result_type
@@ -36,15 +37,20 @@ _FUNCTIONAL = {"namespace": "nn.functional", "method": False}
 # -- losses of one kernel ------------------------------------------------------------------------------------
 
 
-def _fused(name: str, node: str, kernels, slope, target_slope):
+def _fused(name: str, node: str, kernels, slope, target_slope, value=None):
     """A primitive f(self, target, p, reduction) for tensors of one size and dtype.
 
     slope(x, t, p) and target_slope(x, t, p) are the derivatives in tensor operators (None: not
-    differentiable).
+    differentiable). value(x, t, p), where given, is the loss itself in tensor operators, for devices without a
+    kernel.
     """
 
     @primitive(name + "_", node=node, save=("self", "target"), public=False)
     def forward(self, target, p, reduction):
+        if self._device is not cpu and value is not None:
+            with no_grad():
+                return reduced(value(self, target, p), reduction)
+        check_cpu(self, name)
         x, t = elements(self), elements(target)
         computed = compute_dtype(self._dtype)
         values, total = None, 0.0
@@ -61,7 +67,7 @@ def _fused(name: str, node: str, kernels, slope, target_slope):
         x, t, p = ctx.self, ctx.target, ctx.p
         n = x.numel()
         found = {}
-        if mode.enabled:
+        if mode.enabled or grad._device is not cpu:
             g = grad / n if ctx.reduction == "mean" and n else grad
             if ctx.needs("self"):
                 found["self"] = g * slope(x, t, p)
@@ -98,7 +104,13 @@ def _huber_slope(x, t, delta):
     return (x - t).clamp(-delta, delta)
 
 
-_mse = _fused("mse_loss", "MseLossBackward0", _kernels.MSE, lambda x, t, p: (x - t) * 2, negated)
+
+
+def _squared(x, t, p):
+    return (x - t).square()
+
+
+_mse = _fused("mse_loss", "MseLossBackward0", _kernels.MSE, lambda x, t, p: (x - t) * 2, negated, _squared)
 _smooth_l1 = _fused("smooth_l1_loss", "SmoothL1LossBackward0", _kernels.SMOOTH_L1, _smooth_l1_slope, negated)
 _huber = _fused("huber_loss", "HuberLossBackward0", _kernels.HUBER, _huber_slope, negated)
 _bce = _fused(
@@ -126,7 +138,6 @@ _soft_margin = _fused(
 
 def _pair(input: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
     """Both in their common dtype and size."""
-    check_cpu(input, name)
     d = result_type(input, target)
     if d.category != FLOATING:
         raise NotImplementedError(f"\"{name}\" not implemented for '{d.type_name}'")

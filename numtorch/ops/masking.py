@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from numtorch.graph import no_grad
 from numtorch.kernels.cpu import indexing as _kernels
 
-from .._copy import cast_array, contiguous
+from .._copy import cast_array, contiguous, copy_into
+from .._device import cpu
 from .._dtype import COMPLEX, INTEGRAL, bool_, int64
 from .._primitive import primitive
 from .._registry import op
@@ -67,6 +69,10 @@ def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
             f"output with shape {list(self._size)} doesn't match the broadcast shape "
             f"{list(broadcast_size(self._size, mask._size))}"
         )
+    if self._device is not cpu or mask._device is not cpu:
+        with no_grad():
+            copy_into(self, self.new_full((), number).where(mask, self.detach()))
+        return
     flat_mask = _mask_flat(mask, self._size)
     bits = at.bits_of(contiguous(filled((), number, self._dtype))._flat)
     if self.flat() is not None:

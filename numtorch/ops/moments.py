@@ -9,16 +9,17 @@ import warnings
 
 import numpy as np
 
+from numtorch.graph import no_grad
 from numtorch.kernels.cpu import moments as _kernels
 
 from .. import _dtype
+from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import op, register
 from .._tensor import Tensor
 from .reducing import (
     brought_last,
-    check_cpu,
     collapse,
     compute_dtype,
     dims_of,
@@ -53,7 +54,8 @@ def _over_nothing(squares):
 
 
 def _statistics(t: Tensor, dims, keepdim: bool, correction, root: bool) -> tuple[Tensor, Tensor]:
-    check_cpu(t, "var")
+    if t._device is not cpu:
+        return _statistics_of_parts(t.detach(), dims, keepdim, correction, root)
     d, size = t._dtype, reduced_size(t._size, dims, keepdim)
     variance, mean = _moments(t, dims, keepdim, correction)
     if root:
@@ -63,6 +65,14 @@ def _statistics(t: Tensor, dims, keepdim: bool, correction, root: bool) -> tuple
         finished(variance.astype(computed.np), size, computed, d),
         finished(mean.astype(computed.np), size, computed, d),
     )
+
+
+def _statistics_of_parts(t: Tensor, dims, keepdim: bool, correction, root: bool) -> tuple[Tensor, Tensor]:
+    """The same out of other operators, where there is no kernel for it."""
+    with no_grad():
+        centred = t - t.mean(dims, True)
+        variance = (centred * centred).sum(dims, keepdim) / max(0, _count(t._size, dims) - correction)
+        return variance.sqrt() if root else variance, t.mean(dims, keepdim)
 
 
 def _variance_gradient(grad, t, dims, keepdim, correction):

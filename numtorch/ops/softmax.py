@@ -6,24 +6,36 @@ import warnings
 
 import numpy as np
 
-from numtorch.graph import mode
+from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import softmax as _kernels
 
+from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor
-from .reducing import check_cpu, compute_dtype, elements, finished
+from .reducing import compute_dtype, elements, finished
 from .reductions import collapse_one
 
 
 def _forward(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
+    if t._device is not cpu:
+        return _forward_of_parts(t.detach(), dim, log_of_it)
     flat = elements(t)
     out = np.empty(flat.size, flat.dtype)
     if flat.size:
         _kernels.softmax_forward(flat, *collapse_one(t._size, dim), log_of_it, out)
     return finished(out, t._size, compute_dtype(t._dtype), t._dtype)
+
+
+def _forward_of_parts(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
+    """The same out of other operators, where there is no kernel for it."""
+    if not t._size.numel():
+        return t.clone()
+    with no_grad():
+        t = t - t.amax(dim, True)
+        return t - t.exp().sum(dim, True).log() if log_of_it else t.exp() / t.exp().sum(dim, True)
 
 
 def _backward(grad: Tensor, result: Tensor, dim: int, log_of_it: bool) -> Tensor:
@@ -46,7 +58,7 @@ def _log_softmax(self, dim):
 
 def _softmax_rule(ctx, grad):
     y, dim = ctx.result, ctx.dim
-    if mode.enabled:
+    if mode.enabled or grad._device is not cpu:
         dotted = grad * y
         return dotted - y * dotted.sum(dim, True)
     return _backward(grad, y, dim, False)
@@ -54,7 +66,7 @@ def _softmax_rule(ctx, grad):
 
 def _log_softmax_rule(ctx, grad):
     y, dim = ctx.result, ctx.dim
-    if mode.enabled:
+    if mode.enabled or grad._device is not cpu:
         return grad - y.exp() * grad.sum(dim, True)
     return _backward(grad, y, dim, True)
 
@@ -64,7 +76,6 @@ _log_softmax.derivative(self=_log_softmax_rule)
 
 
 def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
-    check_cpu(t, name)
     if dtype is not None and dtype is not t._dtype:
         t = t.to(dtype)
     if t._dtype.category < FLOATING or t._dtype.category == COMPLEX:
