@@ -331,8 +331,6 @@ def float_power(input, exponent, *, out=None) -> Tensor:
     d = complex128 if is_complex else float64
     a = input.to(d) if isinstance(input, Tensor) else input
     b = exponent.to(d) if isinstance(exponent, Tensor) else exponent
-    if not isinstance(a, Tensor):
-        a = b.new_tensor(a)
     return power(a, b, out=out)
 
 
@@ -351,6 +349,7 @@ copysign_ = binary(
     lambda a, b: copysign(a, b),
     lambda g, a, b: where(a == 0, 0.0, g * where(copysign(a, b) == a, a * 0.0 + 1, a * 0.0 - 1)),
     lambda g: g * 0.0,
+    node_number="CopysignBackward1",
     promote="float",
     category=FLOATING,
 )

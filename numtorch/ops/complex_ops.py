@@ -31,8 +31,8 @@ def conjugate(input) -> Tensor:
 
 @op(inplace=True, out=True)
 def conj_physical(input) -> Tensor:
-    """The complex conjugate, computed at once."""
-    return _conj(input) if input._dtype.category == COMPLEX else input.clone()
+    """The complex conjugate, computed at once; a real tensor itself."""
+    return _conj(input) if input._dtype.category == COMPLEX else input
 
 
 @op()

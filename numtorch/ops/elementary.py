@@ -118,12 +118,21 @@ atan2_ = binary(
 )
 
 
+_NUMBERS = {"promote": "float", "category": FLOATING, "function": False, "method": False, "inplace": False}
+_deg2rad = unary(
+    "deg2rad", lambda x: x * 0.017453292519943295, lambda g: g * 0.017453292519943295, node="Deg2RadBackward0", **_NUMBERS
+)
+_rad2deg = unary(
+    "rad2deg", lambda x: x * 57.29577951308232, lambda g: g * 57.29577951308232, node="Rad2DegBackward0", **_NUMBERS
+)
+
+
 @op(inplace=True, out=True)
 def deg2rad(input) -> Tensor:
     """Degrees as radians."""
     if input._dtype.category == COMPLEX:
         raise RuntimeError("deg2rad is not supported for complex tensors.")
-    return input * 0.017453292519943295
+    return _deg2rad(input)
 
 
 @op(inplace=True, out=True)
@@ -131,7 +140,7 @@ def rad2deg(input) -> Tensor:
     """Radians as degrees."""
     if input._dtype.category == COMPLEX:
         raise RuntimeError("rad2deg is not supported for complex tensors.")
-    return input * 57.29577951308232
+    return _rad2deg(input)
 
 
 def _sinc_text(x):
@@ -218,6 +227,17 @@ def _power_derivative(g, x, p):
 _power = unary("pow_number", _power_text, _power_derivative, node="PowBackward0", function=False, method=False, inplace=False)
 _cube = unary("pow3", lambda x: x * x * x, lambda g, x: g * conj(3 * x * x), node="PowBackward0", function=False, method=False, inplace=False)
 
+_root = unary(
+    "pow_half",
+    lambda x: sqrt(x),
+    lambda g, y: g / (2 * conj(y)),
+    node="PowBackward0",
+    promote="float",
+    function=False,
+    method=False,
+    inplace=False,
+)
+
 
 def power_by_number(x: Tensor, p, out=None) -> Tensor:
     """x ** p for a Python number p; the exponents that code uses most are products and roots."""
@@ -230,7 +250,7 @@ def power_by_number(x: Tensor, p, out=None) -> Tensor:
     if p == 3:
         return _cube(x, out=out)
     if p == 0.5:
-        return sqrt_(x, out=out)
+        return _root(x, out=out)
     if x._dtype.category >= FLOATING:
         if p == 1:
             return _power(x, 1, out=out)
@@ -275,13 +295,16 @@ _sgn = unary(
     function=False,
     method=False,
 )
+_sgn_real = unary(
+    "sgn_real", lambda x: sign(x), lambda g: g * 0, node="SgnBackward0", category=FLOATING, function=False, method=False
+)
 sign_ = unary("sign", lambda x: sign(x), lambda g: g * 0, category=FLOATING)
 
 
 @op(inplace=True, out=True)
 def sgn(input) -> Tensor:
     """The sign of a real number, z / |z| of a complex one (0 at 0)."""
-    return _sgn(input) if input._dtype.category == COMPLEX else sign_(input)
+    return _sgn(input) if input._dtype.category == COMPLEX else _sgn_real(input)
 
 
 Tensor.__abs__ = abs_

@@ -19,6 +19,7 @@ from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size, expanded_strides
 from .._tensor import Tensor, _new, wrap
+from .shape import unsafe_view
 
 
 def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
@@ -186,10 +187,16 @@ dot.derivative(
 )
 
 
-@op(out=True)
-def vdot(input, other) -> Tensor:
-    """dot of the conjugate of `input` with `other`."""
-    return dot(input.conj(), other)
+@primitive(node="VdotBackward0", save=("self", "other"), out=True)
+def vdot(self, other):
+    """dot of the conjugate of `self` with `other`."""
+    return dot(self.detach().conj(), other.detach())
+
+
+vdot.derivative(
+    self=lambda ctx, grad: grad.conj() * ctx.other,
+    other=lambda ctx, grad: grad * ctx.self,
+)
 
 
 @op(out=True, aliases=("ger",))
@@ -231,13 +238,14 @@ def matmul(input, other) -> Tensor:
     if na == 2 and nb == 1:
         return mv(a, b)
     if na == 1 and nb == 2:
-        return mm(a.unsqueeze(0), b).squeeze(0)
+        return mm(a.unsqueeze(0), b).squeeze_(0)
     if nb == 1:
         # One product of the folded rows with a column.
         rows = a.reshape(prod(a._size[:-1]), a._size[-1])
-        return mv(rows, b).reshape(a._size[:-1])
+        return unsafe_view(mv(rows, b), a._size[:-1])
     if na > 2 and nb == 2:
-        return mm(a.reshape(prod(a._size[:-1]), a._size[-1]), b).reshape((*a._size[:-1], b._size[-1]))
+        rows = mm(a.reshape(prod(a._size[:-1]), a._size[-1]), b)
+        return unsafe_view(rows, (*a._size[:-1], b._size[-1]))
     column = na == 1
     if column:
         a = a.unsqueeze(0)
@@ -251,8 +259,8 @@ def matmul(input, other) -> Tensor:
     batch = broadcast_size(a._size[:-2], b._size[:-2])
     left = a.expand((*batch, *a._size[-2:])).reshape((batch.numel(), *a._size[-2:]))
     right = b.expand((*batch, *b._size[-2:])).reshape((batch.numel(), *b._size[-2:]))
-    result = bmm(left, right).reshape((*batch, a._size[-2], b._size[-1]))
-    return result.squeeze(-2) if column else result
+    rows = (b._size[-1],) if column else (a._size[-2], b._size[-1])
+    return unsafe_view(bmm(left, right), (*batch, *rows))
 
 
 register("matmul", matmul, out=True)
@@ -380,11 +388,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         result = mm(input, weight.t())
         return result if bias is None else result + bias
     if n == 1:
-        return linear(input.unsqueeze(0), weight, bias).squeeze(0)
+        result = linear(input.unsqueeze(0), weight, bias)
+        return result.squeeze_(0) if bias is None else result.view(weight._size[0])
     if n == 0:
         raise RuntimeError("both arguments to linear need to be at least 1D, but they are 0D and 2D")
     rows = input.reshape(prod(input._size[:-1]), input._size[-1])
-    return linear(rows, weight, bias).reshape((*input._size[:-1], weight._size[0]))
+    size = (*input._size[:-1], weight._size[0])
+    if bias is None:
+        return unsafe_view(linear(rows, weight), size)
+    return linear(rows, weight, bias).view(size)
 
 
 register("linear", linear, namespace="nn.functional", method=False)
@@ -415,21 +427,40 @@ def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:
         alpha, beta = int(alpha), int(beta)
     scaled = product if alpha == 1 else (product * alpha).to(product._dtype)
     if beta == 0:
-        return scaled + (input * 0).nan_to_num(0.0, 0.0, 0.0) if input._requires_grad else scaled
+        return scaled
     return (input if beta == 1 else (input * beta).to(input._dtype)) + scaled
 
 
-def _scaled(name: str, multiply, doc: str):
+def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
+    """The public function beta * input + alpha * multiply(first, second), and the primitive behind it.
+
+    The rules are the gradients of multiply's operands: functions of grad, the other operand and ctx.
+    """
+
+    @primitive(name, save=("first", "second"), public=False)
+    def forward(input, first, second, beta, alpha):
+        return _combined(input.detach(), multiply(first.detach(), second.detach()), beta, alpha, name)
+
+    forward.derivative(
+        input=lambda ctx, grad: _times(grad, ctx.beta).sum_to_size(ctx.input.shape),
+        first=lambda ctx, grad: _times(first_rule(ctx, grad), ctx.alpha),
+        second=lambda ctx, grad: _times(second_rule(ctx, grad), ctx.alpha),
+    )
+
     def call(input, first, second, *, beta=1, alpha=1, out=None):
         _check_scaled(name, input, beta, alpha)
-        result = _combined(input, multiply(first, second), beta, alpha, name)
-        if out is None:
-            return result
-        return write_out(result, out, name)
+        result = forward(input, first, second, beta, alpha)
+        return result if out is None else write_out(result, out, name)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
-    return register(name, call, inplace=True)
+    return call
+
+
+def _times(grad: Tensor, number) -> Tensor:
+    if number == 1:
+        return grad
+    return grad * (number.conjugate() if grad._dtype.category == COMPLEX else number)
 
 
 def _addmm_product(mat1: Tensor, mat2: Tensor) -> Tensor:
@@ -440,10 +471,50 @@ def _addmm_product(mat1: Tensor, mat2: Tensor) -> Tensor:
     return mm(mat1, mat2)
 
 
-addmv = _scaled("addmv", mv, "beta * input + alpha * (mat @ vec).")
-addr = _scaled("addr", outer, "beta * input + alpha * outer(vec1, vec2).")
-baddbmm = _scaled("baddbmm", bmm, "beta * input + alpha * (batch1 @ batch2).")
-addbmm = _scaled("addbmm", lambda a, b: bmm(a, b).sum(0), "beta * input + alpha * sum over the batch of batch1 @ batch2.")
+_addmm = _scaled(
+    "addmm",
+    _addmm_product,
+    lambda ctx, grad: mm(grad, _adjoint(ctx.second)),
+    lambda ctx, grad: mm(_adjoint(ctx.first), grad),
+    "beta * input + alpha * (mat1 @ mat2).",
+)
+addmv = _scaled(
+    "addmv",
+    mv,
+    lambda ctx, grad: outer(grad, ctx.second.conj()),
+    lambda ctx, grad: mv(_adjoint(ctx.first), grad),
+    "beta * input + alpha * (mat @ vec).",
+)
+addr = _scaled(
+    "addr",
+    outer,
+    lambda ctx, grad: mv(grad, ctx.second.conj()),
+    lambda ctx, grad: mv(grad.t(), ctx.first.conj()),
+    "beta * input + alpha * outer(vec1, vec2).",
+)
+baddbmm = _scaled(
+    "baddbmm",
+    bmm,
+    lambda ctx, grad: bmm(grad, _adjoint(ctx.second)),
+    lambda ctx, grad: bmm(_adjoint(ctx.first), grad),
+    "beta * input + alpha * (batch1 @ batch2).",
+)
+
+
+def _each(ctx, grad: Tensor) -> Tensor:
+    """The gradient of a sum over the batch, for every matrix of it."""
+    return grad.expand((ctx.first.shape[0], *grad._size))
+
+
+addbmm = _scaled(
+    "addbmm",
+    lambda a, b: bmm(a, b).sum(0),
+    lambda ctx, grad: bmm(_each(ctx, grad), _adjoint(ctx.second)),
+    lambda ctx, grad: bmm(_adjoint(ctx.first), _each(ctx, grad)),
+    "beta * input + alpha * sum over the batch of batch1 @ batch2.",
+)
+for _call in (addmv, addr, baddbmm, addbmm):
+    register(_call.__name__, _call, inplace=True)
 
 
 @op(inplace=True)
@@ -460,19 +531,18 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
         and input._dtype is mat1._dtype
     ):
         return _addmm_bias(input, mat1, mat2)
-    _check_scaled("addmm", input, beta, alpha)
-    result = _combined(input, _addmm_product(mat1, mat2), beta, alpha, "addmm")
-    if out is None:
-        return result
-    return write_out(result, out, "addmm")
+    return _addmm(input, mat1, mat2, beta=beta, alpha=alpha, out=out)
 
 
 @op(method=False)
 def chain_matmul(*matrices, out=None) -> Tensor:
-    """The product of several matrices."""
-    result = matrices[0]
-    for m in matrices[1:]:
-        result = mm(result, m)
+    """The product of several matrices, in the order of fewest multiplications."""
+    from .linalg import multi_dot
+
+    for m in matrices:
+        if len(m._size) != 2:
+            raise RuntimeError(f"Tensor dimension is {len(m._size)}, expected 2 instead.")
+    result = matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)
     return result if out is None else write_out(result, out, "chain_matmul")
 
 

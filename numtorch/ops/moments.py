@@ -262,7 +262,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None) -> Tensor:
     d = x - mean
     c = d.mm((d if weights is None else d * weights).t().conj())
     c = c / norm
-    return c.squeeze() if input.ndim < 2 else c if x.size(0) != 1 else c.squeeze()
+    return c.squeeze()
 
 
 @op()

@@ -18,6 +18,7 @@ xlogy = binary(
     lambda a, b: where(isnan(b), b, where(a == 0, 0.0, a * log(b))),
     lambda g, a, b: g * where((a == 0) & (b <= 0), 0.0, log(b)),
     lambda g, a, b: g * a / b,
+    node_number="XlogyBackward2",
     **_XLOGY,
 )
 xlog1py = binary(
@@ -25,6 +26,8 @@ xlog1py = binary(
     lambda a, b: where(isnan(b), b, where(a == 0, 0.0, a * log1p(b))),
     lambda g, a, b: g * where((a == 0) & (b <= -1), 0.0, log1p(b)),
     lambda g, a, b: g * a / (b + 1),
+    node="SpecialXlog1PyBackward0",
+    node_number="SpecialXlog1PyBackward2",
     namespace="special",
     method=False,
     inplace=False,
