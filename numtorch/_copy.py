@@ -28,6 +28,12 @@ def copy_elements(src: Tensor, dst: Tensor) -> None:
         np.copyto(dst._flat, src._flat)
         return
     meta = plan(dst._size, src._stride, dst._stride)
+    if meta[0] == 2 and dst._size.numel() >= PARALLEL_THRESHOLD:
+        _, m, n, step, sx, so, inner = meta.tolist()
+        if step == 1 and inner == 1 and sx > 0:
+            x, out = src._buffer().view(bits), dst._buffer().view(bits)
+            _kernels.transpose_parallel(x, src._offset, out, dst._offset, m, n, sx, so)
+            return
     _kernels.copy_strided(src._buffer().view(bits), src._offset, dst._buffer().view(bits), dst._offset, meta)
 
 

@@ -81,6 +81,7 @@ class Broadcast(NamedTuple):
     stride: tuple[int, ...]
     numel: int
     meta: np.ndarray
+    vectorises: bool  # every operand runs along memory, or stands still, in the inner dimension
 
 
 @lru_cache(maxsize=4096)
@@ -90,7 +91,10 @@ def broadcast(*sizes_and_strides: tuple[int, ...]) -> Broadcast:
     size = broadcast_sizes(*sizes)
     walked = tuple(expanded_strides(n, s, size) for n, s in zip(sizes, strides))
     stride = output_strides(size, *walked)
-    return Broadcast(size, stride, size.numel(), plan(size, *walked, stride))
+    meta = plan(size, *walked, stride)
+    ndim = meta[0]
+    vectorises = all(int(step) in (0, 1) for step in meta[2 * ndim :: ndim])
+    return Broadcast(size, stride, size.numel(), meta, vectorises)
 
 
 def with_ones(size, ndim: int) -> Size:

@@ -37,6 +37,8 @@ from ._storage import Storage
 from ._tensor import Tensor, _new, alias, wrap
 
 _np_empty = np.empty
+# Elements from which a transposed operand is worth a copy: below, everything is in the first-level cache anyway.
+_WORTH_TURNING = 8192
 _STRIDED = None  # the strided loop templates, made when the first one is needed
 
 
@@ -86,11 +88,11 @@ class Loops:
         if self.mask:
             operands = (_array(np.dtype(np.bool_)), *operands[1:])
         params = types.UniTuple(element, n_params) if n_params else types.Tuple(())
-        if kind == "strided":
+        if kind == "strided" or kind == "rows":
             global _STRIDED
             if _STRIDED is None:
                 _STRIDED = _loops.strided_loops(jit)
-            loop = _STRIDED[self.arity](f)
+            loop = _STRIDED[self.arity if kind == "strided" else "rows"](f)
             pairs = tuple(part for operand in operands for part in (operand, types.int64))
             signature = (*pairs, out, types.int64, types.int64[::1], params)
         elif kind == "row":
@@ -98,7 +100,7 @@ class Loops:
         else:
             loop = getattr(_loops, kind)[self.arity](f)
             signature = (*operands, out, params)
-        return entry_point(jit(loop, parallel=kind == "parallel"), signature)
+        return entry_point(jit(loop, parallel=kind in ("parallel", "rows")), signature)
 
 
 def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
@@ -136,12 +138,18 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
         if out.size:
             loops.entry("row", np_dtype, len(params))(first._flat, operands[1].flat(), out, params)
         return wrap(out, size, out_dtype)
+    if walk.numel >= _WORTH_TURNING and not walk.vectorises:
+        # An operand is walked across its rows: turn it by tiles first, so that the loop runs along memory.
+        turned = tuple([contiguous(_expand(t, size)) if t._size == size else t for t in operands])
+        if any(a is not b for a, b in zip(turned, operands)):
+            return run(loops, turned, params, compute)
     out = _np_empty(walk.numel, out_np)
     if walk.numel:
         arguments = []
         for t in operands:
             arguments += (t._buffer(), t._offset)
-        loops.entry("strided", np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
+        big = loops.arity == 2 and walk.meta[0] == 2 and walk.meta[1] > 1 and walk.numel >= PARALLEL_THRESHOLD
+        loops.entry("rows" if big else "strided", np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
     return _over(out, size, walk.stride, out_dtype)
 
 
@@ -156,9 +164,10 @@ def _over(out, size, stride, out_dtype: dtype) -> Tensor:
     """A tensor over a fresh buffer in which the elements lie in the given order."""
     result = _new(Tensor)
     result._size, result._stride, result._dtype = size, stride, out_dtype
-    if is_contiguous(size, stride):
+    row_major = contiguous_strides(size)
+    if stride == row_major or is_contiguous(size, stride):
         result._flat = out
-        result._stride = contiguous_strides(size)
+        result._stride = row_major
     else:
         result._flat = None
         result._storage = Storage(out)
@@ -217,13 +226,12 @@ class Rule:
         g = args[0]
         d, size, flat = g._dtype, g._size, g._flat
         entry = self.fast.get(d)
-        if flat is None and entry is not None and not any(g._stride) and g._device is cpu:
-            # The gradient of a sum: one number everywhere. Small, it is written out, for the contiguous loops.
-            n = size.numel()
-            if n < PARALLEL_THRESHOLD:
-                flat = _np_empty(n, d.np)
+        if flat is None and len(args) > 1 and not any(g._stride) and g._device is cpu and d.np is d.compute:
+            # The gradient of a sum: one number everywhere. It is written out, for the contiguous loops.
+            flat = _np_empty(size.numel(), d.np)
+            if flat.size:
                 flat.fill(g._buffer()[g._offset])
-                args[0] = g = wrap(flat, size, d)
+            args[0] = g = wrap(flat, size, d)
         if entry is not None and flat is not None and flat.size < PARALLEL_THRESHOLD:
             flats = []
             for t in args:
@@ -666,6 +674,7 @@ def binary(
     loops = spec.loops
     fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
     fast_row: dict = {}  # dtype -> the same for a matrix and a row
+    fast_strided: dict = {}  # dtype -> the loop for any other broadcast
     fast_float: dict = {}  # the same for a tensor and a Python float
     fast_int: dict = {}  # and an int
 
@@ -716,16 +725,38 @@ def binary(
                 if a._dtype not in fast_int:
                     prepare_number(a._dtype)
             elif a._dtype is b._dtype:
-                if a._size == b._size:
-                    if a._dtype not in fast:
-                        prepare(a._dtype)
-                elif a._dtype in fast and a._dtype not in fast_row and len(b._size) == 1 and b._flat is not None:
-                    _, out_np, out_dtype = fast[a._dtype]
-                    fast_row[a._dtype] = (spec.loops.entry("row", a._dtype.np, 0), out_np, out_dtype)
+                d = a._dtype
+                if d not in fast:
+                    prepare(d)
+                elif a._size != b._size and d not in fast_row and len(b._size) == 1 and b._flat is not None:
+                    _, out_np, out_dtype = fast[d]
+                    fast_row[d] = (loops.entry("row", d.np, 0), out_np, out_dtype)
         return y
 
+    def written(a, b, out):
+        """Into `out` directly where nothing has to be converted, broadcast or recorded."""
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and isinstance(out, Tensor):
+            x, y, z, found = a._flat, b._flat, out._flat, fast.get(a._dtype)
+            if (
+                found is not None
+                and x is not None
+                and y is not None
+                and z is not None
+                and a._dtype is b._dtype
+                and out._dtype is found[2]
+                and a._size == b._size == out._size
+                and not (a._requires_grad or b._requires_grad or out._requires_grad)
+            ):
+                big = x.size >= PARALLEL_THRESHOLD
+                (loops.entry("parallel", a._dtype.np, 0) if big else found[0])(x, y, z, ())
+                out._bump_version()
+                return out
+        return general(a, b, (), out)
+
     def call(input, other, *params, out=None):
-        if out is not None or params:
+        if out is not None and not params:
+            return written(input, other, out)
+        if params:
             return general(input, other, params, out)
         try:
             a = input._flat
@@ -759,9 +790,18 @@ def binary(
             found = fast_row.get(d)
             size = input._size
             if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
-                if d not in fast or not size or not other._size or check is not None:
+                found = fast.get(d)
+                if found is None or not size or not other._size or check is not None or input._device is not cpu:
                     return general(input, other, params, out)
-                result = run(loops, (input, other), (), d)
+                walk = broadcast(size, input._stride, other._size, other._stride)
+                _, out_np, out_dtype = found
+                y = _np_empty(walk.numel, out_np)
+                if walk.numel:
+                    strided = fast_strided.get(d)
+                    if strided is None:
+                        strided = fast_strided[d] = loops.entry("strided", d.np, 0)
+                    strided(a, 0, b, 0, y, 0, walk.meta, ())
+                result = _over(y, walk.size, walk.stride, out_dtype)
                 if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
                     record(node_class, (input, other), result)
                 return result

@@ -63,6 +63,12 @@ def contiguous_strides(size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
+def dense(shape: tuple[int, ...]) -> tuple[Size, tuple[int, ...], int]:
+    """(size, row-major strides, number of elements) of a shape, made once for each."""
+    return Size(shape), contiguous_strides(shape), prod(shape)
+
+
+@lru_cache(maxsize=4096)
 def is_contiguous(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
     """Whether the elements lie one after the other in row-major order (strides of dimensions of size 1 are free)."""
     step = 1

@@ -8,9 +8,6 @@ from ._registry import FUNCTIONS as _FUNCTIONS
 globals().update(_FUNCTIONS["special"])
 
 # Functions that torch publishes in torch.special under the names they have elsewhere.
-for _name in ("softmax", "log_softmax", "logsumexp", "digamma", "lgamma", "erfinv", "polygamma", "multigammaln"):
+for _name in ("softmax", "log_softmax", "logsumexp"):
     if _name in _FUNCTIONS[""]:
         globals()[_name] = _FUNCTIONS[""][_name]
-if "lgamma" in _FUNCTIONS[""]:
-    gammaln = _FUNCTIONS[""]["lgamma"]
-    psi = _FUNCTIONS[""].get("digamma")

@@ -2,8 +2,8 @@
 
 `mm` multiplies two dense matrices (each possibly stored transposed), `matmul` two strided batches of them.
 float32, float64, complex64 and complex128 go to BLAS through numpy, which takes all four combinations of
-transposes without a copy; tiny float products and the integers and bool, for which BLAS has nothing, go to
-`mm_forward` below.
+transposes without a copy; small float products go to `small_matmul`, and the integers and bool, for which BLAS has
+nothing, to `mm_forward` below.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import re
 import warnings
 
 import numpy as np
+from numba import from_dtype, types
 
-from ..compiler import jit
-
-# At or below this many multiply-adds the loops beat BLAS: the numpy views and the way into cblas cost about
-# 0.8 us, a jitted call 0.3 us. Measured equal at 12 x 12 x 12.
-_TINY = 1728
+from ..compiler import entry_point, jit
+from .small_matmul import SMALL, mm_small
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
 _ROWS_PER_PANEL = 64
@@ -66,6 +64,19 @@ def mm_forward(a, b, bias, out, n, k, m):
                         row[j] = row[j] + a0 * b0[j]
 
 
+_small: dict = {}  # dtype -> (compiled mm_small, an empty array for "no bias")
+
+
+def _compile_small(dtype):
+    """The small product for float32 and float64; None for the rest."""
+    if dtype.kind != "f" or dtype.itemsize < 4:
+        return None
+    flat, size, flag = types.Array(from_dtype(dtype), 1, "C"), types.int64, types.boolean
+    entry = entry_point(mm_small, (flat, flag, flat, flag, flat, flat, size, size, size))
+    _small[dtype] = (entry, np.empty(0, dtype))
+    return _small[dtype]
+
+
 def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, transpose_b=False):
     """op(a) op(b) + bias as a flat array of n * m elements; op(a) is (n, k), op(b) is (k, m), bias (m,).
 
@@ -75,24 +86,28 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
     dtype = a.dtype
     if out is None:
         out = _empty(n * m, dtype)
-    kind = dtype.kind
     work = n * k * m
-    if kind == "f" or kind == "c":
-        if work > _TINY or kind == "c" or transpose_a or transpose_b:
-            _dot(
-                a.reshape(k, n).T if transpose_a else a.reshape(n, k),
-                b.reshape(m, k).T if transpose_b else b.reshape(k, m),
-                out.reshape(n, m),
-            )
-            if bias is not None and m:
-                rows = out.reshape(n, m)
-                rows += bias
+    if work <= SMALL:
+        small = _small.get(dtype) or _compile_small(dtype)
+        if small is not None:
+            entry, none = small
+            entry(a, transpose_a, b, transpose_b, none if bias is None else bias, out, n, k, m)
             return out
-    else:
-        if transpose_a:
-            a = np.ascontiguousarray(a.reshape(k, n).T).reshape(-1)
-        if transpose_b:
-            b = np.ascontiguousarray(b.reshape(m, k).T).reshape(-1)
+    kind = dtype.kind
+    if kind == "f" or kind == "c":
+        rows = out.reshape(n, m)
+        _dot(
+            a.reshape(k, n).T if transpose_a else a.reshape(n, k),
+            b.reshape(m, k).T if transpose_b else b.reshape(k, m),
+            rows,
+        )
+        if bias is not None and m:
+            rows += bias
+        return out
+    if transpose_a:
+        a = np.ascontiguousarray(a.reshape(k, n).T).reshape(-1)
+    if transpose_b:
+        b = np.ascontiguousarray(b.reshape(m, k).T).reshape(-1)
     mm_forward(a, b, out[:0] if bias is None else bias, out, n, k, m)
     return out
 

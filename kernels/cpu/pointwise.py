@@ -157,35 +157,65 @@ def strided_loops(jit):
 
         return unary_strided_loop
 
+    def _line(f):
+        @jit
+        def line(a, p, sa, b, q, sb, out, r, so, n, params):
+            """The inner dimension: n elements, with the layouts that vectorise written out."""
+            xs, ys = a[p : p + (n - 1) * sa + 1], b[q : q + (n - 1) * sb + 1]
+            zs = out[r : r + (n - 1) * so + 1]
+            if so == 1 and sa == 1 and sb == 1:
+                for i in range(n):
+                    zs[i] = f(xs[i], ys[i], *params)
+            elif so == 1 and sa == 1 and sb == 0:
+                y = ys[0]
+                for i in range(n):
+                    zs[i] = f(xs[i], y, *params)
+            elif so == 1 and sa == 0 and sb == 1:
+                x = xs[0]
+                for i in range(n):
+                    zs[i] = f(x, ys[i], *params)
+            else:
+                for i in range(n):
+                    zs[i * so] = f(xs[i * sa], ys[i * sb], *params)
+
+        return line
+
     def binary_strided(f):
+        line = _line(f)
+
         def binary_strided_loop(a, a0, b, b0, out, o0, meta, params):
             ndim = meta[0]
             n, sa, sb, so = meta[ndim], meta[2 * ndim], meta[3 * ndim], meta[4 * ndim]
+            if ndim <= 2:
+                # Most layouts merge into one or two dimensions.
+                rows = meta[1] if ndim == 2 else 1
+                ra, rb, ro = meta[1 + ndim], meta[1 + 2 * ndim], meta[1 + 3 * ndim]
+                for i in range(rows):
+                    line(a, a0 + i * ra, sa, b, b0 + i * rb, sb, out, o0 + i * ro, so, n, params)
+                return
             index = np.zeros(ndim, np.int64)
             while True:
                 p = a0 + offset(index, meta, ndim, 0)
                 q = b0 + offset(index, meta, ndim, 1)
-                r = o0 + offset(index, meta, ndim, 2)
-                xs, ys = a[p : p + (n - 1) * sa + 1], b[q : q + (n - 1) * sb + 1]
-                zs = out[r : r + (n - 1) * so + 1]
-                if so == 1 and sa == 1 and sb == 1:
-                    for i in range(n):
-                        zs[i] = f(xs[i], ys[i], *params)
-                elif so == 1 and sa == 1 and sb == 0:
-                    y = ys[0]
-                    for i in range(n):
-                        zs[i] = f(xs[i], y, *params)
-                elif so == 1 and sa == 0 and sb == 1:
-                    x = xs[0]
-                    for i in range(n):
-                        zs[i] = f(x, ys[i], *params)
-                else:
-                    for i in range(n):
-                        zs[i * so] = f(xs[i * sa], ys[i * sb], *params)
+                line(a, p, sa, b, q, sb, out, o0 + offset(index, meta, ndim, 2), so, n, params)
                 if advance(index, meta, ndim) < 0:
                     break
 
         return binary_strided_loop
+
+    def rows_parallel(f):
+        line = _line(f)
+
+        def rows_parallel_loop(a, a0, b, b0, out, o0, meta, params):
+            n, sa, sb, so = meta[2], meta[4], meta[6], meta[8]
+            ra, rb, ro = meta[3], meta[5], meta[7]
+            rows = meta[1]
+            each = max(BLOCK // n, 1)
+            for block in prange((rows + each - 1) // each):
+                for i in range(block * each, min(block * each + each, rows)):
+                    line(a, a0 + i * ra, sa, b, b0 + i * rb, sb, out, o0 + i * ro, so, n, params)
+
+        return rows_parallel_loop
 
     def ternary_strided(f):
         def ternary_strided_loop(a, a0, b, b0, c, c0, out, o0, meta, params):
@@ -211,7 +241,7 @@ def strided_loops(jit):
 
         return ternary_strided_loop
 
-    return {1: unary_strided, 2: binary_strided, 3: ternary_strided}
+    return {1: unary_strided, 2: binary_strided, 3: ternary_strided, "rows": rows_parallel}
 
 
 contiguous = {1: unary, 2: binary, 3: ternary, 4: quaternary}

@@ -11,6 +11,7 @@ vectorised. A *public name* (`exp`) is a Python function that
 from __future__ import annotations
 
 import functools
+import inspect
 import numbers
 from collections.abc import Callable
 
@@ -29,19 +30,21 @@ _FORMULA_OPTIONS = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
+_CALLED_OPTIONS = {**_FORMULA_OPTIONS, "forceinline": False}
 
 
 class Formula:
     """A scalar function that kernels may call by name; its dispatcher is made when the first one does."""
 
-    def __init__(self, fn, kinds):
+    def __init__(self, fn, kinds, options=_FORMULA_OPTIONS):
         self.fn = fn
         self.kinds = kinds
+        self.options = options
         functools.update_wrapper(self, fn)
 
     @functools.cached_property
     def kernel(self) -> Kernel:
-        return Kernel(typed_literals(self.fn, self.kinds), targetoptions=dict(_FORMULA_OPTIONS))
+        return Kernel(typed_literals(self.fn, self.kinds), targetoptions=dict(self.options))
 
     @property
     def _numba_type_(self):
@@ -59,6 +62,30 @@ def single(fn):
 
 
 any_type = double
+
+
+def wide(fn):
+    """A long function of float64 with branches and loops, which is called and not inlined."""
+    return fn if config.DISABLE_JIT else Formula(fn, {}, _CALLED_OPTIONS)
+
+
+def in_double(fn):
+    """Make `fn`, a function of one or two float64, a public name: of float32 it is computed in double, then rounded."""
+    compiled = wide(fn)
+    if len(inspect.signature(fn).parameters) == 1:
+
+        def narrow(x):
+            return np.float32(compiled(np.float64(x)))
+    else:
+
+        def narrow(x, y):
+            return np.float32(compiled(np.float64(x), np.float64(y)))
+
+    def python(*args):
+        value = fn(*(np.float64(arg) for arg in args))
+        return np.float32(value) if any(isinstance(arg, np.float32) for arg in args) else np.float64(value)
+
+    return formulas(double(narrow), compiled, python=python)(fn)
 
 
 def tensor_dispatch(name: str, *args):

@@ -7,7 +7,8 @@ from numtorch.kernels.math import conj, erf, exp, expm1, log1p, sigmoid, tanh, w
 from .. import _dtype
 from .._dtype import COMPLEX, FLOATING
 from .._pointwise import binary, unary
-from .._registry import op, register
+from .._primitive import primitive
+from .._registry import FUNCTIONS, op, register
 from .._tensor import Tensor
 from .arithmetic import mul
 
@@ -386,10 +387,23 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim} is size {n}"
         )
-    a, b = input.split(n // 2, dim)
+    return _glu(input, dim)
+
+
+@primitive("glu", node="GluBackward0", save=("self",), public=False)
+def _glu(self, dim):
+    a, b = self.detach().chunk(2, dim)
     return a * b.sigmoid()
 
 
+def _glu_rule(ctx, grad):
+    a, b = ctx.self.chunk(2, ctx.dim)
+    gate = b.sigmoid()
+    slope = grad * gate
+    return FUNCTIONS[""]["cat"]([slope, slope * a * (1 - gate)], ctx.dim)
+
+
+_glu.derivative(self=_glu_rule)
 register("glu", glu, namespace=F, method=False)
 
 

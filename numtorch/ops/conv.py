@@ -371,5 +371,26 @@ def convolution(input, weight, bias, stride, padding, dilation, transposed, outp
 @op(method=False)
 def conv_tbc(input, weight, bias, pad: int = 0) -> Tensor:
     """Convolution over time of input (T, N, C) with weight (K, C, M): out (T + 2 pad - K + 1, N, M)."""
-    out = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, 1, pad)
-    return out.permute(2, 0, 1)
+    return _conv_tbc(input, weight, bias, pad)
+
+
+@primitive("conv_tbc", node="ConvTbcBackward0", save=("input", "weight"), public=False)
+def _conv_tbc(input, weight, bias, pad):
+    out = conv1d(input.detach().permute(1, 2, 0), weight.detach().permute(2, 1, 0), bias.detach(), 1, pad)
+    return out.permute(2, 0, 1).contiguous()
+
+
+_conv_tbc.derivative_of("input", "weight", "bias")
+
+
+@_conv_tbc.backward
+def _(ctx, grad):
+    found = {"bias": grad.sum((0, 1))}
+    images, weight, slope = ctx.input.permute(1, 2, 0), ctx.weight.permute(2, 1, 0), grad.permute(1, 2, 0)
+    if ctx.needs("input"):
+        size = images._size[2:]
+        found["input"] = convolution_to(slope, weight, None, size, (1,), (ctx.pad,), (1,), True, 1).permute(2, 0, 1)
+    if ctx.needs("weight"):
+        size = weight._size
+        found["weight"] = weight_correlation(images, slope, size, (1,), (ctx.pad,), (1,), 1).permute(2, 1, 0)
+    return found

@@ -399,6 +399,21 @@ def _filled_like(self, value):
 _filled_like.derivative(self=lambda ctx, grad: grad.new_zeros(grad.shape))
 
 
+@primitive(node="FillBackward1", public=False)
+def _filled_with(self, value):
+    return _filled_like.__wrapped__(self, value.item())
+
+
+def _filled_with_rule(ctx, grad):
+    total = grad.sum()
+    if total._dtype.category == COMPLEX and ctx.value.dtype.category != COMPLEX:
+        total = total.real
+    return total.to(ctx.value.dtype)
+
+
+_filled_with.derivative(self=lambda ctx, grad: grad.new_zeros(grad.shape), value=_filled_with_rule)
+
+
 @primitive(node="ZeroBackward0", public=False)
 def _zeroed(self):
     return _filled_like.__wrapped__(self, 0)
@@ -415,8 +430,9 @@ def fill_(self, value) -> Tensor:
             raise RuntimeError(
                 f"fill_ only supports 0-dimension value tensor but got tensor with {len(value._size)} dimensions."
             )
-        if value._requires_grad and mode.enabled:
-            return copy_(self, value.expand(self._size))
+        if (value._requires_grad or self._requires_grad) and mode.enabled:
+            check_writable(self)
+            return assign(self, _filled_with(old_self(self), value))
         value = value.item()
     check_writable(self)
     if self._requires_grad and mode.enabled:
@@ -432,6 +448,8 @@ register("fill_", fill_, method=False)
 @op()
 def fill(input, value) -> Tensor:
     """A copy of `input` with one value everywhere."""
+    if isinstance(value, Tensor) and not value._size:
+        return _filled_with(input, value)
     return input.clone().fill_(value)
 
 

@@ -205,7 +205,7 @@ def empty_strided(
 
 @op(method=False)
 def empty_permuted(
-    size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+    size, physical_layout=(), *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ) -> Tensor:
     """An uninitialised tensor whose dimensions lie in memory in the order given."""
     size = flatten_sizes((size,))
@@ -322,8 +322,7 @@ def logspace(
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
-    inner = _dtype.float64 if d.category < FLOATING else d
-    exponents = _spaced(start, end, int(steps), inner) if steps else np.empty(0, np.float32)
+    exponents = _spaced(start, end, int(steps), d) if steps else np.empty(0, np.float32)
     flat = np.power(exponents.dtype.type(base), exponents)
     flat = cast_array(flat, from_numpy_dtype(flat.dtype), d)
     return finish(_written(wrap(flat, (int(steps),), d), out, "logspace"), device, requires_grad)

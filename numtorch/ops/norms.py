@@ -251,15 +251,42 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
     rows = max(x1.size(-2), x2.size(-2))
-    if p == 2 and (
+    by_product = p == 2 and (
         compute_mode == "use_mm_for_euclid_dist"
         or (compute_mode == "use_mm_for_euclid_dist_if_necessary" and rows > 25)
-    ):
+    )
+    return _cdist(x1, x2, float(p), by_product)
+
+
+@primitive("cdist", node="CdistBackward0", save=("x1", "x2", "result"), public=False)
+def _cdist(x1, x2, p, by_product):
+    x1, x2 = x1.detach(), x2.detach()
+    if by_product:
         # |a - b|**2 = |a|**2 - 2 a.b + |b|**2: one matrix product instead of P x R x M differences
         square1, square2 = x1.pow(2).sum(-1, True), x2.pow(2).sum(-1, True)
         squared = square1 + square2.transpose(-1, -2) - 2 * x1.matmul(x2.transpose(-1, -2))
-        return vector_norm(squared.clamp_min(1e-30).sqrt().unsqueeze(-1), 2, -1)
+        return squared.clamp_min(0).sqrt()
     return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+
+
+_cdist.derivative_of("x1", "x2")
+
+
+@_cdist.backward
+def _(ctx, grad):
+    x1, x2, distance = ctx.x1, ctx.x2, ctx.result
+    if ctx.by_product:
+        # d |a - b| / da = (a - b) / |a - b|, whose sums over b are a matrix product again
+        zero = distance == 0
+        weight = (grad / distance.masked_fill(zero, 1)).masked_fill(zero, 0)
+        return {
+            "x1": (x1 * weight.sum(-1, True) - weight.matmul(x2)).sum_to_size(x1._size),
+            "x2": (x2 * weight.sum(-2).unsqueeze(-1) - weight.mT.matmul(x1)).sum_to_size(x2._size),
+        }
+    found = _norm_gradient(grad, x1.unsqueeze(-2) - x2.unsqueeze(-3), distance, ctx.p, (-1,), False)
+    if found is None:
+        return {"x1": x1.new_zeros(x1._size), "x2": x2.new_zeros(x2._size)}
+    return {"x1": found.sum(-2).sum_to_size(x1._size), "x2": -found.sum(-3).sum_to_size(x2._size)}
 
 
 @op(method=False)
@@ -319,7 +346,31 @@ def renorm(input, p, dim, maxnorm) -> Tensor:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     if input.ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
-    dim = wrap_dim(dim, input.ndim)
-    lengths = vector_norm(input, p, [d for d in range(input.ndim) if d != dim], True)
-    factor = (maxnorm / (lengths + 1e-7)).where(lengths > maxnorm, lengths.new_ones(()))
-    return input * factor
+    return _renorm(input, float(p), wrap_dim(dim, input.ndim), maxnorm)
+
+
+def _renorm_factor(t: Tensor, p: float, dims: list[int], maxnorm):
+    """The lengths of the slices, which of them are too long, and what those are scaled by."""
+    lengths = vector_norm(t, p, dims, True)
+    return lengths, lengths > maxnorm, maxnorm / (lengths + 1e-7)
+
+
+@primitive("renorm", node="RenormBackward0", save=("self",), public=False)
+def _renorm(self, p, dim, maxnorm):
+    self = self.detach()
+    _, long, factor = _renorm_factor(self, p, [d for d in range(self.ndim) if d != dim], maxnorm)
+    return self * factor.where(long, factor.new_ones(()))
+
+
+def _renorm_rule(ctx, grad):
+    # y = x f(|x|) with f = maxnorm / (|x| + eps) and f' = -f / (|x| + eps)
+    t = ctx.self
+    dims = [d for d in range(t.ndim) if d != ctx.dim]
+    lengths, long, factor = _renorm_factor(t, ctx.p, dims, ctx.maxnorm)
+    along = grad * t.conj()
+    along = (along.real if along._dtype.category == COMPLEX else along).sum(dims, True)
+    turned = _norm_gradient(-along * factor / (lengths + 1e-7), t, lengths, ctx.p, dims, True)
+    return (grad * factor + turned).where(long, grad)
+
+
+_renorm.derivative(self=_renorm_rule)

@@ -256,7 +256,7 @@ _nan_to_num = unary(
 
 def _dispatch(name: str, *args):
     """What a scalar function does when a derivative calls it with tensors."""
-    return FUNCTIONS[""][name](*args)
+    return (FUNCTIONS[""].get(name) or FUNCTIONS["special"][name])(*args)
 
 
 scalar_math.tensor_dispatch = _dispatch

@@ -24,6 +24,7 @@ name.
 aliases     other names of the function. errors: ``errors(make)`` gives (Sample, exception class, regex).
 skip        {test: reason}: a generated test's name, "method", "compare" (with torch), "node" (its node's
 name).
+            ``Sample(...).skipping(node="reason")`` says it of one sample ("compare" or "node").
 """
 
 from ._collect import all_ops

@@ -20,6 +20,7 @@ EVERY = ("bool", *NUMERIC)
 class Sample:
     """The arguments of one call."""
 
+    skip: dict[str, str] = {}
     values_only = False  # not for differentiation: nan, infinities, ties
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -27,6 +28,11 @@ class Sample:
 
     def only_values(self) -> Sample:
         self.values_only = True
+        return self
+
+    def skipping(self, **reasons: str) -> Sample:
+        """For this sample alone what a row's ``skip`` is for all: "compare" (with torch) or "node"."""
+        self.skip = reasons
         return self
 
     def map(self, fn: Callable) -> Sample:

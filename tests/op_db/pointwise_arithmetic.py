@@ -135,7 +135,7 @@ OPS = [
         covers=("int_remainder",),
     ),
     Op("fmod", binary(0.6, 7.0), np.fmod, REAL, covers=("int_fmod",)),
-    Op("pow", powers, np.power, NUMERIC, covers=("pow_number", "pow3"), skip={"test_in_place": "x ** -1"}),
+    Op("pow", powers, np.power, NUMERIC, covers=("pow_number", "pow3", "pow_half"), skip={"test_in_place": "x ** -1"}),
     Op(
         "float_power",
         powers,
@@ -158,7 +158,7 @@ OPS = [
         lambda make: [(make(2, 3), 2), (make(), 1), (make(0), 0), (make(4), make())],
         lambda x, value: np.full_like(x, value),
         EVERY,
-        covers=("_filled_like", "_zeroed"),
+        covers=("_filled_like", "_filled_with", "_zeroed"),
     ),
     Op("logaddexp", binary(number=None), np.logaddexp, BOTH_FLOATS),
     Op("heaviside", binary(number=None), np.heaviside, REAL, gradcheck=False),

@@ -56,7 +56,7 @@ OPS = [
     Op("frac", unary(-3, 3), lambda x: x - np.trunc(x), FLOATING),
     Op("abs", _abs_derivative_free, np.abs, NUMERIC, out="real", aliases=("absolute",)),
     Op("sign", unary(-3, 3), _sign, REALS),
-    Op("sgn", unary(0.2, 3), _sign, WITH_COMPLEX, covers=("sgn",)),
+    Op("sgn", unary(0.2, 3), _sign, WITH_COMPLEX, covers=("sgn_real",)),
     Op("angle", unary(0.2, 3), lambda x: np.angle(x + 0.0), WITH_COMPLEX, out="real", promotes=True),
     Op("conj_physical", unary(-3, 3), np.conj, WITH_COMPLEX),
     Op("isnan", unary(-3, 3), np.isnan, EVERY, out="bool"),

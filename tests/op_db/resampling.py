@@ -375,13 +375,21 @@ OPS = [
     ),
     Op(
         "pixel_shuffle",
-        lambda make: [(make(4, 2, 1), 2), (make(2, 18, 3, 2), 3), (make(0, 4, 2, 2), 2)],
+        lambda make: [
+            (make(4, 2, 1), 2),
+            (make(2, 18, 3, 2), 3),
+            Sample(make(0, 4, 2, 2), 2).skipping(compare="torch's gradient has the shape of the result"),
+        ],
         pixel_shuffle,
         dtypes=EVERY,
     ),
     Op(
         "pixel_unshuffle",
-        lambda make: [(make(1, 2, 4), 2), (make(2, 2, 9, 6), 3), (make(0, 4, 2, 2), 2)],
+        lambda make: [
+            (make(1, 2, 4), 2),
+            (make(2, 2, 9, 6), 3),
+            Sample(make(0, 4, 2, 2), 2).skipping(compare="torch gives what is empty back as it was"),
+        ],
         pixel_unshuffle,
         dtypes=EVERY,
     ),

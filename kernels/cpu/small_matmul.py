@@ -1,0 +1,94 @@
+"""Products of small matrices, without packing: both operands stay in the first-level cache as they are.
+
+Four rows of the result are held in vector registers, one vector of columns at a time, while the inner dimension runs:
+every load of b serves four multiply-adds. Columns that do not fill a vector are masked, not copied.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..compiler import jit
+from ..simd import broadcast, fma, lanes, load, load_part, store, store_part
+
+# Measured on AVX-512 (Zen 4): up to 32**3 this beats BLAS, whose call through numpy costs 1.1 us before it multiplies.
+SMALL = 32768
+
+
+@jit
+def _start(bias, j, zero):
+    return load(bias, j) if bias.size else zero
+
+
+@jit
+def _start_part(bias, j, rest, zero):
+    return load_part(bias, j, rest) if bias.size else zero
+
+
+@jit
+def _rows_times_matrix(a, row, column, b, bias, out, n, k, m):
+    """out (n, m) = a b + bias, with a[i, r] at i * row + r * column and b (k, m) row-major; bias (m,) or empty."""
+    width = lanes(b)
+    zero = broadcast(b, b.dtype.type(0))
+    whole = m // width * width
+    rest = m - whole
+    fours = n // 4 * 4
+    for i in range(0, fours, 4):
+        p0, p1, p2, p3 = i * row, (i + 1) * row, (i + 2) * row, (i + 3) * row
+        q = i * m
+        for j in range(0, whole, width):
+            c0 = _start(bias, j, zero)
+            c1, c2, c3 = c0, c0, c0
+            for r in range(k):
+                v = load(b, r * m + j)
+                at = r * column
+                c0 = fma(broadcast(b, a[p0 + at]), v, c0)
+                c1 = fma(broadcast(b, a[p1 + at]), v, c1)
+                c2 = fma(broadcast(b, a[p2 + at]), v, c2)
+                c3 = fma(broadcast(b, a[p3 + at]), v, c3)
+            store(out, q + j, c0)
+            store(out, q + m + j, c1)
+            store(out, q + 2 * m + j, c2)
+            store(out, q + 3 * m + j, c3)
+        if rest:
+            c0 = _start_part(bias, whole, rest, zero)
+            c1, c2, c3 = c0, c0, c0
+            for r in range(k):
+                v = load_part(b, r * m + whole, rest)
+                at = r * column
+                c0 = fma(broadcast(b, a[p0 + at]), v, c0)
+                c1 = fma(broadcast(b, a[p1 + at]), v, c1)
+                c2 = fma(broadcast(b, a[p2 + at]), v, c2)
+                c3 = fma(broadcast(b, a[p3 + at]), v, c3)
+            store_part(out, q + whole, rest, c0)
+            store_part(out, q + m + whole, rest, c1)
+            store_part(out, q + 2 * m + whole, rest, c2)
+            store_part(out, q + 3 * m + whole, rest, c3)
+    for i in range(fours, n):
+        for j in range(0, whole, width):
+            c = _start(bias, j, zero)
+            for r in range(k):
+                c = fma(broadcast(b, a[i * row + r * column]), load(b, r * m + j), c)
+            store(out, i * m + j, c)
+        if rest:
+            c = _start_part(bias, whole, rest, zero)
+            for r in range(k):
+                c = fma(broadcast(b, a[i * row + r * column]), load_part(b, r * m + whole, rest), c)
+            store_part(out, i * m + whole, rest, c)
+
+
+@jit
+def mm_small(a, transpose_a, b, transpose_b, bias, out, n, k, m):
+    """out (n, m) = op(a) op(b) + bias; the buffers hold (k, n) and (m, k) where transposed. Sums run over k in order.
+
+    A transposed b is turned first: it is small, and its columns then are vectors.
+    """
+    row, column = (1, n) if transpose_a else (k, 1)
+    if transpose_b and m > 1 and k > 1:
+        turned = np.empty(k * m, b.dtype)
+        for j in range(m):
+            for r in range(k):
+                turned[r * m + j] = b[j * k + r]
+        _rows_times_matrix(a, row, column, turned, bias, out, n, k, m)
+    else:
+        _rows_times_matrix(a, row, column, b, bias, out, n, k, m)
