@@ -13,7 +13,7 @@ import re
 import warnings
 
 import numpy as np
-from numba import from_dtype, types
+from numba import config, from_dtype, types
 
 from ..compiler import entry_point, jit
 from .small_matmul import SMALL, mm_small
@@ -68,8 +68,8 @@ _small: dict = {}  # dtype -> (compiled mm_small, an empty array for "no bias")
 
 
 def _compile_small(dtype):
-    """The small product for float32 and float64; None for the rest."""
-    if dtype.kind != "f" or dtype.itemsize < 4:
+    """The small product for float32 and float64; None for the rest (explicit vectors exist in compiled code only)."""
+    if dtype.kind != "f" or dtype.itemsize < 4 or config.DISABLE_JIT:
         return None
     flat, size, flag = types.Array(from_dtype(dtype), 1, "C"), types.int64, types.boolean
     entry = entry_point(mm_small, (flat, flag, flat, flag, flat, flat, size, size, size))

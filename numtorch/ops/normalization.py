@@ -111,14 +111,14 @@ def _batch_norm(input, weight, bias, running_mean, running_var, training, moment
 
 
 def _write_back(buffer: Tensor, values: np.ndarray) -> None:
-    """The kernel wrote `values`: into the buffer itself, or into a copy that was made for another dtype or
-    layout.
+    """The kernel wrote `values`: into the buffer itself, or into a copy that was made for another dtype or layout.
+
+    As in torch the version counter stays: two forward passes before one backward are allowed.
     """
     if buffer._flat is not values:
         from .._copy import copy_into
 
         copy_into(buffer, wrap(values, buffer._size, _dtype.FROM_NUMPY[values.dtype]))
-    buffer._bump_version()
 
 
 @_batch_norm.backward

@@ -5,6 +5,8 @@ import pytest
 
 from numtorch.kernels.cpu import embedding as k
 
+pytestmark = pytest.mark.nojit
+
 INDEX = np.array([2, 0, 2, 3, 1, 2], np.int64)
 
 

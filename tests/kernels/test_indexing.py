@@ -6,6 +6,8 @@ import pytest
 from numtorch.kernels.cpu import gather_scatter as g
 from numtorch.kernels.cpu import indexing as k
 
+pytestmark = pytest.mark.nojit
+
 NOTHING = np.empty(0, np.int64)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from numtorch.kernels.cpu import random as k
 
+pytestmark = pytest.mark.nojit
+
 
 def start(seed):
     state, spare = np.empty(626, np.uint32), np.zeros(2)
@@ -162,9 +164,7 @@ def test_a_permutation_holds_every_number_once(n):
     np.testing.assert_array_equal(np.sort(permutation(*start(n), n)), np.arange(n))
 
 
-@pytest.mark.parametrize(
-    "weights, fault", [([1, -1], 1), ([1, np.nan], 1), ([1, np.inf], 2), ([0, 0], 3), ([0, 1], 0)]
-)
+@pytest.mark.parametrize("weights, fault", [([1, -1], 1), ([1, np.nan], 1), ([1, np.inf], 2), ([0, 0], 3), ([0, 1], 0)])
 def test_multinomial_names_the_fault_of_its_weights(weights, fault):
     out = np.empty(1, np.int64)
     assert k.multinomial_replacement(start(0)[0], np.array(weights, np.float64), out, 1, 2, 1) == fault

@@ -5,6 +5,8 @@ import pytest
 
 from numtorch.kernels.cpu import sorting as k
 
+pytestmark = pytest.mark.nojit
+
 DTYPES = ["f4", "f8", "?", "u1", "i1", "i2", "i4", "i8"]
 SIZES = [1, 2, 16, 17, 33, 511, 512, 3000]
 
