@@ -10,7 +10,7 @@ import math
 from .. import _dtype
 from .._dtype import dtype as _dtype_class
 from .._tensor import Tensor
-from ..ops.creation import empty, linspace, ones
+from ..ops.creation import empty, linspace, ones, scalar_tensor
 
 
 def _prepared(name: str, M: int, dtype, device, requires_grad: bool):
@@ -125,6 +125,21 @@ def gaussian(M, *, std=1.0, sym=True, dtype=None, layout=None, device=None, requ
     return _finished((-k * k).exp(), requires_grad)
 
 
+def kaiser(M, *, beta=12.0, sym=True, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
+    """w_n = I0(beta sqrt(1 - (2 n / (M - 1) - 1)^2)) / I0(beta)."""
+    if beta < 0:
+        raise ValueError(f"beta must be non-negative, got: {beta} instead.")
+    done, dtype = _prepared("kaiser", M, dtype, device, requires_grad)
+    if done is not None:
+        return done
+    scale = scalar_tensor(beta, dtype=dtype, device=device)
+    start, step = -beta, 2.0 * beta / (M if not sym else M - 1)
+    # The last point is kept from overstepping beta, where the root would be nan.
+    end = scale.clamp(max=start + (M - 1) * step)
+    k = linspace(start, end, M, dtype=dtype, device=device)
+    return _finished((beta * beta - k * k).sqrt().i0() / scale.i0(), requires_grad)
+
+
 __all__ = [
     "bartlett",
     "blackman",
@@ -135,5 +150,6 @@ __all__ = [
     "general_hamming",
     "hamming",
     "hann",
+    "kaiser",
     "nuttall",
 ]

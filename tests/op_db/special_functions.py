@@ -39,7 +39,7 @@ def _polynomial(x_low, x_high):
 
 def _zero_below(evaluate):
     """scipy's polynomial (n, x) as torch's (x, n), which is 0 for negative n."""
-    return lambda x, n: np.where(np.asarray(n) < 0, 0.0, evaluate(np.maximum(n, 0), x)) + 0 * x
+    return lambda x, n: np.where(np.asarray(n) < 0, 0.0, evaluate(np.maximum(n, 0).astype(np.int64), x)) + 0 * x
 
 
 def _shifted(evaluate):
@@ -62,7 +62,7 @@ def _plain(name, samples, reference, **options):
 
 
 def _polynomial_row(name, evaluate, samples=None, **options):
-    options = {"rtol": 1e-4, "atol": 1e-4, **options}
+    options = {"rtol": 1e-5, "atol": 1e-5, **options}
     return _plain(name, samples or _polynomial(-1, 1), evaluate, **options)
 
 
