@@ -257,13 +257,57 @@ def binary_cross_entropy_with_logits(
     if target._size != input._size:
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     x, t = _pair(input, target, "binary_cross_entropy_with_logits")
+    if pos_weight is None and weight is None:
+        return _bce_with_logits(x, t, 0.0, reduction)
+    for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
+        if factor is not None and factor._requires_grad and mode.enabled:
+            raise RuntimeError(
+                "The function 'binary_cross_entropy_with_logits' is not differentiable with respect to argument "
+                f"'{name}'. This input cannot have requires_grad True."
+            )
+    return _weighted_bce_with_logits(x, t, weight, pos_weight, reduction)
+
+
+@primitive(
+    "weighted_bce_with_logits",
+    node="BinaryCrossEntropyWithLogitsBackward0",
+    save=("self", "target", "weight", "pos_weight"),
+    public=False,
+)
+def _weighted_bce_with_logits(self, target, weight, pos_weight, reduction):
+    x, t = self.detach(), target.detach()
     if pos_weight is None:
-        if weight is None:
-            return _bce_with_logits(x, t, 0.0, reduction)
-        return reduced(_bce_with_logits(x, t, 0.0, "none") * weight, reduction)
-    positive = FUNCTIONS["nn.functional"]["logsigmoid"]
-    loss = (1 - t) * x - ((pos_weight - 1) * t + 1) * positive(x)
+        loss = _bce_with_logits(x, t, 0.0, "none")
+    else:
+        loss = (1 - t) * x - ((pos_weight - 1) * t + 1) * FUNCTIONS["nn.functional"]["logsigmoid"](x)
     return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def _bce_scale(ctx, grad: Tensor) -> Tensor:
+    """The gradient of the loss of each element."""
+    if ctx.weight is not None:
+        grad = grad * ctx.weight
+    return grad / ctx.self.numel() if ctx.reduction == "mean" else grad
+
+
+def _bce_input_rule(ctx, grad):
+    x, t = ctx.self, ctx.target
+    if ctx.pos_weight is None:
+        slope = x.sigmoid() - t
+    else:
+        positive = ctx.pos_weight * t
+        slope = (positive + 1 - t) * x.sigmoid() - positive
+    return (_bce_scale(ctx, grad) * slope).sum_to_size(x._size)
+
+
+def _bce_target_rule(ctx, grad):
+    slope = -ctx.self
+    if ctx.pos_weight is not None:
+        slope = slope - (ctx.pos_weight - 1) * FUNCTIONS["nn.functional"]["logsigmoid"](ctx.self)
+    return (_bce_scale(ctx, grad) * slope).sum_to_size(ctx.target._size)
+
+
+_weighted_bce_with_logits.derivative(self=_bce_input_rule, target=_bce_target_rule)
 
 
 register(

@@ -171,7 +171,7 @@ OPS = [
             Sample(make(3, 4), make(3, 4, low=0, high=1), pos_weight=make(4, low=1, high=2)),
         ],
         _bce_with_logits,
-        covers=("binary_cross_entropy_with_logits_",),
+        covers=("binary_cross_entropy_with_logits_", "weighted_bce_with_logits"),
         grad_of=(0, 1),
         **BOTH,
     ),
