@@ -9,8 +9,8 @@ torch's names and load when they are first used.
 from __future__ import annotations
 
 import importlib.util as _importlib_util
-from importlib import import_module as _import_module
 import math as _math
+from importlib import import_module as _import_module
 from pathlib import Path as _Path
 
 # Run from a checkout without an editable install, `kernels/` and `graph/` lie beside this folder and not in it:
@@ -58,12 +58,6 @@ from . import ops as _ops  # noqa: E402
 
 globals().update(_FUNCTIONS[""])
 
-from ._threads import (  # noqa: E402
-    get_num_interop_threads,
-    get_num_threads,
-    set_num_interop_threads,
-    set_num_threads,
-)
 from ._modes import (  # noqa: E402
     are_deterministic_algorithms_enabled,
     is_storage,
@@ -71,6 +65,12 @@ from ._modes import (  # noqa: E402
     set_printoptions,
     typename,
     use_deterministic_algorithms,
+)
+from ._threads import (  # noqa: E402
+    get_num_interop_threads,
+    get_num_threads,
+    set_num_interop_threads,
+    set_num_threads,
 )
 from .random import (  # noqa: E402
     Generator,
@@ -100,8 +100,26 @@ preserve_format = "torch.preserve_format"
 channels_last = "torch.channels_last"
 
 _SUBMODULES = frozenset(
-    """autograd backends cli cuda datasets fft library linalg nn optim random return_types serialization signal special storage
-    testing utils""".split()
+    [
+        "autograd",
+        "backends",
+        "cli",
+        "cuda",
+        "datasets",
+        "fft",
+        "library",
+        "linalg",
+        "nn",
+        "optim",
+        "random",
+        "return_types",
+        "serialization",
+        "signal",
+        "special",
+        "storage",
+        "testing",
+        "utils",
+    ]
 )
 
 

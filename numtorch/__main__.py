@@ -32,16 +32,12 @@ COMMANDS = ("demo", "run", "gradcheck", "warmup", "info")
 
 def make_parser() -> argparse.ArgumentParser:
     style = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="numtorch", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=style
-    )
+    parser = argparse.ArgumentParser(prog="numtorch", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=style)
     parser.add_argument("-V", "--version", action="version", version=f"numtorch {numtorch.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = importlib.import_module(f"numtorch.cli.{name}")
-        command = commands.add_parser(
-            name, help=module.HELP, description=module.__doc__, formatter_class=style
-        )
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=style)
         module.add_arguments(command)
         command.set_defaults(main=module.main)
     return parser

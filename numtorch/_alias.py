@@ -21,9 +21,7 @@ class _TorchFinder:
         if fullname != "torch" and not fullname.startswith("torch."):
             return None
         if importlib.util.find_spec(_real(fullname)) is None:
-            raise ModuleNotFoundError(
-                f"No module named '{fullname}': numtorch has no {_real(fullname)}", name=fullname
-            )
+            raise ModuleNotFoundError(f"No module named '{fullname}': numtorch has no {_real(fullname)}", name=fullname)
         return ModuleSpec(fullname, self)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -48,9 +46,7 @@ def install() -> None:
     """From now on `import torch` imports numtorch; RuntimeError if PyTorch has been imported before."""
     loaded = sys.modules.get("torch")
     if loaded is not None and loaded is not sys.modules.get("numtorch"):
-        raise RuntimeError(
-            "PyTorch has already been imported in this process, so `torch` cannot mean numtorch"
-        )
+        raise RuntimeError("PyTorch has already been imported in this process, so `torch` cannot mean numtorch")
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
 

@@ -13,7 +13,7 @@ from ._device import cpu
 from ._dtype import BOOL, COMPLEX, bfloat16, float16, float32
 from ._layout import plan
 from ._size import expanded_strides, is_dense
-from ._tensor import Tensor, _new, alias, strided, wrap
+from ._tensor import Tensor, _new, strided, wrap
 
 # Layout copies move bits: one compilation for each element size serves every dtype.
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
@@ -184,6 +184,3 @@ def deepcopy_tensor(t: Tensor, memo: dict) -> Tensor:
 
             result.__dict__[name] = deepcopy(value, memo)
     return result
-
-
-__all__ = ["alias", "cast", "cast_array", "clone", "contiguous", "copy_elements", "copy_into", "deepcopy_tensor"]

@@ -15,8 +15,7 @@ from numtorch.graph import Node, mode, next_sequence
 from ._copy import copy_into
 from ._dtype import can_cast
 from ._size import Size, contiguous_strides, may_overlap
-from ._tensor import Tensor, alias, empty, strided
-
+from ._tensor import Tensor, alias
 
 _OVERLAP = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
@@ -80,9 +79,7 @@ def old_self(t: Tensor) -> Tensor:
 def assign(t: Tensor, result: Tensor) -> Tensor:
     """Make `t` hold `result`: memory, version and history."""
     if result._size != t._size:
-        raise RuntimeError(
-            f"output with shape {list(t._size)} doesn't match the broadcast shape {list(result._size)}"
-        )
+        raise RuntimeError(f"output with shape {list(t._size)} doesn't match the broadcast shape {list(result._size)}")
     if result._dtype is not t._dtype and not can_cast(result._dtype, t._dtype):
         raise RuntimeError(
             f"result type {result._dtype.type_name} can't be cast to the desired output type {long_name(t._dtype)}"
@@ -242,6 +239,3 @@ def write_out(result, out, name: str):
     copy_into(out, result)
     out._bump_version()
     return out
-
-
-__all__ = ["CopySlices", "assign", "check_writable", "empty", "inplace_form", "resize", "strided", "write_out"]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from . import _dtype
-from ._copy import cast, clone
+from ._copy import cast
 from ._device import cpu, device, parse_device
 from ._dtype import ALL, dtype
 from ._size import Size
-from ._tensor import Tensor, alias, empty, wrap
+from ._tensor import Tensor, alias, empty
 
 
 def construct(cls, args: tuple, where, kwargs: dict) -> Tensor:
@@ -90,9 +88,7 @@ def raise_without_cuda(cls) -> None:
 def _make(d: dtype, cuda: bool):
     name = d.type_name + "Tensor"
     module = "torch.cuda" if cuda else "torch"
-    return _LegacyType(
-        name, (), {"dtype": d, "_cuda": cuda, "full_name": f"{module}.{name}", "__module__": module}
-    )
+    return _LegacyType(name, (), {"dtype": d, "_cuda": cuda, "full_name": f"{module}.{name}", "__module__": module})
 
 
 TYPES = {d.type_name + "Tensor": _make(d, False) for d in ALL if d.category != _dtype.COMPLEX}
@@ -126,9 +122,7 @@ def set_default_tensor_type(t) -> None:
 
         if is_available():
             raise NotImplementedError("set_default_tensor_type() of a CUDA type is not implemented; pass device='cuda'")
-        raise TypeError(
-            f"type torch.cuda.{d.type_name}Tensor not available. Torch not compiled with CUDA enabled."
-        )
+        raise TypeError(f"type torch.cuda.{d.type_name}Tensor not available. Torch not compiled with CUDA enabled.")
     _dtype.set_default_dtype(d)
 
 
@@ -138,5 +132,3 @@ def new(self: Tensor, *args, **kwargs) -> Tensor:
 
 
 Tensor.new = new
-
-__all__ = ["TYPES", "clone", "construct", "parse_type", "set_default_tensor_type", "warnings", "wrap"]

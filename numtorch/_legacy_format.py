@@ -58,9 +58,7 @@ def legacy_load(file, restore: Callable, pickle_module, pickle_load_args: dict) 
     def unpickled(persistent_load: Callable = _no_storage) -> Any:
         if pickle_module is None:
             return _torch_pickle.restricted_unpickler(file, persistent_load, **pickle_load_args).load()
-        return _torch_pickle.trusted_unpickler(
-            file, pickle_module, persistent_load, **pickle_load_args
-        ).load()
+        return _torch_pickle.trusted_unpickler(file, pickle_module, persistent_load, **pickle_load_args).load()
 
     try:
         # Reading as data is enough for a number, and a file that is something else must not be run to find
@@ -75,12 +73,8 @@ def legacy_load(file, restore: Callable, pickle_module, pickle_load_args: dict) 
         raise RuntimeError(f"Invalid protocol version: {version!r:.100}")
     facts = unpickled()
     if not isinstance(facts, dict) or facts.get("little_endian", True) != (sys.byteorder == "little"):
-        raise RuntimeError(
-            "files of the other byte order can not be loaded in the format of torch before 1.6"
-        )
-    roots: dict[
-        str, tuple[StoredTensor, StoredTensor]
-    ] = {}  # as read from the file, and where it has been put
+        raise RuntimeError("files of the other byte order can not be loaded in the format of torch before 1.6")
+    roots: dict[str, tuple[StoredTensor, StoredTensor]] = {}  # as read from the file, and where it has been put
 
     def persistent_load(key: Any) -> Any:
         from .serialization import storage_id
@@ -93,9 +87,7 @@ def legacy_load(file, restore: Callable, pickle_module, pickle_load_args: dict) 
         if name not in roots:
             dtype = kind.dtype or uint8
             if numel * dtype.itemsize > left:
-                raise RuntimeError(
-                    f"storage {name} has more elements ({numel}) than the file: corrupted file"
-                )
+                raise RuntimeError(f"storage {name} has more elements ({numel}) than the file: corrupted file")
             stored = StoredTensor(Storage(np.zeros(numel, dtype.np)), dtype)
             roots[name] = stored, restore(stored, location)
         placed = roots[name][1]

@@ -27,12 +27,12 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from . import _dtype
 from ._copy import cast, contiguous
 from ._device import cpu
-from ._dtype import BOOL, COMPLEX, FLOATING, bool_, dtype
-from ._inplace import check_writable, inplace_form, write_out
+from ._dtype import COMPLEX, FLOATING, bool_, dtype
+from ._inplace import inplace_form, write_out
 from ._layout import broadcast
 from ._promotion import result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
-from ._size import broadcast_size, broadcast_sizes, contiguous_strides, expanded_strides, is_contiguous, is_dense
+from ._size import broadcast_sizes, contiguous_strides, expanded_strides, is_contiguous, is_dense
 from ._storage import Storage
 from ._tensor import Tensor, _new, alias, wrap
 
@@ -58,9 +58,7 @@ class Loops:
     With `swapped` the element is the text's second operand and the first parameter its first (`2 - x`).
     """
 
-    def __init__(
-        self, text: Callable, arity: int, result: str = "same", mask: bool = False, swapped: bool = False
-    ):
+    def __init__(self, text: Callable, arity: int, result: str = "same", mask: bool = False, swapped: bool = False):
         self.text, self.arity, self.result, self.mask, self.swapped = text, arity, result, mask, swapped
         self.compiled: dict = {}
 
@@ -410,7 +408,18 @@ class Pointwise:
     """What an operator's definition holds; `unary`, `binary` and `ternary` make them."""
 
     def __init__(
-        self, name, text, derivatives, operand_names, param_names, node, promote, result, category, refuse, node_number=None
+        self,
+        name,
+        text,
+        derivatives,
+        operand_names,
+        param_names,
+        node,
+        promote,
+        result,
+        category,
+        refuse,
+        node_number=None,
     ):
         self.name, self.text, self.promote = name, text, promote
         self.arity = len(operand_names)
@@ -438,7 +447,7 @@ class Pointwise:
         if self.promote == "float":
             d = to_floating(d)
         if d.category > self.category or (self.refuse is not None and d.category in self.refuse):
-            raise RuntimeError(f'"{self.name}_cpu" not implemented for \'{d.type_name}\'')
+            raise RuntimeError(f"\"{self.name}_cpu\" not implemented for '{d.type_name}'")
         return d
 
     def compute(self, operands: tuple, params: tuple = ()) -> Tensor:
@@ -553,9 +562,7 @@ def unary(
     behind x; their names are those of the function's arguments.
     """
     x_name, *param_names = inspect.signature(text).parameters
-    spec = Pointwise(
-        name, text, (derivative,), (x_name,), tuple(param_names), node, promote, result, category, refuse
-    )
+    spec = Pointwise(name, text, (derivative,), (x_name,), tuple(param_names), node, promote, result, category, refuse)
     node_class, differentiable = spec.node_class, spec.differentiable
     fast: dict = {}
 
@@ -654,7 +661,8 @@ def binary(
 ):
     """Define an operator of two operands, y = text(a, b, *params); either may be a Python number.
 
-    da and db are the derivatives with respect to the two; `node_number` is the node's name where one is a number. `check(a, b)` may raise before anything is computed.
+    da and db are the derivatives with respect to the two. `check(a, b)` may raise before anything is computed.
+    `node_number` is the node's name where one operand is a number, where torch gives it another.
     """
     a_name, b_name, *param_names = inspect.signature(text).parameters
     spec = Pointwise(
@@ -914,6 +922,3 @@ def ternary(
     call.pointwise = spec
     OPERATORS[name] = call
     return call
-
-
-__all__ = ["BOOL", "Loops", "binary", "broadcast_size", "check_writable", "reduce_to", "run", "ternary", "unary"]

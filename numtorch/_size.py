@@ -159,9 +159,7 @@ def broadcast_sizes(*sizes) -> Size:
 def expanded_strides(size, stride, target) -> tuple[int, ...]:
     """Strides with which a tensor of `size` is read as one of `target` (0 where it is broadcast)."""
     lead = len(target) - len(size)
-    return (0,) * lead + tuple(
-        0 if n == 1 and m != 1 else s for n, s, m in zip(size, stride, target[lead:])
-    )
+    return (0,) * lead + tuple(0 if n == 1 and m != 1 else s for n, s, m in zip(size, stride, target[lead:]))
 
 
 def infer_size(shape: Sequence[int], numel: int) -> Size:

@@ -81,9 +81,7 @@ class Tensor:
         item = buffer.itemsize
         if 0 in self._size:
             return np.empty(self._size, buffer.dtype)
-        return np.ndarray(
-            self._size, buffer.dtype, buffer, self._offset * item, tuple(s * item for s in self._stride)
-        )
+        return np.ndarray(self._size, buffer.dtype, buffer, self._offset * item, tuple(s * item for s in self._stride))
 
     @property
     def _version(self) -> int:
@@ -241,8 +239,7 @@ class Tensor:
                 )
             if value._size != self._size:
                 raise RuntimeError(
-                    "assigned grad has data of a different size: expected "
-                    f"{list(self._size)}, got {list(value._size)}"
+                    f"assigned grad has data of a different size: expected {list(self._size)}, got {list(value._size)}"
                 )
         self._grad = value
 
@@ -448,9 +445,7 @@ class Tensor:
     def __contains__(self, element) -> bool:
         if isinstance(element, (Tensor, int, float, complex, bool)):
             return bool((element == self).any().item())
-        raise RuntimeError(
-            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-        )
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
     def __setstate__(self, state) -> None:
         self.__dict__.update(state)

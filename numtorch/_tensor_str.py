@@ -134,9 +134,7 @@ class _Formatter:
         pattern = self._pattern()
         numbers = values.astype(np.float64, copy=False).tolist()
         if self.int_mode and not self.sci_mode:
-            return [
-                (pattern % number + ("." if math.isfinite(number) else "")).rjust(width) for number in numbers
-            ]
+            return [(pattern % number + ("." if math.isfinite(number) else "")).rjust(width) for number in numbers]
         return [(pattern % number).rjust(width) for number in numbers]
 
 

@@ -39,9 +39,7 @@ def torch_name(value: Any, module: str, name: str) -> tuple[str, str]:
     if name in _TORCH_HOME:
         return _TORCH_HOME[name], name
     parts = module.split(".")
-    for length in range(
-        1, len(parts) + 1
-    ):  # the shortest public path is the one most likely to be torch's too
+    for length in range(1, len(parts) + 1):  # the shortest public path is the one most likely to be torch's too
         public = sys.modules.get(".".join(parts[:length]))
         if public is not None and _attribute(public, name) is value:
             return ".".join(["torch", *parts[1:length]]), name
@@ -52,9 +50,7 @@ def numtorch_object(module: str, name: str) -> Any:
     """What numtorch has under torch's `module.name`; AttributeError if there is nothing of that name."""
     home = _NUMTORCH_HOME.get((module, name))
     parts = (home or "numtorch" + module[len("torch") :]).split(".")
-    for length in range(
-        len(parts), 0, -1
-    ):  # numtorch may keep in a package what torch keeps in one of its modules
+    for length in range(len(parts), 0, -1):  # numtorch may keep in a package what torch keeps in one of its modules
         path = ".".join(parts[:length])
         try:
             found = _attribute(importlib.import_module(path), name)

@@ -66,9 +66,7 @@ class StorageTable:
         where = (value.data_ptr(), value.nbytes(), 0 if value.nbytes() else id(storage))
         dtype = self._dtypes.setdefault(where, value.dtype)
         if dtype is not value.dtype and value.nbytes():
-            raise RuntimeError(
-                "Cannot save multiple tensors or storages that view the same data as different types"
-            )
+            raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different types")
         key = self._keys.setdefault(where, str(len(self._keys)))
         self.storages.setdefault(key, value)
         kind = _UNTYPED if untyped else _BY_DTYPE[value.dtype]
@@ -254,9 +252,7 @@ def safe_names(entries: list) -> dict[str, Any]:
                 )
             value, name = entry
             if type(name) is not str:
-                raise TypeError(
-                    f"Expected second item in tuple to be str of callable full path, but got: {type(name)}"
-                )
+                raise TypeError(f"Expected second item in tuple to be str of callable full path, but got: {type(name)}")
             names[name] = value
         else:
             names[f"{entry.__module__}.{entry.__qualname__}"] = entry

@@ -124,9 +124,7 @@ class RestrictedUnpickler:
     def _push_global(self, module: str, name: str) -> None:
         full = f"{module}.{name}"
         if module in _BLOCKED_MODULES:
-            raise UnpicklingError(
-                f"Trying to load unsupported GLOBAL {full} whose module {module} is blocked."
-            )
+            raise UnpicklingError(f"Trying to load unsupported GLOBAL {full} whose module {module} is blocked.")
         found = self._lookup(full)
         if found is None:
             shown = full[len("builtins.") :] if full.startswith("builtins.") else full
@@ -233,8 +231,7 @@ class RestrictedUnpickler:
         target = self._top()
         if type(target) not in (dict, OrderedDict, Counter):
             raise UnpicklingError(
-                f"Can only {opcode} for dict, collections.OrderedDict, collections.Counter, but got "
-                f"{type(target)}"
+                f"Can only {opcode} for dict, collections.OrderedDict, collections.Counter, but got {type(target)}"
             )
         if len(items) % 2:
             raise UnpicklingError("a key without its value")

@@ -72,11 +72,7 @@ def _rebuild_tensor(cls, storage, dtype, offset, size, stride, requires_grad, at
 
 
 def _reduce_storage(storage: Storage) -> tuple:
-    buffer = (
-        storage.buffer
-        if storage.device is cpu
-        else StoredTensor(storage, _raw(storage)).cpu()._storage.buffer
-    )
+    buffer = storage.buffer if storage.device is cpu else StoredTensor(storage, _raw(storage)).cpu()._storage.buffer
     return _rebuild_storage, (buffer, storage.device)
 
 
@@ -134,9 +130,7 @@ def _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_ho
         raise TypeError(f"a tensor needs a storage, but the file gives {type(storage).__name__}")
     size, stride = tuple(size), tuple(stride)
     numbers = (offset, *size, *stride)
-    if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers) or len(size) != len(
-        stride
-    ):
+    if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers) or len(size) != len(stride):
         raise RuntimeError(f"invalid tensor in file: size {size}, stride {stride}, storage offset {offset}")
     last = offset + extent(size, stride)
     if last > storage.size() and 0 not in size:
@@ -180,9 +174,7 @@ def _set_attributes(tensor: Tensor, state: Any) -> None:
     if isinstance(state, tuple) and len(state) == 2:  # torch's form for objects with slots
         state = {**(state[0] or {}), **(state[1] or {})}
     if type(state) is not dict:
-        raise TypeError(
-            f"the attributes of a tensor must be a dict, but the file gives {type(state).__name__}"
-        )
+        raise TypeError(f"the attributes of a tensor must be a dict, but the file gives {type(state).__name__}")
     for name, value in state.items():
         if type(name) is not str or name.startswith("_") or hasattr(Tensor, name):
             raise RuntimeError(f"invalid attribute of a tensor in file: {name!r}")

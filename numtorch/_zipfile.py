@@ -66,9 +66,7 @@ class ArchiveWriter:
         padding = -(start + _LOCAL.size + len(path) + len(zip64) + 4) % ALIGNMENT
         extra = zip64 + struct.pack("<2sH", b"FB", padding) + b"Z" * padding
         size32 = _MAX32 if size >= _MAX32 else 0  # 0: the data descriptor tells
-        self._put(
-            _LOCAL.pack(b"PK\3\4", 0, flags, 0, 0, 0, 0, size32, size32, len(path), len(extra)) + path + extra
-        )
+        self._put(_LOCAL.pack(b"PK\3\4", 0, flags, 0, 0, 0, 0, size32, size32, len(path), len(extra)) + path + extra)
         if size:
             self._put(payload if isinstance(payload, bytes) else memoryview(payload))
             self._put(struct.pack("<4sI2Q" if wide else "<4s3I", b"PK\7\10", crc, size, size))
@@ -85,9 +83,7 @@ class ArchiveWriter:
 
     def close(self) -> None:
         self.record("version", b"3\n")
-        self.record(
-            ".data/serialization_id", str(int.from_bytes(self._digest.digest(), "little")).zfill(40).encode()
-        )
+        self.record(".data/serialization_id", str(int.from_bytes(self._digest.digest(), "little")).zfill(40).encode())
         start, count = self._at, len(self._directory)
         for entry in self._directory:
             self._put(entry)
@@ -109,14 +105,10 @@ class ArchiveReader:
         except (zipfile.BadZipFile, ValueError, struct.error, OverflowError, NotImplementedError) as error:
             raise self._broken("failed finding central directory", error) from error
         if not infos:
-            raise RuntimeError(
-                "PytorchStreamReader failed reading zip archive: it holds no record." + _CORRUPT
-            )
+            raise RuntimeError("PytorchStreamReader failed reading zip archive: it holds no record." + _CORRUPT)
         self._prefix = infos[0].filename.split("/", 1)[0] + "/"
         self._infos = {
-            info.filename[len(self._prefix) :]: info
-            for info in infos
-            if info.filename.startswith(self._prefix)
+            info.filename[len(self._prefix) :]: info for info in infos if info.filename.startswith(self._prefix)
         }
 
     @staticmethod
@@ -137,9 +129,7 @@ class ArchiveReader:
         try:
             return self._infos[name]
         except KeyError:
-            raise RuntimeError(
-                f"PytorchStreamReader failed locating file {name}: file not found." + _CORRUPT
-            ) from None
+            raise RuntimeError(f"PytorchStreamReader failed locating file {name}: file not found." + _CORRUPT) from None
 
     def offset(self, name: str) -> int:
         """Where the payload of an uncompressed record starts in the file."""

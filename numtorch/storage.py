@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from . import _dtype
 from ._device import cpu
 from ._dtype import ALL, dtype
 from ._storage import Storage
@@ -148,5 +147,3 @@ def _untyped_storage(self: Tensor) -> UntypedStorage:
 
 Tensor.storage = Tensor._typed_storage = _storage
 Tensor.untyped_storage = _untyped_storage
-
-__all__ = ["TypedStorage", "UntypedStorage", "_dtype"]

@@ -87,9 +87,19 @@ def _turn(x, p, out, q, m, n, sx, so):
         w = min(TILE, m - i0)
         for j in range(0, eights, 8):
             b = p + i0 + j * sx
-            x0, x1, x2, x3 = x[b : b + w], x[b + sx : b + sx + w], x[b + 2 * sx : b + 2 * sx + w], x[b + 3 * sx : b + 3 * sx + w]
+            x0, x1, x2, x3 = (
+                x[b : b + w],
+                x[b + sx : b + sx + w],
+                x[b + 2 * sx : b + 2 * sx + w],
+                x[b + 3 * sx : b + 3 * sx + w],
+            )
             b += 4 * sx
-            x4, x5, x6, x7 = x[b : b + w], x[b + sx : b + sx + w], x[b + 2 * sx : b + 2 * sx + w], x[b + 3 * sx : b + 3 * sx + w]
+            x4, x5, x6, x7 = (
+                x[b : b + w],
+                x[b + sx : b + sx + w],
+                x[b + 2 * sx : b + 2 * sx + w],
+                x[b + 3 * sx : b + 3 * sx + w],
+            )
             for i in range(w):
                 c = q + (i0 + i) * so + j
                 z = out[c : c + 8]

@@ -86,7 +86,7 @@ def training_figure(
     ticks = [(value, f"{100 * value:.4g}%") for value in steps]
     box = (70, 310, 360, 140)
     _curve(svg, box, accuracies, (floor_of_scale, 1), ticks, ORANGE, "accuracy on held-out images")
-    svg.text(490, 78, "held-out images and what the network reads (red: wrong, with the right digit)", 14)
+    svg.text(490, 78, "held-out images as the network reads them (red: wrong)", 14)
     for i, (pixels, label, guess) in enumerate(samples):
         _digit(svg, 490 + 58 * (i % 8), 94 + 76 * (i // 8), 48, pixels, label, guess)
     return svg.document()

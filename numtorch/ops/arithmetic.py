@@ -191,9 +191,7 @@ _float_floor = binary("float_floor_div", _float_floor_text, lambda g: g * 0, lam
 
 
 def _is_integral(*operands) -> bool:
-    return all(
-        t._dtype.category <= INTEGRAL if isinstance(t, Tensor) else isinstance(t, (int, bool)) for t in operands
-    )
+    return all(t._dtype.category <= INTEGRAL if isinstance(t, Tensor) else isinstance(t, (int, bool)) for t in operands)
 
 
 def _check_zero(b) -> None:
@@ -420,7 +418,6 @@ _lerp = ternary(
 def lerp(input, end, weight, *, out=None) -> Tensor:
     """input + weight * (end - input); `weight` is a number or a tensor."""
     return _finish(_lerp(input, end, weight), out, "lerp")
-
 
 
 @op(inplace=True)

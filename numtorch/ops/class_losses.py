@@ -153,7 +153,7 @@ def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
     if input.ndim >= 3 and tuple(target._size) != (input._size[0], *input._size[2:]):
         raise RuntimeError(f"Expected target size {[input._size[0], *input._size[2:]]}, got {list(target._size)}")
     if target._dtype not in (int64, _dtype.uint8):
-        raise RuntimeError(f"expected scalar type Long but found {target._dtype.type_name}")
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target._dtype.type_name}")
     if input._dtype.category != FLOATING:
         raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{input._dtype.type_name}'")
     classes = input._size[0] if input.ndim == 1 else input._size[1]

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 
-from numtorch.kernels.math import where
-
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
 from .._pointwise import binary, unary
-from .._promotion import result_type
 from .._registry import op
-from .._size import broadcast_size
 from .._tensor import Tensor
 
 
@@ -187,6 +183,3 @@ def isclose(input, other, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: b
 def allclose(input, other, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close (see isclose)."""
     return bool(isclose(input, other, rtol, atol, equal_nan).all().item())
-
-
-__all__ = ["broadcast_size", "result_type", "where"]

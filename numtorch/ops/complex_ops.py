@@ -11,7 +11,6 @@ from .._pointwise import unary
 from .._registry import op, register
 from .._tensor import Tensor
 from .._views import track_view
-from .shape import _view_dtype
 
 _conj = unary(
     "conj_physical",
@@ -150,6 +149,3 @@ def polar(abs, angle) -> Tensor:
     from .creation import complex_
 
     return complex_(abs * angle.cos(), abs * angle.sin())
-
-
-__all__ = ["_view_dtype"]

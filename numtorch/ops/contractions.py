@@ -16,9 +16,7 @@ def tensordot(a, b, dims=2) -> Tensor:
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(len(a._size), len(b._size)):
-            raise RuntimeError(
-                f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}"
-            )
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         left = list(range(len(a._size) - dims, len(a._size)))
         right = list(range(dims))
     else:
@@ -194,7 +192,9 @@ def einsum(equation, *operands) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     if not operands:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list"
+        )
     labels, result = _parse(equation, list(operands))
     sizes: dict[str, int] = {}
     for k, (t, each) in enumerate(zip(operands, labels)):

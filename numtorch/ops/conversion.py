@@ -13,7 +13,7 @@ from .. import _dtype
 from .._copy import cast as raw_cast
 from .._copy import cast_array, contiguous, copy_into
 from .._device import cpu, device, parse_device
-from .._dtype import ALIASES, ALL, BY_NAME, COMPLEX, FLOATING, dtype
+from .._dtype import ALIASES, ALL, COMPLEX, FLOATING, dtype
 from .._inplace import assign, check_writable, old_self, resize
 from .._layout import plan
 from .._pointwise import reduce_to
@@ -80,9 +80,7 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
     if d is self._dtype and where == self._device:
         return self.clone() if copy else self
     if d.category != COMPLEX and self._dtype.category == COMPLEX and d.category != _dtype.BOOL:
-        warnings.warn(
-            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2
-        )
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2)
     return _converted(self, d, where)
 
 
@@ -262,7 +260,7 @@ def _to_python(kind, name):
     def convert(self):
         numel = self._size.numel()
         if numel != 1:
-            raise RuntimeError(f"a Tensor with {numel} elements cannot be converted to Scalar")
+            raise ValueError("only one element tensors can be converted to Python scalars")
         return kind(item(self))
 
     convert.__name__ = name
@@ -504,6 +502,3 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None) -> Tensor:
 def result_type_(tensor1, tensor2) -> dtype:
     """The dtype that an operation between the two would have."""
     return result_type(tensor1, tensor2)
-
-
-__all__ = ["BY_NAME", "to"]

@@ -12,13 +12,13 @@ from numtorch.kernels.cpu import copy as _copy_kernels
 
 from .. import _dtype
 from .._copy import cast, cast_array, clone
-from .._device import cpu, parse_device
-from .._dtype import BOOL, COMPLEX, FLOATING, bool_, dtype, from_numpy_dtype, int64, scalar_dtype
+from .._device import parse_device
+from .._dtype import COMPLEX, FLOATING, bool_, dtype, from_numpy_dtype, int64, scalar_dtype
 from .._inplace import resize_out, write_out
 from .._registry import op, register
 from .._size import Size, flatten_sizes
 from .._storage import Storage
-from .._tensor import Tensor, _new, alias, strided, wrap
+from .._tensor import Tensor, strided, wrap
 
 
 def finish(t: Tensor, device, requires_grad: bool) -> Tensor:
@@ -112,9 +112,7 @@ def full(
 
 
 def _like(name: str, value, doc: str):
-    def call(
-        input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None
-    ):
+    def call(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None):
         d = dtype or input._dtype
         device = input._device if device is None else device
         if value is None:
@@ -144,7 +142,15 @@ empty_like = _like("empty_like", None, "An uninitialised tensor with the size, d
 
 @op(method=False)
 def full_like(
-    input, fill_value, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None
+    input,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    memory_format=None,
 ) -> Tensor:
     """`fill_value` everywhere, with the size, dtype and device of `input`."""
     d = dtype or input._dtype
@@ -253,9 +259,7 @@ def arange(
     flat *= step
     flat += start
     source = _dtype.float64 if compute is np.float64 else int64
-    return finish(
-        _written(wrap(cast_array(flat, source, d), (count,), d), out, "arange"), device, requires_grad
-    )
+    return finish(_written(wrap(cast_array(flat, source, d), (count,), d), out, "arange"), device, requires_grad)
 
 
 @op(method=False)
@@ -292,7 +296,7 @@ def _spaced(start, end, steps: int, d: dtype):
     half = steps // 2
     out = np.empty(steps, np_type)
     out[:half] = start + step * i[:half]
-    out[half:] = end - step * i[:half + steps % 2][::-1]
+    out[half:] = end - step * i[: half + steps % 2][::-1]
     return out
 
 
@@ -315,7 +319,17 @@ def linspace(
 
 @op(method=False)
 def logspace(
-    start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
+    start,
+    end,
+    steps,
+    base=10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
 ) -> Tensor:
     """base ** linspace(start, end, steps)."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
@@ -329,9 +343,7 @@ def logspace(
 
 
 @op(method=False)
-def eye(
-    n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
-) -> Tensor:
+def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False) -> Tensor:
     """A matrix with ones on its diagonal."""
     m = n if m is None else m
     for value, name in ((n, "n"), (m, "m")):
@@ -406,9 +418,7 @@ def _flatten_into(data, shape, depth: int, out: list) -> None:
     if not isinstance(data, (list, tuple, Tensor, np.ndarray)):
         raise TypeError("not a sequence")
     if len(data) != shape[depth]:
-        raise ValueError(
-            f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})"
-        )
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
     if isinstance(data, (Tensor, np.ndarray)):
         out.extend((data._nd() if isinstance(data, Tensor) else data).reshape(-1).tolist())
         return
@@ -560,7 +570,9 @@ def frombuffer(buffer, *, dtype, count: int = -1, offset: int = 0, requires_grad
     if view.nbytes == 0:
         raise ValueError("both buffer length (0) and count (-1) must not be 0")
     if offset < 0 or offset >= view.nbytes:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({view.nbytes} bytes) minus 1")
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({view.nbytes} bytes) minus 1"
+        )
     if count < 0 and (view.nbytes - offset) % dtype.itemsize:
         raise ValueError(
             f"buffer length ({view.nbytes - offset} bytes) after offset ({offset} bytes) must be a multiple of element "
@@ -601,6 +613,3 @@ def broadcast_pair(a: Tensor, b: Tensor):
 
     size = broadcast_size(a._size, b._size)
     return [a.expand(size), b.expand(size)]
-
-
-__all__ = ["BOOL", "_new", "alias", "as_tensor", "cpu", "filled", "finish", "from_numpy", "tensor"]

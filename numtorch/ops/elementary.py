@@ -42,7 +42,6 @@ from .._pointwise import binary, unary
 from .._registry import op
 from .._tensor import Tensor
 
-
 LN2, LN10 = 0.6931471805599453, 2.302585092994046
 
 neg = unary("neg", lambda x: -x, lambda g: -g, refuse=(BOOL,), aliases=("negative",))
@@ -53,9 +52,7 @@ exp_ = unary("exp", lambda x: exp(x), lambda g, y: g * conj(y), promote="float")
 exp2_ = unary("exp2", lambda x: exp2(x), lambda g, y: g * conj(y) * LN2, promote="float")
 expm1_ = unary("expm1", lambda x: expm1(x), lambda g, y: g * (conj(y) + 1), promote="float")
 log_ = unary("log", lambda x: log(x), lambda g, x: g / conj(x), promote="float")
-log1p_ = unary(
-    "log1p", lambda x: log1p(x), lambda g, x: g / (conj(x) + 1), node="Log1PBackward0", promote="float"
-)
+log1p_ = unary("log1p", lambda x: log1p(x), lambda g, x: g / (conj(x) + 1), node="Log1PBackward0", promote="float")
 log2_ = unary("log2", lambda x: log2(x), lambda g, x: g / (conj(x) * LN2), promote="float")
 log10_ = unary("log10", lambda x: log10(x), lambda g, x: g / (conj(x) * LN10), promote="float")
 sqrt_ = unary("sqrt", lambda x: sqrt(x), lambda g, y: g / (2 * conj(y)), promote="float")
@@ -78,18 +75,13 @@ def square(input) -> Tensor:
     return _square(input.long() if input._dtype.category == BOOL else input)
 
 
-
 # -- trigonometry -----------------------------------------------------------------------------------------------------
 
 sin_ = unary("sin", lambda x: sin(x), lambda g, x: g * conj(cos(x)), promote="float")
 cos_ = unary("cos", lambda x: cos(x), lambda g, x: -g * conj(sin(x)), promote="float")
 tan_ = unary("tan", lambda x: tan(x), lambda g, y: g * conj(1 + y * y), promote="float")
-asin_ = unary(
-    "asin", lambda x: asin(x), lambda g, x: g * conj(rsqrt(1 - x * x)), promote="float", aliases=("arcsin",)
-)
-acos_ = unary(
-    "acos", lambda x: acos(x), lambda g, x: -g * conj(rsqrt(1 - x * x)), promote="float", aliases=("arccos",)
-)
+asin_ = unary("asin", lambda x: asin(x), lambda g, x: g * conj(rsqrt(1 - x * x)), promote="float", aliases=("arcsin",))
+acos_ = unary("acos", lambda x: acos(x), lambda g, x: -g * conj(rsqrt(1 - x * x)), promote="float", aliases=("arccos",))
 atan_ = unary("atan", lambda x: atan(x), lambda g, x: g / conj(x * x + 1), promote="float", aliases=("arctan",))
 sinh_ = unary("sinh", lambda x: sinh(x), lambda g, x: g * conj(cosh(x)), promote="float")
 cosh_ = unary("cosh", lambda x: cosh(x), lambda g, x: g * conj(sinh(x)), promote="float")
@@ -104,9 +96,7 @@ acosh_ = unary(
     promote="float",
     aliases=("arccosh",),
 )
-atanh_ = unary(
-    "atanh", lambda x: atanh(x), lambda g, x: g / conj(1 - x * x), promote="float", aliases=("arctanh",)
-)
+atanh_ = unary("atanh", lambda x: atanh(x), lambda g, x: g / conj(1 - x * x), promote="float", aliases=("arctanh",))
 atan2_ = binary(
     "atan2",
     lambda a, b: atan2(a, b),
@@ -120,7 +110,11 @@ atan2_ = binary(
 
 _NUMBERS = {"promote": "float", "category": FLOATING, "function": False, "method": False, "inplace": False}
 _deg2rad = unary(
-    "deg2rad", lambda x: x * 0.017453292519943295, lambda g: g * 0.017453292519943295, node="Deg2RadBackward0", **_NUMBERS
+    "deg2rad",
+    lambda x: x * 0.017453292519943295,
+    lambda g: g * 0.017453292519943295,
+    node="Deg2RadBackward0",
+    **_NUMBERS,
 )
 _rad2deg = unary(
     "rad2deg", lambda x: x * 57.29577951308232, lambda g: g * 57.29577951308232, node="Rad2DegBackward0", **_NUMBERS
@@ -224,8 +218,18 @@ def _power_derivative(g, x, p):
     return g * (p * conj(pow(x, p - 1)))
 
 
-_power = unary("pow_number", _power_text, _power_derivative, node="PowBackward0", function=False, method=False, inplace=False)
-_cube = unary("pow3", lambda x: x * x * x, lambda g, x: g * conj(3 * x * x), node="PowBackward0", function=False, method=False, inplace=False)
+_power = unary(
+    "pow_number", _power_text, _power_derivative, node="PowBackward0", function=False, method=False, inplace=False
+)
+_cube = unary(
+    "pow3",
+    lambda x: x * x * x,
+    lambda g, x: g * conj(3 * x * x),
+    node="PowBackward0",
+    function=False,
+    method=False,
+    inplace=False,
+)
 
 _root = unary(
     "pow_half",

@@ -11,6 +11,7 @@ from .. import _dtype
 from .._dtype import FLOATING
 from .._inplace import inplace_form
 from .._pointwise import binary, unary
+from .._primitive import primitive
 from .._registry import FUNCTIONS, register
 from .._tensor import Tensor
 from .creation import arange
@@ -54,8 +55,20 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     d = input._dtype if input._dtype.category >= FLOATING else _dtype.get_default_dtype()
-    halves = arange(-p / 2 + 0.5, 0.5, 0.5, dtype=d)
-    return lgamma_(input.to(d).unsqueeze(-1) + halves).sum(-1) + p * (p - 1) * 0.25 * math.log(math.pi)
+    return _mvlgamma(input.to(d), p)
+
+
+def _shifted(x: Tensor, p: int) -> Tensor:
+    """x + (1 - j) / 2 for j = 1..p, in a new last dimension."""
+    return x.unsqueeze(-1) + arange(-p / 2 + 0.5, 0.5, 0.5, dtype=x._dtype, device=x._device)
+
+
+@primitive("mvlgamma", save=("self",), public=False)
+def _mvlgamma(self, p):
+    return lgamma_(_shifted(self.detach(), p)).sum(-1) + p * (p - 1) * 0.25 * math.log(math.pi)
+
+
+_mvlgamma.derivative(self=lambda ctx, grad: grad * digamma_(_shifted(ctx.self, ctx.p)).sum(-1))
 
 
 register("mvlgamma", mvlgamma, out=True, inplace=True)

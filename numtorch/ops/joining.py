@@ -7,8 +7,8 @@ import numpy as np
 from .._copy import cast, copy_elements
 from .._device import cpu
 from .._dtype import COMPLEX, promote_types
-from .._pointwise import check_devices
 from .._inplace import write_out
+from .._pointwise import check_devices
 from .._primitive import primitive
 from .._registry import op
 from .._size import PublicSize, Size, flatten_sizes, wrap_dim, wrap_dims
@@ -17,12 +17,18 @@ from .._tensor import Tensor, _new, strided, wrap
 
 def _check_list(name: str, tensors) -> list[Tensor]:
     if not isinstance(tensors, (list, tuple)):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
     for i, t in enumerate(tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
     if not tensors:
-        raise RuntimeError(f"{name}(): expected a non-empty list of Tensors" if name == "cat" else f"{name} expects a non-empty TensorList")
+        raise RuntimeError(
+            f"{name}(): expected a non-empty list of Tensors"
+            if name == "cat"
+            else f"{name} expects a non-empty TensorList"
+        )
     return list(tensors)
 
 
@@ -285,9 +291,7 @@ def broadcast_shapes(*shapes) -> Size:
     try:
         return PublicSize(broadcast_sizes(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes]))
     except RuntimeError as error:
-        raise RuntimeError(
-            "Shape mismatch: objects cannot be broadcast to a single shape"
-        ) from error
+        raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from error
 
 
 @op(method=False)
@@ -307,9 +311,7 @@ def meshgrid(*tensors, indexing: str | None = None) -> tuple[Tensor, ...]:
         )
         indexing = "ij"
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(
-            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
-        )
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     swap = indexing == "xy" and len(tensors) >= 2
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])
@@ -339,9 +341,7 @@ def repeat(self, *sizes, repeats=None) -> Tensor:
     old = self._size
     lead = len(sizes) - len(old)
     if lead < 0:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
-        )
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {list(sizes)}")
     return _repeated(self, sizes)
@@ -364,7 +364,11 @@ def _repeated(self, sizes):
 def _repeated_rule(ctx, grad):
     if not ctx.sizes:
         return grad
-    return grad.reshape(_interleaved(ctx.self.shape, ctx.sizes)).sum(list(range(0, 2 * len(ctx.sizes), 2))).reshape(ctx.self.shape)
+    return (
+        grad.reshape(_interleaved(ctx.self.shape, ctx.sizes))
+        .sum(list(range(0, 2 * len(ctx.sizes), 2)))
+        .reshape(ctx.self.shape)
+    )
 
 
 _repeated.derivative(self=_repeated_rule)

@@ -13,11 +13,11 @@ from .. import _dtype
 from .._copy import cast, contiguous
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
-from .._pointwise import check_devices
 from .._inplace import write_out
+from .._pointwise import check_devices
 from .._primitive import primitive
 from .._registry import op, register
-from .._size import Size, broadcast_size, expanded_strides
+from .._size import Size, broadcast_size
 from .._tensor import Tensor, _new, wrap
 from .shape import unsafe_view
 
@@ -31,9 +31,7 @@ def _check_same(name: str, *tensors: Tensor) -> None:
     first = tensors[0]
     for t in tensors[1:]:
         if t._dtype is not first._dtype:
-            raise RuntimeError(
-                f"expected m1 and m2 to have the same dtype, but got: {_c_name(first)} != {_c_name(t)}"
-            )
+            raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {_c_name(first)} != {_c_name(t)}")
         if t._device is not first._device:
             check_devices(tensors)
 
@@ -79,9 +77,7 @@ def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
         n, k = a._size
         out = _kernels.mm(a._flat, b._flat, n, k, b._size[1])
     else:
-        out = _kernels.matmul(
-            a._buffer(), a._offset, a._size, a._stride, b._buffer(), b._offset, b._size, b._stride
-        )
+        out = _kernels.matmul(a._buffer(), a._offset, a._size, a._stride, b._buffer(), b._offset, b._size, b._stride)
     result = wrap(out, out_size, inner)
     return result if inner is d else cast(result, d)
 
@@ -139,11 +135,11 @@ bmm.derivative(
 def mv(self, vec):
     """The product of a matrix and a vector, (n, k) and (k) -> (n)."""
     if len(self._size) != 2 or len(vec._size) != 1:
-        raise RuntimeError(
-            f"vector + matrix @ vector expected, got 1, {len(self._size)}, {len(vec._size)}"
-        )
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(self._size)}, {len(vec._size)}")
     if self._size[1] != vec._size[0]:
-        raise RuntimeError(f"size mismatch, got input ({self._size[0]}), mat ({self._size[0]}x{self._size[1]}), vec ({vec._size[0]})")
+        raise RuntimeError(
+            f"size mismatch, got input ({self._size[0]}), mat ({self._size[0]}x{self._size[1]}), vec ({vec._size[0]})"
+        )
     _check_same("mv", self, vec)
     column = vec.detach().unsqueeze(1)
     result = _product(self.detach(), column, Size((self._size[0], 1)))
@@ -281,9 +277,7 @@ def _addmm_bias(bias, mat1, mat2):
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})")
     d = mat1._dtype
     if d is not mat2._dtype:
-        raise RuntimeError(
-            f"mat1 and mat2 must have the same dtype, but got {d.type_name} and {mat2._dtype.type_name}"
-        )
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {d.type_name} and {mat2._dtype.type_name}")
     if mat1._device is not mat2._device:
         check_devices((mat1, mat2))
     if d.np is not d.compute or mat1._device is not cpu:
@@ -544,6 +538,3 @@ def chain_matmul(*matrices, out=None) -> Tensor:
             raise RuntimeError(f"Tensor dimension is {len(m._size)}, expected 2 instead.")
     result = matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)
     return result if out is None else write_out(result, out, "chain_matmul")
-
-
-__all__ = ["expanded_strides", "linear", "matmul", "mm"]

@@ -9,8 +9,8 @@ from numtorch.kernels import math as scalar_math
 from numtorch.kernels.math import isnan, maximum, minimum, where
 
 from .. import _dtype
-from .._dtype import BOOL, COMPLEX, FLOATING
 from .._copy import cast
+from .._dtype import BOOL, COMPLEX, FLOATING
 from .._pointwise import Loops, PointwiseNode, Rule, binary, check_devices, record, run, unary
 from .._promotion import result_type
 from .._registry import FUNCTIONS, OPERATORS, op
@@ -251,7 +251,6 @@ _nan_to_num = unary(
     function=False,
     method=False,
 )
-
 
 
 def _dispatch(name: str, *args):

@@ -11,7 +11,7 @@ from numtorch.graph import Node, mode
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
 from .._device import cpu
-from .._dtype import bool_, dtype
+from .._dtype import dtype
 from .._inplace import old_self
 from .._registry import op, register
 from .._size import (
@@ -110,7 +110,9 @@ def as_strided(input, size, stride, storage_offset: int | None = None) -> Tensor
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     if any(s < 0 for s in stride):
-        raise RuntimeError("as_strided: Negative strides are not supported at the moment, got strides: " + str(list(stride)))
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: " + str(list(stride))
+        )
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
     if offset + extent(size, stride) > input._get_storage().nbytes // input.itemsize and 0 not in size:
@@ -167,7 +169,7 @@ def _view_as(t: Tensor, new_size: Size, node_class) -> Tensor | None:
 
 
 def _all_whole(shape: tuple) -> bool:
-    for n in shape:  # a loop: all() over a generator costs 0.3 us
+    for n in shape:  # noqa: SIM110 (all() over a generator costs 0.3 us)
         if n.__class__ is not int or n < 0:
             return False
     return True
@@ -209,7 +211,9 @@ def _view_dtype(t: Tensor, d) -> Tensor:
     size, stride, offset = list(t._size), list(t._stride), t._offset
     if new != old:
         if not size:
-            raise RuntimeError(f"self.dim() cannot be 0 to view {t._dtype.type_name} as {d.type_name} (different element sizes)")
+            raise RuntimeError(
+                f"self.dim() cannot be 0 to view {t._dtype.type_name} as {d.type_name} (different element sizes)"
+            )
         if stride[-1] != 1:
             raise RuntimeError(
                 f"self.stride(-1) must be 1 to view {t._dtype.type_name} as {d.type_name} (different element sizes), but "
@@ -438,9 +442,7 @@ def _matrix_adjoint(self):
 @property
 def _adjoint(self):
     if len(self._size) not in (0, 2):
-        raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {len(self._size)}-D tensor."
-        )
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {len(self._size)}-D tensor.")
     return _matrix_adjoint.fget(self)
 
 
@@ -595,9 +597,7 @@ def sum_to_size(self, *size) -> Tensor:
         return self
     lead = len(self._size) - len(size)
     if lead < 0 or any(n not in (m, 1) for n, m in zip(size, self._size[lead:])):
-        raise RuntimeError(
-            f"size {{{list(size)}}} is not expandable to size {{{list(self._size)}}}."
-        )
+        raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(self._size)}}}.")
     dims = [d for d in range(len(self._size)) if d < lead or (size[d - lead] == 1 and self._size[d] != 1)]
     result = self.sum(dims, keepdim=True) if dims else self
     return reshape(result, size) if lead else result
@@ -740,9 +740,7 @@ def unfold(self, dimension: int, size: int, step: int) -> Tensor:
     if size > length:
         raise RuntimeError(f"maximum size for tensor at dimension {d} is {length} but size is {size}")
     if n == 0:
-        return make_view(
-            self, (size,), (1,), self._offset, UnfoldBackward0, out_size=(size,), out_stride=(1,)
-        )
+        return make_view(self, (size,), (1,), self._offset, UnfoldBackward0, out_size=(size,), out_stride=(1,))
 
     def windows(stride):
         return (*stride[:d], stride[d] * step, *stride[d + 1 :], stride[d])
@@ -869,9 +867,7 @@ def split(tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={step}")
     if step == 0:
         if n != 0:
-            raise RuntimeError(
-                f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
-            )
+            raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
         return _split_at(tensor, [0], d, SplitBackward0)
     return _split_at(tensor, [min(step, n - i) for i in range(0, n, step)] or [0], d, SplitBackward0)
 
@@ -962,9 +958,7 @@ def _split_along(name: str, dim: int, least: int):
                 f"tensor with {n} dimensions!"
             )
         d = 0 if name == "hsplit" and n == 1 else dim
-        if isinstance(indices_or_sections, int) and (
-            indices_or_sections == 0 or input._size[d] % indices_or_sections
-        ):
+        if isinstance(indices_or_sections, int) and (indices_or_sections == 0 or input._size[d] % indices_or_sections):
             raise RuntimeError(
                 f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {input._size[d]} is "
                 f"not divisible by the split_size {indices_or_sections}!"

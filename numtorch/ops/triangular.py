@@ -54,14 +54,14 @@ def trace(input) -> Tensor:
 
 def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
     if len(self._size) < 2:
-        raise RuntimeError(
-            f"{'triu' if upper else 'tril'}: input tensor must have at least 2 dimensions"
-        )
+        raise RuntimeError(f"{'triu' if upper else 'tril'}: input tensor must have at least 2 dimensions")
     source = contiguous(self)._flat
     rows, columns = self._size[-2:]
     out = source.copy()
     if out.size:
-        _kernels.clear_triangle(out.view(f"u{out.itemsize}" if out.itemsize <= 8 else out.dtype), rows, columns, diagonal, upper)
+        _kernels.clear_triangle(
+            out.view(f"u{out.itemsize}" if out.itemsize <= 8 else out.dtype), rows, columns, diagonal, upper
+        )
     return wrap(out, Size(self._size), self._dtype)
 
 

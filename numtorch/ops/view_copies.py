@@ -43,9 +43,7 @@ for _view in (
     shape.view,
 ):
     # Only narrow_copy is a method in torch.
-    register(
-        _view.__name__ + "_copy", _copy_form(_view), out=True, method=_view is shape.narrow
-    )
+    register(_view.__name__ + "_copy", _copy_form(_view), out=True, method=_view is shape.narrow)
 
 
 @op(method=False, out=True)
@@ -89,7 +87,9 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_siz
     counts = repeats.tolist()
     if any(c < 0 for c in counts):
         raise RuntimeError("repeats can not be negative")
-    index = tensor(list(itertools.chain.from_iterable([i] * c for i, c in enumerate(counts))), dtype=repeats.long().dtype)
+    index = tensor(
+        list(itertools.chain.from_iterable([i] * c for i, c in enumerate(counts))), dtype=repeats.long().dtype
+    )
     return input.index_select(d, index)
 
 

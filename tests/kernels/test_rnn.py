@@ -59,7 +59,16 @@ def forward(mode, sizes, reverse, gates, weight, bias, h, c, save=True):
     output = np.full(rows * size, 7, dtype)
     saved = [np.full(rows * size, np.nan, dtype) if save else empty for _ in range(3)]
     rnn.rnn_forward(
-        mode, np.array(sizes), reverse, gates, weight.reshape(-1), bias.reshape(-1), h, c, output, *saved,
+        mode,
+        np.array(sizes),
+        reverse,
+        gates,
+        weight.reshape(-1),
+        bias.reshape(-1),
+        h,
+        c,
+        output,
+        *saved,
         size,
     )
     return output.reshape(rows, -1), h.reshape(-1, size), c.reshape(-1, size), (gates, *saved)
@@ -118,8 +127,19 @@ def test_gradients(path, mode, sizes, reverse, with_output):
     grad_gates = np.full(gates.size, np.nan)
     grad_recurrent = np.full(gates.size, np.nan) if mode == GRU else grad_gates
     rnn.rnn_backward(
-        mode, np.array(sizes), reverse, d_output.reshape(-1) if with_output else np.empty(0),
-        gates, weight.reshape(-1), saved_h, saved_c, saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent,
+        mode,
+        np.array(sizes),
+        reverse,
+        d_output.reshape(-1) if with_output else np.empty(0),
+        gates,
+        weight.reshape(-1),
+        saved_h,
+        saved_c,
+        saved_tanh,
+        grad_h,
+        grad_c,
+        grad_gates,
+        grad_recurrent,
         size,
     )
     d_recurrent = grad_recurrent.reshape(sum(sizes), -1)

@@ -88,7 +88,9 @@ def _cross_entropies(make):
     return [
         *_classes(make),
         Sample(make(4, 5), make.integers(4, high=5), label_smoothing=0.1),
-        (make(4, 5), special.softmax(make(4, 5), axis=1).astype(make.np_dtype)),
+        Sample(make(4, 5), special.softmax(make(4, 5), axis=1).astype(make.np_dtype)).skipping(
+            node="torch divides by a number in C++, which has a node of its own"
+        ),
     ]
 
 

@@ -69,7 +69,7 @@ def _group_norm(x, groups, weight=None, bias=None, eps=1e-5):
 def _groups(make):
     return [
         (make(2, 4, 3), 2, make(4), make(4)),
-        (make(3, 6), 3),
+        (make(3, 12), 3),
         (make(2, 4, 2, 2), 1, make(4)),
     ]
 
@@ -108,6 +108,7 @@ OPS = [
         _rms_norm,
         BOTH_FLOATS,
         covers=("fused_rms_norm_",),
+        skip={"node": "torch builds it of small operators; one node here, as torch has for accelerators"},
         **LOOSE,
     ),
     Op(F + "group_norm", _groups, _group_norm, BOTH_FLOATS, covers=("native_group_norm_",), **LOOSE),

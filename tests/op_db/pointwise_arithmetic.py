@@ -73,8 +73,12 @@ def clamp(x, min=None, max=None):
 
 def divisions(make):
     """With every rounding mode; the plain ones promote integers, so that those have only these."""
-    modes = ("floor", "trunc") if make.np_dtype.kind in "iu" else (None, "floor", "trunc")
-    return [each for mode in modes for each in binary(0.6, 7.0, rounding_mode=mode)(make)]
+    rounded = [each for mode in ("floor", "trunc") for each in binary(0.6, 7.0, rounding_mode=mode)(make)]
+    if make.np_dtype.kind in "iu":
+        return rounded
+    # torch names the node after the overload, which the keyword chooses whatever its value is
+    plain = [each.skipping(node="rounding_mode=None") for each in binary(0.6, 7.0, rounding_mode=None)(make)]
+    return [*binary(0.6, 7.0)(make), *plain, *rounded]
 
 
 def divide(a, b, rounding_mode=None):

@@ -42,6 +42,9 @@ def pad_samples(make):
             Sample(make(0, 2, 3), (1, 2), mode=mode),
         ]
     made += [Sample(make(2, 3, 6), (-2, 1), mode=mode) for mode in ("replicate", "circular")]
+    for sample in made:
+        if sample.kwargs.get("mode") == "circular":
+            sample.skipping(node="torch writes the parts into a buffer; one node here")
     return made
 
 

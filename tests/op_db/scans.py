@@ -42,6 +42,8 @@ def _cumulative_trapezoid(y, x=None, dx=1, dim=-1):
     h = dx if x is None else np.diff(x)
     return np.cumsum((y[..., 1:] + y[..., :-1]) / 2 * h, -1)
 
+# torch has second nodes for products and quotients with numbers, which only its own code in C++ can make.
+NUMBERS = {"node": "torch scales by a number in C++"}
 
 OPS = [
     Op("cumsum", along, _scan(np.add), NUMERIC, out=widened, covers=("cumsum_",)),
@@ -55,12 +57,14 @@ OPS = [
         lambda y, x=None, dx=1, dim=-1: np.trapezoid(y, x, dx, dim),
         aliases=("trapz",),
         grad_of=(0,),
+        skip=NUMBERS,
     ),
     Op(
         "cumulative_trapezoid",
         lambda make: [(make(3, 5),), Sample(make(5), dx=0.5), (make(3, 5), np.sort(make(5)))],
         _cumulative_trapezoid,
         grad_of=(0,),
+        skip=NUMBERS,
     ),
     Op(
         "gradient",

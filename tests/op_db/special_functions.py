@@ -68,8 +68,15 @@ def _polynomial_row(name, evaluate, samples=None, **options):
 
 OPS = [
     Op("special.entr", unary(0.2, 3), special.entr, BOTH_FLOATS),
-    Op("special.ndtr", unary(-3, 3), special.ndtr, BOTH_FLOATS),
-    Op("special.log_ndtr", unary(-30, 3), special.log_ndtr, REALS, promotes=True),
+    Op("special.ndtr", unary(-3, 3), special.ndtr, BOTH_FLOATS, skip={"node": "torch builds it of erfc in C++"}),
+    Op(
+        "special.log_ndtr",
+        unary(-30, 3),
+        special.log_ndtr,
+        REALS,
+        promotes=True,
+        skip={"compare_gradients": "torch's float32 derivative has four digits; finite differences check ours"},
+    ),
     Op("special.ndtri", _of_points(0.01, 0.99), special.ndtri, rtol=1e-5),
     Op("special.erfcx", unary(-3, 30), special.erfcx, REALS, promotes=True),
     Op("erfinv", unary(-0.9, 0.9), special.erfinv, REALS, promotes=True),
