@@ -12,6 +12,7 @@ from .._dtype import FLOATING
 from .._inplace import inplace_form
 from .._pointwise import binary, unary
 from .._primitive import primitive
+from .._primitive import primitive
 from .._registry import FUNCTIONS, register
 from .._tensor import Tensor
 from .creation import arange
@@ -50,25 +51,26 @@ register("polygamma", polygamma_method, function=False)
 register("polygamma_", inplace_form(polygamma_method, "polygamma_"), function=False)
 
 
+def _halves(p: int, d):
+    return arange(-p / 2 + 0.5, 0.5, 0.5, dtype=d)
+
+
+@primitive("mvlgamma", save=("input",), public=False)
+def _mvlgamma(input, p):
+    x = input.detach().unsqueeze(-1) + _halves(p, input._dtype)
+    return lgamma_(x).sum(-1) + p * (p - 1) * 0.25 * math.log(math.pi)
+
+
+_mvlgamma.derivative(
+    input=lambda ctx, grad: grad * digamma_(ctx.input.unsqueeze(-1) + _halves(ctx.p, grad._dtype)).sum(-1)
+)
+
+
 def mvlgamma(input: Tensor, p: int) -> Tensor:
     """log of the multivariate gamma function: sum_j lgamma(x + (1 - j) / 2), j = 1..p, + p (p - 1) / 4 log pi."""
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
-    d = input._dtype if input._dtype.category >= FLOATING else _dtype.get_default_dtype()
-    return _mvlgamma(input.to(d), p)
-
-
-def _shifted(x: Tensor, p: int) -> Tensor:
-    """x + (1 - j) / 2 for j = 1..p, in a new last dimension."""
-    return x.unsqueeze(-1) + arange(-p / 2 + 0.5, 0.5, 0.5, dtype=x._dtype, device=x._device)
-
-
-@primitive("mvlgamma", save=("self",), public=False)
-def _mvlgamma(self, p):
-    return lgamma_(_shifted(self.detach(), p)).sum(-1) + p * (p - 1) * 0.25 * math.log(math.pi)
-
-
-_mvlgamma.derivative(self=lambda ctx, grad: grad * digamma_(_shifted(ctx.self, ctx.p)).sum(-1))
+    return _mvlgamma(input if input._dtype.category >= FLOATING else input.to(_dtype.get_default_dtype()), p)
 
 
 register("mvlgamma", mvlgamma, out=True, inplace=True)
