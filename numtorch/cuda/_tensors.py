@@ -85,7 +85,7 @@ def to_host(array) -> np.ndarray:
 
 def common_device(tensors) -> device:
     """The CUDA device of these tensors; RuntimeError where they lie on different ones (a 0-d CPU tensor goes with any)."""
-    from .._pointwise import check_devices
+    from .._loops import check_devices
 
     check_devices(tensors)
     return next(t._device for t in tensors if t._device is not cpu)

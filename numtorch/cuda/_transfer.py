@@ -15,8 +15,8 @@ from .._size import Size, contiguous_strides, expanded_strides, is_dense
 from .._tensor import Tensor, strided, wrap
 from ._devices import activate
 from ._memory import CudaStorage, allocate
-from ._tensors import copy_elements, elements, fresh, memory, on_device, state, to_host
 from ._tensors import contiguous as cuda_contiguous
+from ._tensors import copy_elements, elements, fresh, memory, on_device, state, to_host
 
 
 def move(t: Tensor, where: device) -> Tensor:

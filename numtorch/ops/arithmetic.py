@@ -309,9 +309,8 @@ _square = None
 def power(input, exponent, *, out=None) -> Tensor:
     """input ** exponent."""
     if not isinstance(exponent, Tensor):
-        if isinstance(input, Tensor) and input._dtype.category <= INTEGRAL and isinstance(exponent, int):
-            if exponent < 0:
-                raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if isinstance(exponent, int) and exponent < 0 and input._dtype.category <= INTEGRAL:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
         from .elementary import power_by_number
 
         return power_by_number(input, exponent, out=out)

@@ -12,11 +12,11 @@ from numtorch.kernels.cpu import copy as _kernels
 from .. import _dtype
 from .._copy import cast as raw_cast
 from .._copy import cast_array, contiguous, copy_into
+from .._derivatives import reduce_to
 from .._device import cpu, device, parse_device
 from .._dtype import ALIASES, ALL, COMPLEX, FLOATING, dtype
 from .._inplace import assign, check_writable, old_self, resize
 from .._layout import plan
-from .._pointwise import reduce_to
 from .._primitive import primitive
 from .._promotion import result_type
 from .._registry import op, register
@@ -469,7 +469,7 @@ def resize_(self, *sizes, memory_format=None) -> Tensor:
     return self
 
 
-@op(function=False)
+@op()
 def resize_as_(self, the_template, memory_format=None) -> Tensor:
     """`self.resize_(the_template.size())`."""
     return resize_(self, the_template._size)

@@ -262,8 +262,8 @@ def arange(
     return finish(_written(wrap(cast_array(flat, source, d), (count,), d), out, "arange"), device, requires_grad)
 
 
-@op(method=False)
-def range(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False, layout=None) -> Tensor:
+@op("range", method=False)
+def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False, layout=None) -> Tensor:
     """`arange` with the end included (deprecated in torch)."""
     warnings.warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "

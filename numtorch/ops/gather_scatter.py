@@ -18,7 +18,7 @@ from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
 from .._dtype import float32, int32, int64
 from .._inplace import inplace_form
-from .._pointwise import check_devices
+from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size, wrap_dim

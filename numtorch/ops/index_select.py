@@ -10,7 +10,7 @@ from numtorch.kernels.cpu import indexing as _kernels
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
 from .._dtype import COMPLEX, float32, int64
-from .._pointwise import check_devices
+from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size

@@ -39,7 +39,7 @@ from .shape import SelectBackward0, select, slice_along, unsqueeze
 
 def placed_on_cuda(grad: Tensor, input_size, view) -> Tensor:
     """Zeros of input_size, of which view(zeros) is `grad`."""
-    from ..cuda._transfer import filled, copy_elements
+    from ..cuda._transfer import copy_elements, filled
 
     zeros = filled(input_size, 0, grad._dtype, grad._device)
     copy_elements(grad, view(zeros))

@@ -8,7 +8,7 @@ from .._copy import cast, copy_elements
 from .._device import cpu
 from .._dtype import COMPLEX, promote_types
 from .._inplace import write_out
-from .._pointwise import check_devices
+from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
 from .._size import PublicSize, Size, flatten_sizes, wrap_dim, wrap_dims

@@ -14,7 +14,7 @@ from .._copy import cast, contiguous
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._inplace import write_out
-from .._pointwise import check_devices
+from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size
@@ -400,9 +400,12 @@ register("linear", linear, namespace="nn.functional", method=False)
 
 
 def _check_scaled(name: str, input: Tensor, beta, alpha) -> None:
-    for value in (beta, alpha):
-        if input._dtype.category < FLOATING and isinstance(value, float) and not value.is_integer():
-            raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    """torch refuses fractions of integers in addr alone; the others cut beta and alpha down to integers."""
+    for argument, value in (("beta", beta), ("alpha", alpha)):
+        if name == "addr" and input._dtype.category < FLOATING and isinstance(value, float):
+            raise RuntimeError(
+                f"For integral input tensors, argument {argument} must not be a floating point number."
+            )
 
 
 def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:

@@ -13,10 +13,9 @@ torch.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
-
-import math
 
 import numpy as np
 

@@ -10,8 +10,10 @@ from numtorch.kernels.math import isnan, maximum, minimum, where
 
 from .. import _dtype
 from .._copy import cast
+from .._derivatives import PointwiseNode, Rule, record
 from .._dtype import BOOL, COMPLEX, FLOATING
-from .._pointwise import Loops, PointwiseNode, Rule, binary, check_devices, record, run, unary
+from .._loops import Loops, check_devices, run
+from .._pointwise import binary, unary
 from .._promotion import result_type
 from .._registry import FUNCTIONS, OPERATORS, op
 from .._tensor import Tensor, scalar

@@ -1,0 +1,198 @@
+"""Scalar functions compiled into loops, and the loops run over tensors of any layout.
+
+A `Loops` holds one scalar text and what was compiled from it; `run` chooses the loop: along memory where all operands
+have one layout, row by row for a bias, strided for any other broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numba import from_dtype, types
+
+from numtorch.kernels.compiler import entry_point, jit, specialise
+from numtorch.kernels.cpu import pointwise as _loops
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+
+from . import _dtype
+from ._copy import contiguous
+from ._device import cpu
+from ._dtype import dtype
+from ._layout import broadcast
+from ._size import broadcast_sizes, contiguous_strides, expanded_strides, is_contiguous, is_dense
+from ._storage import Storage
+from ._tensor import Tensor, _new, alias, wrap
+
+_np_empty = np.empty
+# Elements from which a transposed operand is worth a copy: below, everything is in the first-level cache anyway.
+_WORTH_TURNING = 8192
+_STRIDED = None  # the strided loop templates, made when the first one is needed
+
+
+def _array(np_dtype) -> types.Array:
+    return types.Array(_numba_type(np_dtype), 1, "C")
+
+
+def _numba_type(np_dtype):
+    return types.boolean if np_dtype == np.bool_ else from_dtype(np_dtype)
+
+
+def _swapped(f):
+    def swapped(b, a, *params):
+        return f(a, b, *params)
+
+    return swapped
+
+
+class Loops:
+    """The compiled loops of one scalar function of `arity` elements and any number of parameters.
+
+    `result` says what comes out: "same" (the dtype that is computed in), "bool", or "real" (|z| of a complex z).
+    With `mask` the first operand is bool, whatever the others are (the condition of `where`).
+    With `swapped` the element is the text's second operand and the first parameter its first (`2 - x`).
+    """
+
+    def __init__(self, text: Callable, arity: int, result: str = "same", mask: bool = False, swapped: bool = False):
+        self.text, self.arity, self.result, self.mask, self.swapped = text, arity, result, mask, swapped
+        self.compiled: dict = {}
+
+    def output(self, np_dtype):
+        if self.result == "bool":
+            return np.dtype(np.bool_)
+        if self.result == "real" and np_dtype.kind == "c":
+            return np.dtype(np.float32 if np_dtype.itemsize == 8 else np.float64)
+        return np_dtype
+
+    def entry(self, kind: str, np_dtype, n_params: int):
+        """The compiled loop of this kind ("contiguous", "parallel", "strided", "row") for a dtype."""
+        key = (kind, np_dtype, n_params)
+        found = self.compiled.get(key)
+        if found is None:
+            found = self.compiled[key] = self._compile(kind, np_dtype, n_params)
+        return found
+
+    def _compile(self, kind: str, np_dtype, n_params: int):
+        f = specialise(self.text, np_dtype.type)
+        if self.swapped:
+            f = jit(_swapped(f))
+        element, x, out = _numba_type(np_dtype), _array(np_dtype), _array(self.output(np_dtype))
+        operands = (x,) * self.arity
+        if self.mask:
+            operands = (_array(np.dtype(np.bool_)), *operands[1:])
+        params = types.UniTuple(element, n_params) if n_params else types.Tuple(())
+        if kind == "strided" or kind == "rows":
+            global _STRIDED
+            if _STRIDED is None:
+                _STRIDED = _loops.strided_loops(jit)
+            loop = _STRIDED[self.arity if kind == "strided" else "rows"](f)
+            pairs = tuple(part for operand in operands for part in (operand, types.int64))
+            signature = (*pairs, out, types.int64, types.int64[::1], params)
+        elif kind == "row":
+            loop, signature = _loops.row(f), (*operands, out, params)
+        else:
+            loop = getattr(_loops, kind)[self.arity](f)
+            signature = (*operands, out, params)
+        return entry_point(jit(loop, parallel=kind in ("parallel", "rows")), signature)
+
+
+def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
+    """Apply the loops to tensors of any layout and broadcastable sizes, all of the dtype `compute`: a fresh tensor."""
+    first = operands[0]
+    if first._device is not cpu:
+        from .cuda._pointwise import run_on_cuda
+
+        return run_on_cuda(loops, operands, params, compute)
+    np_dtype = compute.np
+    out_np = loops.output(np_dtype)
+    out_dtype = compute if out_np is np_dtype else _dtype.FROM_NUMPY[out_np]
+    size, stride = first._size, first._stride
+    same = all(t._size == size and t._stride == stride for t in operands[1:])
+    if same and (first._flat is not None or is_dense(size, stride)):
+        # One layout: walk the memory in order, whatever the order of the dimensions is.
+        buffers = [_dense_buffer(t) for t in operands]
+        n = buffers[0].size
+        out = _np_empty(n, out_np)
+        if n:
+            big = n >= PARALLEL_THRESHOLD and loops.arity in _loops.parallel
+            loops.entry("parallel" if big else "contiguous", np_dtype, len(params))(*buffers, out, params)
+        return _over(out, size, stride, out_dtype)
+    if loops.arity not in (1, 2, 3):
+        size = broadcast_sizes(*[t._size for t in operands])
+        operands = tuple(contiguous(_expand(t, size)) for t in operands)
+        return run(loops, operands, params, compute)
+    parts = []
+    for t in operands:
+        parts += (t._size, t._stride)
+    walk = broadcast(*parts)
+    size = walk.size
+    if loops.arity == 2 and size == first._size and _is_row(operands[1], size) and first.flat() is not None:
+        out = _np_empty(first._flat.size, out_np)
+        if out.size:
+            loops.entry("row", np_dtype, len(params))(first._flat, operands[1].flat(), out, params)
+        return wrap(out, size, out_dtype)
+    if walk.numel >= _WORTH_TURNING and not walk.vectorises:
+        # An operand is walked across its rows: turn it by tiles first, so that the loop runs along memory.
+        turned = tuple([contiguous(_expand(t, size)) if t._size == size else t for t in operands])
+        if any(a is not b for a, b in zip(turned, operands)):
+            return run(loops, turned, params, compute)
+    out = _np_empty(walk.numel, out_np)
+    if walk.numel:
+        arguments = []
+        for t in operands:
+            arguments += (t._buffer(), t._offset)
+        big = loops.arity == 2 and walk.meta[0] == 2 and walk.meta[1] > 1 and walk.numel >= PARALLEL_THRESHOLD
+        loops.entry("rows" if big else "strided", np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
+    return _over(out, size, walk.stride, out_dtype)
+
+
+def _dense_buffer(t: Tensor):
+    flat = t._flat
+    if flat is None:
+        flat = t._buffer()[t._offset : t._offset + t._size.numel()]
+    return flat
+
+
+def _over(out, size, stride, out_dtype: dtype) -> Tensor:
+    """A tensor over a fresh buffer in which the elements lie in the given order."""
+    result = _new(Tensor)
+    result._size, result._stride, result._dtype = size, stride, out_dtype
+    row_major = contiguous_strides(size)
+    if stride == row_major or is_contiguous(size, stride):
+        result._flat = out
+        result._stride = row_major
+    else:
+        result._flat = None
+        result._storage = Storage(out)
+    return result
+
+
+def _expand(t: Tensor, size) -> Tensor:
+    if t._size == size:
+        return t
+    result = alias(t)
+    result._flat = None
+    result._size, result._stride = size, expanded_strides(t._size, t._stride, size)
+    return result
+
+
+def _is_row(t: Tensor, size) -> bool:
+    """Whether `t`, broadcast to `size`, is one contiguous row repeated (a bias), long enough to be worth a loop."""
+    inner = t._size
+    while inner and inner[0] == 1:
+        inner = inner[1:]
+    return bool(inner) and inner[-1] >= 4 and size[len(size) - len(inner) :] == inner and t.flat() is not None
+
+
+def check_devices(tensors) -> bool:
+    """RuntimeError where tensors with dimensions lie on different devices (a 0-d CPU tensor goes with any).
+
+    Whether all that counts lies on another device than the CPU.
+    """
+    devices = {t._device for t in tensors if t._size or t._device is not cpu}
+    if len(devices) > 1:
+        a, b = sorted(map(str, devices), reverse=True)[:2]
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {a} and {b}!"
+        )
+    return bool(devices) and cpu not in devices
