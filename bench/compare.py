@@ -62,7 +62,9 @@ class Row:
 def environment(threads: int) -> dict:
     """The variables of a worker: so many threads for every pool that either library may start."""
     pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {**os.environ, **{pool: str(threads) for pool in pools}}
+    # An installed package has its bytecode; a checkout gets it only if Python may write it.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **{pool: str(threads) for pool in pools}}
 
 
 def run_family(name: str, threads: int, rounds: int, budget: float) -> list[Row]:
