@@ -12,7 +12,6 @@ from .._dtype import FLOATING
 from .._inplace import inplace_form
 from .._pointwise import binary, unary
 from .._primitive import primitive
-from .._primitive import primitive
 from .._registry import FUNCTIONS, register
 from .._tensor import Tensor
 from .creation import arange

@@ -593,6 +593,8 @@ def broadcast_to(input, size) -> Tensor:
 def sum_to_size(self, *size) -> Tensor:
     """Sum over the dimensions in which `self` is larger: the reverse of expand."""
     size = Size(flatten_sizes(size))
+    if not size:
+        return self.sum()  # of one element too: the sum of a bool is an int64
     if self._size == size:
         return self
     lead = len(self._size) - len(size)

@@ -17,6 +17,16 @@ def _sign(x):
     return x if x.dtype == bool else np.where(np.isnan(x), 0, np.sign(x))
 
 
+def _frexp(x):
+    """The exponents of inf and nan are 0."""
+    mantissa, exponent = np.frexp(x)
+    return mantissa, np.where(np.isfinite(x), exponent, 0)
+
+
+def _neighbours(make):
+    return [(make(*a, low=0.2, high=3), -make(*b, low=0.2, high=3)) for a, b in (((5,), (5,)), ((2, 3), (3,)), ((0,), (1,)))]
+
+
 OPS = [
     Op("neg", unary(-3, 3), np.negative, NUMERIC, aliases=("negative",)),
     Op("exp", unary(-3, 3), np.exp, EVERY, promotes=True),
@@ -67,5 +77,7 @@ OPS = [
     Op("signbit", unary(-3, 3), np.signbit, REALS, out="bool", covers=("signbit_integral",)),
     Op("logical_not", unary(-1, 2), np.logical_not, EVERY, out="bool"),
     Op("nan_to_num", unary(-3, 3), np.nan_to_num, ("float64",)),
+    Op("frexp", unary(0.3, 3), _frexp, BOTH_FLOATS, out=("same", "int32"), skip={"test_out": "results of two dtypes"}),
+    Op("nextafter", _neighbours, np.nextafter, gradgradcheck=False),
     Op("bitwise_not", unary(), np.invert, ("bool", "uint8", "int32", "int64"), gradcheck=False),
 ]

@@ -100,6 +100,7 @@ from numtorch.nn.modules.linear import (
     LazyLinear,
     Linear,
 )
+from numtorch.nn.modules.linear_cross_entropy_options import LinearCrossEntropyOptions
 from numtorch.nn.modules.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -111,6 +112,7 @@ from numtorch.nn.modules.loss import (
     HuberLoss,
     KLDivLoss,
     L1Loss,
+    LinearCrossEntropyLoss,
     MarginRankingLoss,
     MSELoss,
     MultiLabelMarginLoss,
@@ -291,6 +293,8 @@ __all__ = [
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
