@@ -737,6 +737,8 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, re
     if samples is None:
         images = 1 if len(input._size) == dims + 1 else input._size[0]
         samples = FUNCTIONS[""]["rand"](images, input._size[-dims - 1], dims, dtype=input._dtype)
+    elif len(input._size) == dims + 1:
+        samples = samples[:1]
     both = _fractional_max[dims](input, kernel, dst, samples)
     return both if return_indices else both[0]
 
