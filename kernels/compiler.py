@@ -101,6 +101,47 @@ class Kernel(CPUDispatcher):
         return entry
 
 
+class _Waiting(Kernel):
+    """A kernel that nobody has used yet: the function and its options.
+
+    Making one of Numba's dispatchers costs 70 us, and there are several hundred kernels of which a process uses a few
+    dozen. The first call, or the first look at anything a dispatcher has, makes this object one.
+    """
+
+    def __init__(self, fn, options: dict):
+        self.__dict__.update(_pending=(fn, options), py_func=fn, __doc__=fn.__doc__, __name__=fn.__name__)
+
+    def _begin(self) -> None:
+        with _beginning:
+            pending = self.__dict__.pop("_pending", None)
+            if pending is not None:
+                fn, options = pending
+                Kernel.__init__(self, fn, targetoptions=options)
+                self.__class__ = Kernel
+
+    def __call__(self, *args):
+        self._begin()
+        return self(*args)
+
+    def __getattr__(self, name):
+        if "_pending" not in self.__dict__:
+            raise AttributeError(name)
+        self._begin()
+        return getattr(self, name)
+
+    @property
+    def _numba_type_(self):
+        self._begin()
+        return self._numba_type_
+
+    def compile(self, sig):
+        self._begin()
+        return self.compile(sig)
+
+
+_beginning = threading.RLock()
+
+
 def _ready(name: str, sig, kind: str, seconds: float) -> None:
     global _seconds
     _counts[kind] += 1
@@ -126,9 +167,9 @@ def jit(fn=None, *, parallel: bool = False, nogil: bool = False):
             "fastmath": {"contract"},
             "nogil": nogil or parallel,
         }
-        kernel = Kernel(f, targetoptions=options)
+        kernel = _Waiting(f, options)
         if parallel:
-            return ParallelKernel(Kernel(f, targetoptions={**options, "parallel": True}), kernel)
+            return ParallelKernel(_Waiting(f, {**options, "parallel": True}), kernel)
         return kernel
 
     return decorate if fn is None else decorate(fn)

@@ -13,7 +13,6 @@ What comes of a definition: the function, the method, `op_` and `out=`, and a no
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +22,7 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from . import _dtype
 from ._copy import cast
-from ._derivatives import PointwiseNode, Rule, _keeps, record, record_pair
+from ._derivatives import PointwiseNode, Rule, _keeps, argument_names, record, record_pair
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
 from ._inplace import inplace_form, write_out
@@ -177,7 +176,7 @@ def unary(
     category of dtypes that torch has it for; refuse: categories that it does not take. `text` may take parameters
     behind x; their names are those of the function's arguments.
     """
-    x_name, *param_names = inspect.signature(text).parameters
+    x_name, *param_names = argument_names(text)
     spec = Pointwise(name, text, (derivative,), (x_name,), tuple(param_names), node, promote, result, category, refuse)
     node_class, differentiable = spec.node_class, spec.differentiable
     fast: dict = {}
@@ -280,7 +279,7 @@ def binary(
     da and db are the derivatives with respect to the two. `check(a, b)` may raise before anything is computed.
     `node_number` is the node's name where one operand is a number, where torch gives it another.
     """
-    a_name, b_name, *param_names = inspect.signature(text).parameters
+    a_name, b_name, *param_names = argument_names(text)
     spec = Pointwise(
         name,
         text,
@@ -515,9 +514,8 @@ def ternary(
     node_number: str | None = None,
 ):
     """A pointwise operator of three operands, not published: its public form is written around it."""
-    *names, c_name = list(inspect.signature(text).parameters)[:3]
-    operand_names = (*names, c_name)
-    param_names = tuple(inspect.signature(text).parameters)[3:]
+    names = argument_names(text)
+    operand_names, param_names = names[:3], names[3:]
     spec = Pointwise(
         name, text, (da, db, dc), operand_names, param_names, node, promote, "same", category, refuse, node_number
     )

@@ -123,7 +123,7 @@ def _resized(x: Tensor, dims: list[int], sizes: list[int]) -> Tensor:
         elif n > x._size[d]:
             more = [*x._size]
             more[d] = n - x._size[d]
-            x = FUNCTIONS[""]["cat"]((x, FUNCTIONS[""]["zeros"](*more, dtype=x._dtype)), d)
+            x = FUNCTIONS[""]["cat"]((x, FUNCTIONS[""]["zeros"](*more, dtype=x._dtype, device=x._device)), d)
     return x
 
 

@@ -21,12 +21,16 @@ import numpy as np
 
 from .. import math as public_math
 from ..compiler import typed_literals
+from ..math.naming import Formula
 from . import scalars
 
 try:
     from numba_cuda_mlir import cuda
 except ImportError:
     from numba import cuda
+
+# Small tensors are launched on few blocks, and mean to be.
+numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 #: Whether kernels run in numba's simulator.
 SIMULATED = bool(numba.config.ENABLE_CUDASIM)
@@ -78,6 +82,9 @@ _NAMES = {getattr(public_math, name): name for name in public_math.__all__}
 
 def _translated(fn, dtype):
     def replace(value):
+        if isinstance(value, Formula):
+            # Written for the vector units of a CPU.
+            raise NotImplementedError(f"{value.fn.__name__}() is not implemented for CUDA tensors yet")
         if value is fn or not isinstance(value, python_types.FunctionType):
             return value
         name = _NAMES.get(value)

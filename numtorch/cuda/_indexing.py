@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from numtorch.kernels.cuda import gather_scatter as _kernels
 
 from .. import _dtype
@@ -16,7 +18,9 @@ from ._transfer import cast, copy_between, filled
 
 
 def index_array(index: Tensor):
-    """The elements of an integer index tensor as a flat int64 device array."""
+    """The elements of an integer index tensor as a flat int64 device array (on the host if there are none)."""
+    if not index._size.numel():
+        return np.empty(0, np.int64)
     return elements(contiguous(cast(index, int64)))
 
 

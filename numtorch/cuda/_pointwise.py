@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from numtorch.kernels.cuda import pointwise as _kernels
 
 from .. import _dtype
@@ -16,8 +18,19 @@ from ._tensors import common_device, elements, memory, on_device
 from ._transfer import move
 
 
+@functools.cache
+def _swapped(text):
+    """The text with its first two arguments in the other order."""
+
+    def swapped(b, a, *params):
+        return text(a, b, *params)
+
+    return swapped
+
+
 def run_on_cuda(loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
     """Apply the text of `loops` to tensors of broadcastable sizes: a fresh tensor."""
+    text = _swapped(loops.text) if loops.swapped else loops.text
     where = common_device(operands)
     operands = tuple(move(t, where) if t._device is cpu else t for t in operands)
     out_np = loops.output(compute.np)
@@ -29,7 +42,7 @@ def run_on_cuda(loops, operands: tuple, params: tuple, compute: dtype) -> Tensor
         result = strided(allocate(size.numel(), out_np, where), size, stride, 0, out_dtype)
         if size.numel():
             flats = tuple(elements(t) for t in operands)
-            _kernels.contiguous(loops.text, compute.np, flats, elements(result), params)
+            _kernels.contiguous(text, compute.np, flats, elements(result), params)
         return result
     size = broadcast_sizes(*[t._size for t in operands])
     strides = tuple(expanded_strides(t._size, t._stride, size) for t in operands)
@@ -38,7 +51,5 @@ def run_on_cuda(loops, operands: tuple, params: tuple, compute: dtype) -> Tensor
     if size.numel():
         meta = on_device(plan(size, *strides, out_stride), where)
         buffers, offsets = [memory(t) for t in operands], [t._offset for t in operands]
-        _kernels.strided(
-            loops.text, compute.np, buffers, offsets, elements(result), meta, size.numel(), params
-        )
+        _kernels.strided(text, compute.np, buffers, offsets, elements(result), meta, size.numel(), params)
     return result

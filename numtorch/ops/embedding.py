@@ -33,7 +33,7 @@ def _check_indices(indices: Tensor, name: str, rows: int, table: Tensor) -> np.n
             "but got "
             f"torch.{indices._dtype.type_name}Tensor instead (while checking arguments for {name})"
         )
-    flat = at.index_array(indices)
+    flat = at.index_where_it_is(indices)
     bad = at.first_bad(flat, rows)
     if bad is not None:
         if name == "embedding_bag":

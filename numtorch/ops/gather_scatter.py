@@ -74,7 +74,7 @@ def _check_gather_index(index: Tensor, name: str, *others) -> np.ndarray:
             check_devices([t, index, *[o for o in others if isinstance(o, Tensor)]])
     if index._size.numel() and index._dtype is not int64 and index._dtype is not int32:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
-    return at.index_array(index)
+    return at.index_where_it_is(index)
 
 
 def _check_range(flat: np.ndarray, n: int, dim: int) -> None:

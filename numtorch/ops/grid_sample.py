@@ -13,6 +13,7 @@ from .._copy import cast
 from .._primitive import primitive
 from .._registry import op
 from .._tensor import Tensor, wrap
+from .reducing import check_cpu
 from .spatial import compute_dtype, elements, integers, result, triple
 
 _MODES = {"bilinear": _kernels.BILINEAR, "nearest": _kernels.NEAREST, "bicubic": _kernels.BICUBIC}
@@ -171,6 +172,7 @@ def _base_points(spatial, d: _dtype.dtype, align_corners: bool) -> Tensor:
 @primitive(node="AffineGridGeneratorBackward0", method=False)
 def affine_grid_generator(theta, size, align_corners: bool):
     """Points (N, *spatial, dims) of a regular grid after the affine transforms theta (N, dims, dims + 1)."""
+    check_cpu(theta, "affine_grid_generator")
     spatial = tuple(size[2:])
     base = _base_points(spatial, theta._dtype, align_corners)
     out = base.expand(theta._size[0], -1, -1).bmm(theta.detach().transpose(1, 2))

@@ -29,6 +29,7 @@ from .gather_scatter import (
     values_flat,
 )
 from .index_select import _check_source, index_fill_into
+from .reducing import check_cpu
 
 _MODES = {"sum": SUM, "prod": PROD, "mean": SUM, "amax": AMAX, "amin": AMIN}
 
@@ -134,6 +135,7 @@ def _gradients(at_index, grad, own, src, result, reduce: str, include_self: bool
 def _scatter_reduce_into(
     self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True
 ) -> None:
+    check_cpu(self, "scatter_reduce")
     if reduce not in _MODES:
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     d = dim_of(self, dim)
@@ -177,6 +179,7 @@ inplace("scatter_reduce_", scatter_reduce, _scatter_reduce_into)
 def _index_reduce_into(
     self: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, include_self: bool = True
 ) -> None:
+    check_cpu(self, "index_reduce")
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
     d = dim_of(self, dim)

@@ -13,6 +13,7 @@ from .._primitive import primitive
 from .._registry import op
 from .._size import PublicSize, Size, flatten_sizes, wrap_dim, wrap_dims
 from .._tensor import Tensor, _new, strided, wrap
+from .reducing import check_cpu
 
 
 def _check_list(name: str, tensors) -> list[Tensor]:
@@ -390,6 +391,7 @@ def flip(input, *args, dims=None) -> Tensor:
 
 @primitive(node="FlipBackward0", public=False)
 def _flipped(self, dims):
+    check_cpu(self, "flip")
     # A copy that reads backwards: the source starts at its last element along each dimension.
     size, stride, offset = self._size, list(self._stride), self._offset
     out = wrap(np.empty(size.numel(), self._dtype.np), size, self._dtype)

@@ -182,7 +182,7 @@ def linalg_matrix_power(A, n: int) -> Tensor:
     """A^n for square matrices by repeated squaring; a negative n inverts first. LinAlgError for a singular one."""
     check_square("linalg.matrix_power", A)
     if n == 0:
-        eye = FUNCTIONS[""]["eye"](A._size[-1], dtype=A._dtype)
+        eye = FUNCTIONS[""]["eye"](A._size[-1], dtype=A._dtype, device=A._device)
         return eye.expand(A._size).clone()
     if n < 0:
         A, n = FUNCTIONS["linalg"]["inv"](A), -n

@@ -143,6 +143,8 @@ def mv(self, vec):
     _check_same("mv", self, vec)
     column = vec.detach().unsqueeze(1)
     result = _product(self.detach(), column, Size((self._size[0], 1)))
+    if result._device is not cpu:
+        return result.view(self._size[0]).detach()
     return wrap(result._flat, (self._size[0],), result._dtype)
 
 

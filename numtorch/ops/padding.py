@@ -16,6 +16,7 @@ from .._primitive import primitive
 from .._size import Size
 from .._tensor import Tensor, strided, wrap
 from .creation import filled
+from .reducing import check_cpu
 from .spatial import elements, integers, result, triple
 
 
@@ -26,6 +27,7 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
 
     Negative amounts cut elements away.
     """
+    check_cpu(input, "pad")
     pad = _amounts(input, pad)
     size, stride = list(input._size), input._stride
     length, from_offset, to_start = list(size), input._offset, [0] * len(size)
@@ -166,4 +168,5 @@ def pad(input, pad, mode: str = "constant", value: float | None = None) -> Tenso
     if mode not in _PADDED:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     _check(input, amounts, mode)
+    check_cpu(input, "pad")
     return _PADDED[mode][len(amounts) // 2](input, amounts)

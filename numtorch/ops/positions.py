@@ -80,13 +80,18 @@ class Places(NamedTuple):
 
 
 def index_array(index: Tensor) -> np.ndarray:
-    """The elements of an integer index tensor as a flat int64 array (a device array of a CUDA tensor)."""
-    if index._device is not cpu:
-        from ..cuda._indexing import index_array as on_cuda
-
-        return on_cuda(index)
+    """The elements of an integer index tensor as a flat int64 array."""
     flat = contiguous(index)._flat
     return flat if flat.dtype == np.int64 else flat.astype(np.int64)
+
+
+def index_where_it_is(index: Tensor):
+    """The same, as a device array of a CUDA tensor: for operators that have kernels there."""
+    if index._device is cpu:
+        return index_array(index)
+    from ..cuda._indexing import index_array as on_cuda
+
+    return on_cuda(index)
 
 
 def check_vector(index: Tensor, name: str) -> np.ndarray:
@@ -95,7 +100,7 @@ def check_vector(index: Tensor, name: str) -> np.ndarray:
         raise IndexError(f"{name}(): Index is supposed to be a vector")
     if index._dtype is not int64 and index._dtype is not int32:
         raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
-    return index_array(index)
+    return index_where_it_is(index)
 
 
 def along(t: Tensor, dim: int, index: np.ndarray) -> Places:
@@ -122,9 +127,10 @@ def first_bad(index: np.ndarray, size: int, low: int = 0) -> int | None:
 
 def read(t: Tensor, places: Places) -> np.ndarray:
     """The elements at `places`, as a fresh flat array of t's dtype."""
+    source = bits(t)
     out = np.empty(places.numel, t._dtype.np)
     if out.size:
-        _kernels.index_forward(bits(t), places.outer, places.base, places.inner, places.width, bits_of(out))
+        _kernels.index_forward(source, places.outer, places.base, places.inner, places.width, bits_of(out))
     return out
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .._copy import copy_into
+from .._device import cpu
 from .._dtype import INTEGRAL, int64
 from .._primitive import primitive
 from .._registry import op
@@ -29,6 +30,8 @@ def _written(input: Tensor, src: Tensor, part: Callable[[Tensor], Tensor]) -> Te
             f"{list(view._size)}"
         )
     copy_into(view, src)
+    if result._device is not cpu:
+        return result.detach()
     return wrap(result._flat, result._size, result._dtype)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from numtorch._layout import plan
 from numtorch._size import Size
 from numtorch.kernels.cpu import pooling as cpu_pooling

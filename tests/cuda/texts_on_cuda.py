@@ -4,11 +4,11 @@ import inspect
 
 import numpy as np
 import pytest
+
+import numtorch as torch
 from numtorch._registry import OPERATORS
 from numtorch.kernels.cuda import pointwise
 from numtorch.kernels.cuda.compiler import cuda
-
-import numtorch as torch
 
 VALUES = {
     "float32": [-2.5, -1.0, -0.25, 0.0, 0.5, 1.0, 2.0, 3.75, np.inf, -np.inf, np.nan],

@@ -22,8 +22,9 @@ grad_of     positions of the arguments to differentiate, if not all.
 covers      internal operators (numtorch._registry.OPERATORS) that the samples reach, besides the one of this
 name.
 aliases     other names of the function. errors: ``errors(make)`` gives (Sample, exception class, regex).
-skip        {test: reason}: a generated test's name, "method", "compare" (with torch), "compare_gradients",
-            "node" (its node's name).
+torch_error how far torch is from the reference, where its approximation is coarser than ours.
+skip        {test: reason}: a generated test's name, "method", "compare" (with torch), "node" (its node's
+name).
             ``Sample(...).skipping(node="reason")`` says it of one sample ("compare" or "node").
 """
 

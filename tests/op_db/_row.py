@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +139,13 @@ class Op:
     covers: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     errors: Callable[[Make], Iterable] | None = None
+    torch_error: float = 0.0
     skip: dict[str, str] = field(default_factory=dict)
+    least_tolerance: float = 0.0
+
+    def against_torch(self) -> Op:
+        """The row with a tolerance that torch meets."""
+        return replace(self, least_tolerance=self.torch_error)
 
     def calls(self, dtype: str) -> list[Sample]:
         """The samples for one dtype."""
@@ -167,6 +173,10 @@ class Op:
 
     def tolerances(self, dtype: str) -> tuple[float, float]:
         """(rtol, atol) for a result of this dtype."""
+        rtol, atol = self._tolerances(dtype)
+        return max(rtol, self.least_tolerance), max(atol, self.least_tolerance)
+
+    def _tolerances(self, dtype: str) -> tuple[float, float]:
         if dtype in ("float32", "complex64"):
             return self.rtol, self.atol
         if dtype in ("float64", "complex128"):
