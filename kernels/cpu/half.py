@@ -3,31 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from ..compiler import jit
-
-
-@intrinsic
-def half_to_single(typingctx, bits):
-    """The float32 value of an IEEE half given as uint16 (LLVM converts in hardware where there is F16C or NEON)."""
-
-    def codegen(context, builder, signature, args):
-        return builder.fpext(builder.bitcast(args[0], ir.HalfType()), ir.FloatType())
-
-    return types.float32(types.uint16), codegen
-
-
-@intrinsic
-def single_to_half(typingctx, value):
-    """The uint16 of the IEEE half nearest to a float32, ties to even."""
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(builder.fptrunc(args[0], ir.HalfType()), ir.IntType(16))
-
-    return types.uint16(types.float32), codegen
+from ..simd.halfs import half_to_single, single_to_half
 
 
 @jit
