@@ -9,6 +9,17 @@ from .._primitive import primitive
 from .._registry import op
 from .._size import Size, wrap_dim
 from .._tensor import Tensor, wrap
+from .creation import eye
+
+
+@primitive("diagonal_copy_", node="DiagonalBackward0_copy", public=False)
+def _diagonal_of(input, diagonal):
+    return input.detach().diagonal(diagonal).clone()
+
+
+_diagonal_of.derivative(
+    input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).diagonal_scatter(grad, ctx.diagonal)
+)
 
 
 @op(out=True)
@@ -18,7 +29,7 @@ def diag(input, diagonal: int = 0) -> Tensor:
     if n == 1:
         return diag_embed(input, diagonal)
     if n == 2:
-        return input.diagonal(diagonal).clone()
+        return _diagonal_of(input, diagonal)
     raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {n}D")
 
 
@@ -44,12 +55,17 @@ def diagflat(input, offset: int = 0) -> Tensor:
     return diag_embed(input.reshape(-1), offset)
 
 
-@op(out=True)
+@primitive(out=True)
 def trace(input) -> Tensor:
     """The sum of a matrix's diagonal."""
     if len(input._size) != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._size)}")
-    return input.diagonal().sum()
+    return input.detach().diagonal().sum()
+
+
+trace.derivative(
+    input=lambda ctx, grad: grad * eye(*ctx.input.shape, dtype=grad.dtype, device=grad.device)
+)
 
 
 def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
