@@ -8,7 +8,7 @@ import itertools
 from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor
-from . import shape
+from . import shape, splitting
 
 
 def _copied(result):
@@ -32,12 +32,12 @@ for _view in (
     shape.narrow,
     shape.permute,
     shape.select,
-    shape.split,
-    shape.split_with_sizes,
+    splitting.split,
+    splitting.split_with_sizes,
     shape.squeeze,
     shape.t,
     shape.transpose,
-    shape.unbind,
+    splitting.unbind,
     shape.unfold,
     shape.unsqueeze,
     shape.view,
