@@ -77,7 +77,6 @@ def device_function(text, dtype):
 
 
 _LIBRARY = scalars.simulated_math if SIMULATED else math
-_NAMES = {getattr(public_math, name): name for name in public_math.__all__}
 
 
 def _translated(fn, dtype):
@@ -87,9 +86,9 @@ def _translated(fn, dtype):
             raise NotImplementedError(f"{value.fn.__name__}() is not implemented for CUDA tensors yet")
         if value is fn or not isinstance(value, python_types.FunctionType):
             return value
-        name = _NAMES.get(value)
-        if name is not None:
-            value = scalars.version(name, dtype, _LIBRARY)
+        if value.__module__.startswith(public_math.__name__) and hasattr(value, "__wrapped__"):
+            # a public name of kernels.math, which stands for a formula
+            value = scalars.version(value.__name__, dtype, _LIBRARY)
         return device_function(value, dtype) if isinstance(value, python_types.FunctionType) else value
 
     scope = {n: replace(fn.__globals__[n]) for n in fn.__code__.co_names if n in fn.__globals__}

@@ -313,8 +313,8 @@ class CopyBackwards(Node):
             return (None, None)
         from .creation import zeros
 
-        old = zeros(self.size, dtype=g._dtype) if self.next_nodes[0] is not None else None
-        src = reduce_to(g, *self.src_meta) if self.next_nodes[1] is not None else None
+        old = zeros(self.size, dtype=g._dtype, device=g._device) if self.next_nodes[0] is not None else None
+        src = reduce_to(g, *self.src_meta).to(self.src_device) if self.next_nodes[1] is not None else None
         return (old, src)
 
 
@@ -342,7 +342,7 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
     node.sequence_nr = next_sequence()
     node.next_nodes = (old_self(self)._edge() if self._requires_grad else None, src._edge())
     node.next_nrs = (self._output_nr, src._output_nr)
-    node.size, node.src_meta = self._size, (src._size, src._dtype)
+    node.size, node.src_meta, node.src_device = self._size, (src._size, src._dtype), src._device
     result = alias(self)
     result._grad_fn, result._requires_grad = node, True
     _write(self, src)

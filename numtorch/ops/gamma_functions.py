@@ -50,18 +50,18 @@ register("polygamma", polygamma_method, function=False)
 register("polygamma_", inplace_form(polygamma_method, "polygamma_"), function=False)
 
 
-def _halves(p: int, d):
-    return arange(-p / 2 + 0.5, 0.5, 0.5, dtype=d)
+def _halves(p: int, like: Tensor):
+    return arange(-p / 2 + 0.5, 0.5, 0.5, dtype=like._dtype, device=like._device)
 
 
 @primitive("mvlgamma", save=("input",), public=False)
 def _mvlgamma(input, p):
-    x = input.detach().unsqueeze(-1) + _halves(p, input._dtype)
+    x = input.detach().unsqueeze(-1) + _halves(p, input)
     return lgamma_(x).sum(-1) + p * (p - 1) * 0.25 * math.log(math.pi)
 
 
 _mvlgamma.derivative(
-    input=lambda ctx, grad: grad * digamma_(ctx.input.unsqueeze(-1) + _halves(ctx.p, grad._dtype)).sum(-1)
+    input=lambda ctx, grad: grad * digamma_(ctx.input.unsqueeze(-1) + _halves(ctx.p, grad)).sum(-1)
 )
 
 
