@@ -109,6 +109,7 @@ _SUBMODULES = frozenset(
         "fft",
         "library",
         "linalg",
+        "masked",
         "nn",
         "optim",
         "random",
