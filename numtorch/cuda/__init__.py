@@ -19,7 +19,6 @@ _STREAMS = ("Event", "Stream", "current_stream", "default_stream", "set_stream",
 
 def __getattr__(name: str):
     if name in _STREAMS:
-        _require()
         from . import streams
 
         return getattr(streams, name)
