@@ -34,6 +34,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaWarning
 from numba.core.serialize import dumps
 
+from .complex_division import divide
 from .content import Unkeyable, content_key, type_text
 
 _MAGIC = b"numtorch kernel 1\n"
@@ -58,6 +59,7 @@ def _host(target_context) -> str:
                 target_context.codegen().magic_tuple(),
                 [config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.BOUNDSCHECK],
                 config.DEBUGINFO_DEFAULT,
+                content_key(divide).hex(),  # what complex division is compiled to, which no kernel names
             )
         )
     return _host_text
