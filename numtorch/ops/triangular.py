@@ -40,13 +40,21 @@ def diag_embed(input, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor
     d1, d2 = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if d1 == d2:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return _diagonal_matrix(input, offset, d1, d2)
+
+
+@primitive("diag_embed", node="DiagEmbedBackward0", public=False)
+def _diagonal_matrix(input, offset, d1, d2):
     side = input._size[-1] + abs(offset)
     size = list(input._size[:-1])
     size.insert(min(d1, d2), side)
     size.insert(max(d1, d2), side)
     result = input.new_zeros(size)
-    result.diagonal(offset, d1, d2).copy_(input)
+    result.diagonal(offset, d1, d2).copy_(input.detach())
     return result
+
+
+_diagonal_matrix.derivative(input=lambda ctx, grad: grad.diagonal(ctx.offset, ctx.d1, ctx.d2))
 
 
 @op()
