@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .bits import fabs, select
-from .exp_log import exp32, exp64, log1p_32, log1p_64
+from .exp_log import exp64, exp_of_negative32, log1p_32, log1p_64
 from .naming import any_type, double, formulas, single
 
 
@@ -67,7 +67,7 @@ def conj(z):
 @single
 def logaddexp32(a, b):
     m = maximum_any(a, b)
-    y = m + log1p_32(exp32(-fabs(a - b)))
+    y = m + log1p_32(exp_of_negative32(-fabs(a - b)))
     return select(a == b, select(fabs(a) < np.float32(np.inf), y, a), y)
 
 

@@ -7,20 +7,20 @@ import math
 import numpy as np
 
 from .bits import copysign, fabs, fma, product, select, sqrt
-from .exp_log import exp32, exp64, exp_parts64, log64, times_power_of_two64
+from .exp_log import SCALE_SHIFT32, exp64, exp_parts64, log64, power_of_two32, times_power_of_two64
 from .naming import double, formulas, single
 
 
 @single
 def erf_curve32(x):
-    """erf(x) / x - 1 for |x| <= 0.85."""
+    """erf(x) / x - 1 for |x| <= 1."""
     z = x * x
-    q = 8.837170025799423e-05
-    q = q * z + -0.0008244505734182894
-    q = q * z + 0.005209318362176418
-    q = q * z + -0.0268624909222126
-    q = q * z + 0.11283747106790543
-    q = q * z + -0.37612637877464294
+    q = 7.853860734030604e-05
+    q = q * z + -0.0008010193705558777
+    q = q * z + 0.005188327748328447
+    q = q * z + -0.026853812858462334
+    q = q * z + 0.1128358542919159
+    q = q * z + -0.3761262595653534
     return q * z + 0.12837916612625122
 
 
@@ -44,17 +44,26 @@ def erf_curve64(x):
 @single
 def erf32(x):
     a = fabs(x)
-    # far: 1 - exp(log(1 - erf(a))), that logarithm as a polynomial in a - 0.9, up to where erf is 1
-    t = select(a > 3.95, 3.95, a) - 0.9
-    q = -0.00020254083210602403
-    q = q * t + 0.0020135724917054176
-    q = q * t + -0.010957416146993637
-    q = q * t + 0.04573903977870941
-    q = q * t + 0.8300216794013977
-    q = q * t + 2.4716339111328125
-    q = q * t + 1.5940972566604614
-    far = 1.0 - exp32(-q)
-    return select(a < 0.85, erf_curve32(x) * x + x, copysign(far, x))
+    # far: 1 - 2**log2(1 - erf(a)), that logarithm as a polynomial in a - 1, up to where erf is 1
+    t = select(a > 3.95, 3.95, a) - 1.0
+    q = 0.00026888842694461346
+    q = q * t + -0.0026392422150820494
+    q = q * t + 0.014276131987571716
+    q = q * t + -0.05987688899040222
+    q = q * t + -1.21636164188385
+    q = q * t + -3.8072245121002197
+    q = q * t + -2.668416738510132
+    # 2**q = 2**n * 2**r,  |r| <= 1/2: simpler than exp, since q is in [-26, -2.6] and only far must be exact
+    n = q + SCALE_SHIFT32
+    r = q - (n - SCALE_SHIFT32)
+    p = 0.001327647129073739
+    p = p * r + 0.009675540961325169
+    p = p * r + 0.05550713092088699
+    p = p * r + 0.24022120237350464
+    p = p * r + 0.6931469440460205
+    p = p * r + 1.0000001192092896
+    far = 1.0 - p * power_of_two32(n)
+    return select(a < 1.0, erf_curve32(x) * x + x, copysign(far, x))
 
 
 @double

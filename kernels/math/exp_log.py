@@ -14,6 +14,11 @@ from .naming import double, formulas, single
 # 1.5 * 2**23 and 1.5 * 2**52: a float of moderate size plus this has its rounded integer in its low bits
 _SHIFT32 = np.float32(12582912.0)
 _SHIFT64 = 6755399441055744.0
+# the same with the exponent's bias added: shifted left by 23, those low bits are the float32 2**n;
+# with twice the bias their two halves each are such a power, and with 24 more they are 2**(n + 24)
+SCALE_SHIFT32 = np.float32(12582912.0 + 127)
+_TWICE_SHIFT32 = np.float32(12582912.0 + 2 * 127)
+_RAISED_SHIFT32 = np.float32(12582912.0 + 127 + 24)
 _INF32 = np.float32(np.inf)
 _NAN32 = np.float32(np.nan)
 
@@ -55,14 +60,14 @@ def exp_tail64(r):
 
 @single
 def times_power_of_two32(y, shifted):
-    """y * 2**n, n given as n + 1.5 * 2**23; by two factors, so that overflow and subnormals come out right.
+    """y * 2**n, n given as n + 1.5 * 2**23 + 254; by two factors, so that overflow and subnormals come out right.
 
     Numba widens integer arithmetic to 64 bits; each int32() says that 32 do, which keeps the vector lanes narrow.
     """
-    n = np.int32(float_as_int(shifted) - 0x4B400000)
-    half = np.int32(n >> 1)
-    rest = np.int32(n - half)
-    return y * int_as_float32((half + 127) << 23) * int_as_float32((rest + 127) << 23)
+    both = float_as_int(shifted)
+    half = np.int32(both >> 1)
+    rest = np.int32(both - half)
+    return y * int_as_float32(half << 23) * int_as_float32(rest << 23)
 
 
 @double
@@ -79,8 +84,8 @@ def scaled_exp32(x, by):
     """exp(x) 2**by for by = 0 or -1, without overflow before that factor."""
     x = select(x > 90.0, 90.0, x)
     x = select(x < -104.0, -104.0, x)
-    n = x * 1.4426950408889634 + _SHIFT32
-    whole = n - _SHIFT32
+    n = x * 1.4426950408889634 + _TWICE_SHIFT32
+    whole = n - _TWICE_SHIFT32
     r = x - whole * 0.693145751953125
     r = r - whole * 1.4286068203094173e-06
     return times_power_of_two32(exp_tail32(r) + 1.0, n + by)
@@ -105,6 +110,23 @@ def exp32(x):
 @double
 def exp64(x):
     return scaled_exp64(x, 0.0)
+
+
+@single
+def power_of_two32(shifted):
+    """2**n for n + SCALE_SHIFT32, where that is a normal number."""
+    return int_as_float32(float_as_int(shifted) << 23)
+
+
+@single
+def exp_of_negative32(x):
+    """exp(x) for x <= 0: nothing overflows, so one factor, 2**24 too large for the subnormals' sake, scales it."""
+    x = select(x < -104.0, -104.0, x)
+    n = x * 1.4426950408889634 + _RAISED_SHIFT32
+    whole = n - _RAISED_SHIFT32
+    r = x - whole * 0.693145751953125
+    r = r - whole * 1.4286068203094173e-06
+    return (exp_tail32(r) + 1.0) * power_of_two32(n) * 5.960464477539063e-08
 
 
 @double
@@ -330,11 +352,10 @@ def _sigmoid_of_number(x):
 
 @single
 def sigmoid32(x):
-    z = exp32(-fabs(x))
+    z = exp_of_negative32(-fabs(x))
     d = z + 1.0
     y = select(x >= 0.0, 1.0, z) / d
-    inverse = select(x >= 0.0, y, 1.0 - y)
-    return y - y * inverse * (z - (d - 1.0))  # the last bracket is what rounding took from d
+    return y - y * (z - (d - 1.0))  # the bracket is what rounding took from d; it matters where d is close to 1
 
 
 @double
@@ -357,7 +378,13 @@ def sigmoid(x):
 @single
 def tanh32(x):
     a = fabs(x)
-    z = exp32(-2.0 * a)
+    # z without the care for large |x|: from 10 on it adds nothing to the 1
+    b = select(a > 10.0, 10.0, a)
+    n = b * -2.8853900817779268 + SCALE_SHIFT32
+    whole = n - SCALE_SHIFT32
+    r = b * -2.0 - whole * 0.693145751953125
+    r = r - whole * 1.4286068203094173e-06
+    z = (exp_tail32(r) + 1.0) * power_of_two32(n)
     far = 1.0 - (z + z) / (z + 1.0)
     s = x * x
     q = -0.006123109720647335

@@ -126,22 +126,17 @@ _gelu = _activation(
     lambda g, x: g
     * (0.5 * (1.0 + erf(x * 0.7071067811865476)) + x * exp(x * x * -0.5) * 0.3989422804014327),
 )
+
+
+def _gelu_tanh_slope(g, x):
+    t = tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
+    return g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x))
+
+
 _gelu_tanh = _activation(
     "gelu_tanh",
     lambda x: 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))),
-    lambda g, x: g
-    * (
-        0.5 * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
-        + 0.5
-        * x
-        * (
-            1.0
-            - tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
-            * tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
-        )
-        * 0.7978845608028654
-        * (1.0 + 0.134145 * x * x)
-    ),
+    _gelu_tanh_slope,
     node="GeluBackward0",
 )
 
@@ -173,17 +168,25 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 silu_ = _publish("silu", silu)
 
-_mish = _activation(
-    "mish",
-    lambda x: x * tanh(where(x > 20, x, log1p(exp(x)))),
-    lambda g, x: g
-    * (
-        tanh(where(x > 20, x, log1p(exp(x))))
-        + x
-        * sigmoid(x)
-        * (1.0 - tanh(where(x > 20, x, log1p(exp(x)))) * tanh(where(x > 20, x, log1p(exp(x)))))
-    ),
-)
+
+# With e = exp(x) and n = e (e + 2), tanh(log(1 + e)) = n / (n + 2): one exponential in place of three functions. From
+# x = 20 on that is 1, and e is held there so that n stays finite.
+
+
+def _mish_text(x):
+    e = exp(where(x > 20, 20, x))
+    n = e * (e + 2)
+    return x * (n / (n + 2))
+
+
+def _mish_slope(g, x):
+    e = exp(where(x > 20, 20, x))
+    n = e * (e + 2)
+    inverse = 1 / (n + 2)
+    return g * (n * inverse + x * where(x > 20, 0.0, 4 * e * (e + 1) * inverse * inverse))
+
+
+_mish = _activation("mish", _mish_text, _mish_slope)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
