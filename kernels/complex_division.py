@@ -1,4 +1,4 @@
-"""Division of complex numbers in compiled code: by zero it gives inf and nan, as real division does and as torch has it.
+"""Division of complex numbers in compiled code: by zero it gives inf and nan, as real division does and as in torch.
 
 Numba's own raises ZeroDivisionError there, whatever the error model is. Importing this module puts the division below
 in its place for complex64 and complex128.

@@ -145,7 +145,7 @@ def upper_fraction(a, x):
 
 @wide
 def upper_near_zero(a, x):
-    """Q(a, x) for x < 1.1 and a small, where 1 - P would cancel: 1 - x**a / gamma(a + 1), and the rest of the series."""
+    """Q(a, x) where x and a are small and 1 - P would cancel: 1 - x**a / gamma(a + 1), less the rest of the series."""
     term, total = 1.0, 0.0
     for n in range(1, 200):
         term *= -x / n

@@ -40,7 +40,9 @@ i0_ = unary("i0", lambda x: i0(x), lambda g, x: g * i1(x), **FLOAT)
 i0e_ = unary(
     "i0e", lambda x: i0e(x), lambda g, x, y: g * (i1e(x) - sign(x) * y), node="SpecialI0EBackward0", **SPECIAL
 )
-i1_ = unary("i1", lambda x: i1(x), lambda g, x, y: g * (i0(x) - _of_i1(x, y, 0.5)), node="SpecialI1Backward0", **SPECIAL)
+i1_ = unary(
+    "i1", lambda x: i1(x), lambda g, x, y: g * (i0(x) - _of_i1(x, y, 0.5)), node="SpecialI1Backward0", **SPECIAL
+)
 i1e_ = unary(
     "i1e",
     lambda x: i1e(x),

@@ -1,4 +1,4 @@
-"""LDL factorizations of symmetric and Hermitian matrices, by LAPACK through scipy, which is asked for when first used."""
+"""LDL factorizations of symmetric and Hermitian matrices, by LAPACK through scipy, which is imported when called."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ def _frexp(x):
 
 
 def _neighbours(make):
-    return [(make(*a, low=0.2, high=3), -make(*b, low=0.2, high=3)) for a, b in (((5,), (5,)), ((2, 3), (3,)), ((0,), (1,)))]
+    shapes = (((5,), (5,)), ((2, 3), (3,)), ((0,), (1,)))
+    return [(make(*a, low=0.2, high=3), -make(*b, low=0.2, high=3)) for a, b in shapes]
 
 
 OPS = [
