@@ -61,12 +61,12 @@ def measure(library, prepare, budget: float) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("library", choices=["torch", "numtorch"])
+    parser.add_argument("package", choices=["torch", "numtorch"])
     parser.add_argument("family")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--budget", type=float, default=0.2)
     options = parser.parse_args()
-    library = importlib.import_module(options.library)
+    library = importlib.import_module(options.package)
     if hasattr(library, "set_num_threads"):
         library.set_num_threads(options.threads)
     for name, prepare in load(options.family).workloads.items():

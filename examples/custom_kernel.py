@@ -5,7 +5,7 @@ Run with `python examples/custom_kernel.py`.
 
 import numtorch as torch
 from numtorch.kernels.math import exp, sigmoid
-from numtorch.library import unary
+from numtorch.extend import unary
 
 # Swish with a slope, y = x sigmoid(beta x), and its derivative.
 swish = unary(

@@ -150,11 +150,12 @@ def _ready(name: str, sig, kind: str, seconds: float) -> None:
         hook(name, sig, kind, seconds)
 
 
-def jit(fn=None, *, parallel: bool = False, nogil: bool = False):
+def jit(fn=None, *, parallel: bool = False, nogil: bool = False, inline: bool = False):
     """Compile `fn` lazily for each dtype it meets, with the settings that every kernel here shares.
 
     Divisions are unchecked (error_model numpy, without which LLVM vectorises nothing around them); of fastmath only
     contraction is on, since the rest breaks inf and nan. A parallel kernel cannot be called from other kernels.
+    With `inline` it becomes part of every kernel that calls it, however long it is.
     """
 
     def decorate(f):
@@ -167,6 +168,8 @@ def jit(fn=None, *, parallel: bool = False, nogil: bool = False):
             "fastmath": {"contract"},
             "nogil": nogil or parallel,
         }
+        if inline:
+            options["forceinline"] = True
         kernel = _Waiting(f, options)
         if parallel:
             return ParallelKernel(_Waiting(f, {**options, "parallel": True}), kernel)
@@ -216,7 +219,8 @@ def specialise(fn, scalar_type):
     key = (fn, dtype)
     found = _specialised.get(key)
     if found is None:
-        found = _specialised[key] = jit(fn if dtype is None else _typed_copy(fn, dtype))
+        # A loop over a text is vectorised only if the text is inlined, which LLVM left alone does for short ones.
+        found = _specialised[key] = jit(fn if dtype is None else _typed_copy(fn, dtype), inline=True)
     return found
 
 

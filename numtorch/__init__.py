@@ -107,7 +107,7 @@ _SUBMODULES = frozenset(
         "cuda",
         "datasets",
         "fft",
-        "library",
+        "extend",
         "linalg",
         "masked",
         "nn",

@@ -23,25 +23,11 @@ SCALAR_FUNCTIONS = {"fmod", "remainder", "lgamma"}
 VECTORISABLE = {getattr(km, name) for name in km.__all__ if name not in {*SCALAR_FUNCTIONS, "tensor_dispatch"}}
 
 BITS = "moves, signs and comparisons of bits only: no arithmetic to look for"
-INLINE = "LLVM finds the text too long to be inlined into its loop, which then calls it for every element"
 EXCEPTIONS = {
     "conj_physical": BITS,
     "conj_physical, derivative 0": BITS,
     "copysign": BITS,
     "nan_to_num, derivative 0": BITS,
-    "digamma": INLINE,
-    "erfc": INLINE,
-    "erfinv": INLINE,
-    "gelu, derivative 0": INLINE,
-    "lgamma, derivative 0": INLINE,
-    "log_sigmoid": INLINE,
-    "logaddexp": INLINE,
-    "ndtr": INLINE,
-    "pow": INLINE,
-    "pow, derivative 0": INLINE,
-    "pow_number": INLINE,
-    "pow_number, derivative 0": INLINE,
-    "softplus": INLINE,
 }
 
 

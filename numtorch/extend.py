@@ -1,7 +1,7 @@
 """Operators of your own: a scalar function and its derivative become a differentiable operator with compiled kernels.
 
 >>> import numtorch as torch
->>> from numtorch.library import unary
+>>> from numtorch.extend import unary
 >>> cube = unary("example_cube", lambda x: x * x * x, lambda g, x: g * (3 * x * x))
 >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
 >>> cube(x).sum().backward()
