@@ -89,9 +89,7 @@ def run_worker(library: str, family: str, threads: int, budget: float) -> dict[s
     command = [sys.executable, str(HERE / "worker.py"), library, family]
     command += ["--threads", str(threads), "--budget", str(budget)]
     try:
-        done = subprocess.run(
-            command, env=environment(threads), capture_output=True, text=True, timeout=LIMIT
-        )
+        done = subprocess.run(command, env=environment(threads), capture_output=True, text=True, timeout=LIMIT)
         output, end = done.stdout, (done.stderr.strip().splitlines() or ["ended early"])[-1]
     except subprocess.TimeoutExpired as expired:
         output, end = (expired.stdout or b"").decode(), f"not done within {LIMIT} s"

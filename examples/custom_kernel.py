@@ -4,8 +4,8 @@ Run with `python examples/custom_kernel.py`.
 """
 
 import numtorch as torch
-from numtorch.kernels.math import exp, sigmoid
 from numtorch.extend import unary
+from numtorch.kernels.math import exp, sigmoid
 
 # Swish with a slope, y = x sigmoid(beta x), and its derivative.
 swish = unary(

@@ -44,9 +44,7 @@ __all__ = [
 def _mask_of(input: Tensor, mask: Tensor) -> Tensor:
     """The mask as bool, in the size of the input."""
     if len(mask.shape) > len(input.shape):
-        raise IndexError(
-            "_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)"
-        )
+        raise IndexError("_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)")
     return mask.bool().expand(input.shape)
 
 
@@ -161,17 +159,13 @@ def _variance(input, dim, unbiased, correction, keepdim, dtype, mask) -> Tensor:
     return total / (count - correction).clamp(min=0)
 
 
-def var(
-    input, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None, mask=None
-) -> Tensor:
+def var(input, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None, mask=None) -> Tensor:
     """The variance, over n - correction (n - 1 unless given)."""
     result = _variance(input, dim, unbiased, correction, keepdim, dtype, mask)
     return result.to(dtype) if dtype is not None else result
 
 
-def std(
-    input, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None, mask=None
-) -> Tensor:
+def std(input, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None, mask=None) -> Tensor:
     """The root of `var`."""
     result = _variance(input, dim, unbiased, correction, keepdim, dtype, mask).sqrt()
     return result.to(dtype) if dtype is not None else result

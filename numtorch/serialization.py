@@ -187,9 +187,7 @@ def restore_location(map_location) -> Callable[[StoredTensor, str], StoredTensor
     if map_location is None:
         return default_restore_location
     if isinstance(map_location, dict):
-        return lambda storage, location: default_restore_location(
-            storage, str(map_location.get(location, location))
-        )
+        return lambda storage, location: default_restore_location(storage, str(map_location.get(location, location)))
     if isinstance(map_location, bytes):
         map_location = map_location.decode("ascii")
     if isinstance(map_location, (str, _device)):
@@ -276,9 +274,7 @@ def save(
     """
     if not _is_path(f):
         if not hasattr(f, "write"):
-            raise AttributeError(
-                "expected 'f' to be string, path, or a file-like object with a 'write' attribute"
-            )
+            raise AttributeError("expected 'f' to be string, path, or a file-like object with a 'write' attribute")
         if not callable(f.write):
             raise TypeError(f"Buffer of {str(type(f)).strip('<>')} has no callable attribute 'write'")
     if not _use_new_zipfile_serialization:
@@ -411,9 +407,7 @@ def _byte_order(archive: ArchiveReader) -> str:
     return "big" if _Options.endianness is LoadEndianness.BIG else "little"
 
 
-def _load_archive(
-    file, restore: Callable, pickle_module, map_path: str | None, pickle_load_args: dict
-) -> Any:
+def _load_archive(file, restore: Callable, pickle_module, map_path: str | None, pickle_load_args: dict) -> Any:
     """`pickle_module` None reads as data only; `map_path` maps the storages instead of reading them."""
     archive = ArchiveReader(file)
     if "constants.pkl" in archive:
@@ -432,11 +426,7 @@ def _load_archive(
                     f"storage {name} should have {numel} elements of {dtype}, but its record has "
                     f"{archive.size(record)} bytes: corrupted file"
                 )
-            data = (
-                archive.map(map_path, record, False)
-                if map_path
-                else np.frombuffer(archive.read(record), np.uint8)
-            )
+            data = archive.map(map_path, record, False) if map_path else np.frombuffer(archive.read(record), np.uint8)
             buffer = np.asarray(data).view(dtype.np)
             if swap:
                 buffer = buffer.byteswap()
@@ -447,9 +437,7 @@ def _load_archive(
     if pickle_module is None:
         unpickler = _torch_pickle.restricted_unpickler(pickled, persistent_load, **pickle_load_args)
     else:
-        unpickler = _torch_pickle.trusted_unpickler(
-            pickled, pickle_module, persistent_load, **pickle_load_args
-        )
+        unpickler = _torch_pickle.trusted_unpickler(pickled, pickle_module, persistent_load, **pickle_load_args)
     return unpickler.load()
 
 

@@ -39,9 +39,7 @@ def two_layer_net(torch):
 def mlp(torch):
     nn = torch.nn
     torch.manual_seed(0)
-    net = nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
-    )
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
     x, target = torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))
     return _step(torch, net, optimizer, nn.CrossEntropyLoss(), x, target)

@@ -105,9 +105,7 @@ def _axis(c, size, mode, padding, align, place, weight, slope, at):
 
 
 @jit
-def _taps(
-    grid, at, dims, src, mode, padding, align, axis_place, axis_weight, axis_slope, place, weight, slope
-):
+def _taps(grid, at, dims, src, mode, padding, align, axis_place, axis_weight, axis_slope, place, weight, slope):
     """Fill place (-1 outside), weight and slope[k * 3 + axis] (d weight / d grid) of the point at grid[at];
     returns their number."""
     real = grid.dtype.type
@@ -216,23 +214,15 @@ def _sample_parallel(images, x, grid, out, channels, points, dims, src, mode, pa
 
 
 @jit(nogil=True)
-def _spread_serial(
-    images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
-):
+def _spread_serial(images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align):
     for image in range(images):
-        _spread_image(
-            image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
-        )
+        _spread_image(image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align)
 
 
 @jit(parallel=True)
-def _spread_parallel(
-    images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
-):
+def _spread_parallel(images, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align):
     for image in prange(images):
-        _spread_image(
-            image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align
-        )
+        _spread_image(image, grad, x, grid, grad_x, grad_grid, channels, points, dims, src, mode, padding, align)
 
 
 def grid_sample_forward(

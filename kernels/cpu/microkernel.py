@@ -41,9 +41,7 @@ def _host_vector_bytes() -> int:
 
 
 VECTOR_BYTES = _host_vector_bytes()
-WIDE_FILE = VECTOR_BYTES == 64 or not llvm.get_default_triple().startswith(
-    ("x86", "i686")
-)  # 32 registers, not 16
+WIDE_FILE = VECTOR_BYTES == 64 or not llvm.get_default_triple().startswith(("x86", "i686"))  # 32 registers, not 16
 ROWS = 8 if WIDE_FILE else 4  # rows of a gemm tile
 VECTORS = 3  # vectors along the row of a gemm tile
 ROW_VECTORS = 8  # vectors of a gemm tile with a single row
@@ -141,9 +139,7 @@ def _gemm_tile(typingctx, rows, vectors, a, a0, offset, o0, depth, b, b0, c, c0,
 
         def body(k, totals):
             row = builder.gep(pb, [builder.load(builder.gep(po, [k]))])
-            bs = [
-                _load_vector(builder, builder.gep(row, [index(v * vl)]), vector, itemsize) for v in range(nv)
-            ]
+            bs = [_load_vector(builder, builder.gep(row, [index(v * vl)]), vector, itemsize) for v in range(nv)]
             column = builder.gep(pa, [builder.mul(k, index(mr))])
             new = []
             for i in range(mr):
@@ -185,16 +181,12 @@ def _dot_tile(typingctx, rows, columns, a, a0, lda, length, b, b0, offset, o0, c
             at = [builder.mul(step, index(vl))]
             va = [_load_vector(builder, builder.gep(p, at), vector, itemsize) for p in a_rows]
             vb = [_load_vector(builder, builder.gep(p, at), vector, itemsize) for p in b_rows]
-            return [
-                _multiply_add(builder, va[i], vb[j], totals[i * nr + j]) for i in range(mr) for j in range(nr)
-            ]
+            return [_multiply_add(builder, va[i], vb[j], totals[i * nr + j]) for i in range(mr) for j in range(nr)]
 
         zeros = [ir.Constant(vector, None)] * (mr * nr)
         totals = _counted_loop(builder, builder.sdiv(lengthv, index(vl)), zeros, body)
         name = f"llvm.vector.reduce.fadd.v{vl}f{itemsize * 8}"
-        add_lanes = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(element, [element, vector]), name
-        )
+        add_lanes = cgutils.get_or_insert_function(builder.module, ir.FunctionType(element, [element, vector]), name)
         for n, total in enumerate(totals):
             i, j = divmod(n, nr)
             place = builder.gep(pc, [builder.add(builder.mul(ldcv, index(i)), index(j))])
@@ -230,9 +222,7 @@ def _pointers(builder, base, places, itemsize):
     longs = places.type
     start = _splat(builder, builder.ptrtoint(base, longs.element), longs)
     size = ir.Constant(longs, [itemsize] * longs.count)
-    return builder.inttoptr(
-        builder.add(start, builder.mul(places, size)), ir.VectorType(base.type, longs.count)
-    )
+    return builder.inttoptr(builder.add(start, builder.mul(places, size)), ir.VectorType(base.type, longs.count))
 
 
 def _row_loop(builder, count, vl, body):

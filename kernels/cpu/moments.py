@@ -155,6 +155,4 @@ def moments(x, outer, n, inner, mean, m2):
     if inner == 1:
         (moments_rows if x.size < PARALLEL_SIZE else moments_rows_parallel)(x, outer, n, mean, m2)
     else:
-        (moments_columns if x.size < PARALLEL_SIZE else moments_columns_parallel)(
-            x, outer, n, inner, mean, m2
-        )
+        (moments_columns if x.size < PARALLEL_SIZE else moments_columns_parallel)(x, outer, n, inner, mean, m2)

@@ -67,9 +67,7 @@ def seed_state(state, spare, seed):
     word = np.uint64(seed) & np.uint64(0xFFFFFFFF)
     state[0] = word
     for j in range(1, STATE_WORDS):
-        word = (np.uint64(1812433253) * (word ^ (word >> np.uint64(30))) + np.uint64(j)) & np.uint64(
-            0xFFFFFFFF
-        )
+        word = (np.uint64(1812433253) * (word ^ (word >> np.uint64(30))) + np.uint64(j)) & np.uint64(0xFFFFFFFF)
         state[j] = word
     state[LEFT] = 1
     state[NEXT] = 0
@@ -81,9 +79,7 @@ def seed_state(state, spare, seed):
 def _mix(upper, lower):
     """One step of the twist, without its third operand."""
     mixed = (upper & np.uint32(0x80000000)) | (lower & np.uint32(0x7FFFFFFF))
-    return np.uint32(mixed >> np.uint32(1)) ^ np.uint32(
-        (np.uint32(0) - (lower & np.uint32(1))) & np.uint32(0x9908B0DF)
-    )
+    return np.uint32(mixed >> np.uint32(1)) ^ np.uint32((np.uint32(0) - (lower & np.uint32(1))) & np.uint32(0x9908B0DF))
 
 
 @jit

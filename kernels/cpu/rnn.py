@@ -61,8 +61,21 @@ def _add_product(a, w, out, n, k, m):
 
 @jit(nogil=True)
 def rnn_steps_forward(
-    mode, batch_sizes, reverse, start, gates, weight_t, recurrent, bias_hh, h, c, output, saved_h,
-    saved_c, saved_tanh, size,
+    mode,
+    batch_sizes,
+    reverse,
+    start,
+    gates,
+    weight_t,
+    recurrent,
+    bias_hh,
+    h,
+    c,
+    output,
+    saved_h,
+    saved_c,
+    saved_tanh,
+    size,
 ):
     """Steps of a cell: x = gates (N, G H), y = h W_hh^T + bias_hh, the state h (and c) (B, H).
 
@@ -156,8 +169,21 @@ def rnn_steps_forward(
 
 @jit(nogil=True)
 def rnn_steps_backward(
-    mode, batch_sizes, reverse, start, grad_output, gates, weight, saved_h, saved_c,
-    saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent, size,
+    mode,
+    batch_sizes,
+    reverse,
+    start,
+    grad_output,
+    gates,
+    weight,
+    saved_h,
+    saved_c,
+    saved_tanh,
+    grad_h,
+    grad_c,
+    grad_gates,
+    grad_recurrent,
+    size,
 ):
     """Gradient of steps, last first: grad_gates (N, G H) is dx and, in a GRU, grad_recurrent (N, G H) is dy.
 
@@ -242,8 +268,19 @@ def rnn_steps_backward(
 
 
 def rnn_forward(
-    mode: int, batch_sizes, reverse: bool, gates, weight_hh, bias_hh, h, c, output, saved_h, saved_c,
-    saved_tanh, size: int,
+    mode: int,
+    batch_sizes,
+    reverse: bool,
+    gates,
+    weight_hh,
+    bias_hh,
+    h,
+    c,
+    output,
+    saved_h,
+    saved_c,
+    saved_tanh,
+    size: int,
 ) -> None:
     """One layer in one direction over all steps; the arguments are those of `rnn_steps_forward`.
 
@@ -270,8 +307,20 @@ def rnn_forward(
 
 
 def rnn_backward(
-    mode: int, batch_sizes, reverse: bool, grad_output, gates, weight_hh, saved_h,
-    saved_c, saved_tanh, grad_h, grad_c, grad_gates, grad_recurrent, size: int,
+    mode: int,
+    batch_sizes,
+    reverse: bool,
+    grad_output,
+    gates,
+    weight_hh,
+    saved_h,
+    saved_c,
+    saved_tanh,
+    grad_h,
+    grad_c,
+    grad_gates,
+    grad_recurrent,
+    size: int,
 ) -> None:
     """Gradient of `rnn_forward`: fills grad_gates and, in a GRU, grad_recurrent (else pass grad_gates twice).
 
@@ -286,19 +335,14 @@ def rnn_backward(
     rows = gates.size // total
     if batch * size * total <= _SMALL:
         start = 0 if reverse else rows
-        rnn_steps_backward(
-            mode, batch_sizes, reverse, start, grad_output, gates, weight_hh, *rest
-        )
+        rnn_steps_backward(mode, batch_sizes, reverse, start, grad_output, gates, weight_hh, *rest)
         return
     through = np.empty(batch * size, gates.dtype)
     ends = np.cumsum(batch_sizes).tolist()
     for step in range(len(ends)) if reverse else range(len(ends) - 1, -1, -1):
         start = ends[step - 1] if step else 0
         n = ends[step] - start
-        rnn_steps_backward(
-            mode, batch_sizes[step : step + 1], True, start, grad_output, gates,
-            gates[:0], *rest
-        )
+        rnn_steps_backward(mode, batch_sizes[step : step + 1], True, start, grad_output, gates, gates[:0], *rest)
         part = through[: n * size]
         mm(grad_recurrent[start * total : ends[step] * total], weight_hh, n, total, size, part)
         grad_h[: n * size] += part

@@ -35,9 +35,7 @@ def _forward_planes(first, last, x, out, src, dst, taps, place, weight):
                 for a in range(td):
                     for b in range(th):
                         factor = weight[od * td + a] * weight[h0 + oh * th + b]
-                        line = (
-                            plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
-                        )
+                        line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
                         source = x[line : line + width]
                         if factor != 0:
                             for e in range(width):
@@ -53,9 +51,7 @@ def _forward_planes(first, last, x, out, src, dst, taps, place, weight):
 @jit(parallel=True)
 def _forward_parallel(chunks, planes, x, out, src, dst, taps, place, weight):
     for i in prange(chunks):
-        _forward_planes(
-            i * planes // chunks, (i + 1) * planes // chunks, x, out, src, dst, taps, place, weight
-        )
+        _forward_planes(i * planes // chunks, (i + 1) * planes // chunks, x, out, src, dst, taps, place, weight)
 
 
 @jit(nogil=True)
@@ -76,9 +72,7 @@ def _backward_planes(first, last, grad, out, src, dst, taps, place, weight):
                 for a in range(td):
                     for b in range(th):
                         factor = weight[od * td + a] * weight[h0 + oh * th + b]
-                        line = (
-                            plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
-                        )
+                        line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
                         target = out[line : line + width]
                         if factor != 0:
                             for e in range(width):
@@ -88,9 +82,7 @@ def _backward_planes(first, last, grad, out, src, dst, taps, place, weight):
 @jit(parallel=True)
 def _backward_parallel(chunks, planes, grad, out, src, dst, taps, place, weight):
     for i in prange(chunks):
-        _backward_planes(
-            i * planes // chunks, (i + 1) * planes // chunks, grad, out, src, dst, taps, place, weight
-        )
+        _backward_planes(i * planes // chunks, (i + 1) * planes // chunks, grad, out, src, dst, taps, place, weight)
 
 
 def interpolate_forward(x, planes: int, src: tuple, dst: tuple, taps: tuple, place, weight):

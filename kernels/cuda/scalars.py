@@ -185,9 +185,34 @@ _COMPLEX = {"conj": conj_complex, "isnan": isnan, "where": where}
 
 # libdevice's functions, under the names that kernels.math shares with the math module.
 _LIBRARY = [
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "erf",
-    "erfc", "exp", "expm1", "floor", "fmod", "hypot", "log", "log10", "log1p", "log2", "pow", "sin", "sinh",
-    "sqrt", "tan", "tanh",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "ceil",
+    "copysign",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "floor",
+    "fmod",
+    "hypot",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "pow",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
 ]
 
 

@@ -60,7 +60,7 @@ def trigamma(x):
     sign, total = 1.0, 0.0
     if x < 0.5:
         s = np.sin(math.pi * (x - np.floor(x)))
-        sign, total = -1.0, -(math.pi / s) ** 2
+        sign, total = -1.0, -((math.pi / s) ** 2)
         x = 1.0 - x
     while x < 8.0:
         total += 1.0 / (x * x)

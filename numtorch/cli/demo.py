@@ -16,9 +16,7 @@ HELP = "train a small convolutional network on handwritten digits"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--epochs", type=_positive, default=20, help="passes over the training images (%(default)s)"
-    )
+    parser.add_argument("--epochs", type=_positive, default=20, help="passes over the training images (%(default)s)")
     parser.add_argument("--batch-size", type=_positive, default=64, help="images a step (%(default)s)")
     parser.add_argument("--lr", type=float, default=3e-3, help="learning rate at the start (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (%(default)s)")
@@ -128,9 +126,7 @@ def fit(net, train, held_out, options: argparse.Namespace) -> tuple[list[float],
 
 def _report(progress, epoch: int, epochs: int, loss: float, accuracy: float, seconds: float) -> None:
     progress.tell(f"loss {loss:.4f}")
-    progress.print(
-        f"epoch {epoch:2}/{epochs}  loss {loss:.4f}  held-out accuracy {accuracy:7.2%}  {seconds:5.2f} s"
-    )
+    progress.print(f"epoch {epoch:2}/{epochs}  loss {loss:.4f}  held-out accuracy {accuracy:7.2%}  {seconds:5.2f} s")
 
 
 def _samples(held_out, guesses: list[int], count: int = 40) -> list[tuple]:

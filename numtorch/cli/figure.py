@@ -19,20 +19,15 @@ class Svg:
         self._parts: list[str] = []
 
     def rect(self, x: float, y: float, width: float, height: float, fill: str, extra: str = "") -> None:
-        self._parts.append(
-            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}" {extra}/>'
-        )
+        self._parts.append(f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}" {extra}/>')
 
     def line(self, points: Sequence[tuple[float, float]], color: str, width: float = 1) -> None:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self._parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{width:g}" '
-            'stroke-linejoin="round"/>'
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{width:g}" stroke-linejoin="round"/>'
         )
 
-    def text(
-        self, x: float, y: float, words: str, size: int = 12, color: str = INK, anchor: str = "start"
-    ) -> None:
+    def text(self, x: float, y: float, words: str, size: int = 12, color: str = INK, anchor: str = "start") -> None:
         where = f'x="{x:g}" y="{y:g}" text-anchor="{anchor}"'
         self._parts.append(f'<text {where} font-size="{size}" fill="{color}">{escape(words)}</text>')
 

@@ -38,12 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", action="append", default=[], metavar="SPEC", help="an input of the target; once for each"
     )
-    parser.add_argument(
-        "--only", metavar="NAME", help="without a target: only operators whose name contains this"
-    )
-    parser.add_argument(
-        "--tolerance", type=float, default=_TOLERANCE, help="largest error let pass (%(default)g)"
-    )
+    parser.add_argument("--only", metavar="NAME", help="without a target: only operators whose name contains this")
+    parser.add_argument("--tolerance", type=float, default=_TOLERANCE, help="largest error let pass (%(default)g)")
     parser.add_argument("--seed", type=int, default=0, help="of the random inputs (%(default)s)")
 
 
@@ -159,9 +155,7 @@ def _call(row: Any, sample: Any) -> tuple[Callable, tuple]:
 
     def tensor(array: np.ndarray, differentiated: bool) -> _Slot:
         found = torch.from_numpy(np.array(array))
-        inputs.append(
-            found.requires_grad_(differentiated and found.dtype in (torch.float64, torch.complex128))
-        )
+        inputs.append(found.requires_grad_(differentiated and found.dtype in (torch.float64, torch.complex128)))
         return _Slot(len(inputs) - 1)
 
     def differentiated(position: int) -> bool:

@@ -17,9 +17,7 @@ HELP = "compile the usual kernels now, so that later runs start at once"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from .workloads import WORKLOADS
 
-    parser.add_argument(
-        "workloads", nargs="*", metavar="WORKLOAD", help="only these: " + ", ".join(WORKLOADS)
-    )
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="only these: " + ", ".join(WORKLOADS))
 
 
 def main(options: argparse.Namespace) -> int:
@@ -30,9 +28,7 @@ def main(options: argparse.Namespace) -> int:
 
     unknown = [name for name in options.workloads if name not in WORKLOADS]
     if unknown:
-        print(
-            f"numtorch warmup: no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}", file=sys.stderr
-        )
+        print(f"numtorch warmup: no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}", file=sys.stderr)
         return 2
     chosen = options.workloads or list(WORKLOADS)
     start = perf_counter()

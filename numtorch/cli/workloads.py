@@ -81,6 +81,5 @@ def optimisers() -> None:
 
 #: name -> function
 WORKLOADS: dict[str, Callable[[], None]] = {
-    function.__name__: function
-    for function in (arithmetic, mlp, convolution, recurrent, attention, optimisers)
+    function.__name__: function for function in (arithmetic, mlp, convolution, recurrent, attention, optimisers)
 }

@@ -140,8 +140,6 @@ def cat_on_cuda(tensors, dim: int, out_size: Size, d: dtype) -> Tensor:
     return result
 
 
-
-
 def copy_storage(storage: CudaStorage) -> CudaStorage:
     """A copy of a whole storage."""
     activate(storage.device)

@@ -123,8 +123,7 @@ celu_ = _publish("celu", celu, torch=True)
 _gelu = _activation(
     "gelu",
     lambda x: x * 0.5 * (1.0 + erf(x * 0.7071067811865476)),
-    lambda g, x: g
-    * (0.5 * (1.0 + erf(x * 0.7071067811865476)) + x * exp(x * x * -0.5) * 0.3989422804014327),
+    lambda g, x: g * (0.5 * (1.0 + erf(x * 0.7071067811865476)) + x * exp(x * x * -0.5) * 0.3989422804014327),
 )
 
 
@@ -349,16 +348,12 @@ def prelu(input, weight) -> Tensor:
                 f"{channels}."
             )
     if len(weight._size) > 1:
-        raise RuntimeError(
-            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(weight._size)}"
-        )
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(weight._size)}")
     if n == 1 or len(input._size) < 2:
         weight = weight.reshape(()) if n == 1 else weight
     else:
         weight = weight.reshape([n if d == 1 else 1 for d in range(len(input._size))])
     return _prelu(input, weight)
-
-
 
 
 def rrelu(
@@ -387,9 +382,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError("glu does not support 0-dimensional tensors")
     n = input._size[dim]
     if n % 2:
-        raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim} is size {n}"
-        )
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {n}")
     return _glu(input, dim)
 
 

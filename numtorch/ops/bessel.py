@@ -37,9 +37,7 @@ def _of_i1(x, y, ratio_at_zero):
 
 
 i0_ = unary("i0", lambda x: i0(x), lambda g, x: g * i1(x), **FLOAT)
-i0e_ = unary(
-    "i0e", lambda x: i0e(x), lambda g, x, y: g * (i1e(x) - sign(x) * y), node="SpecialI0EBackward0", **SPECIAL
-)
+i0e_ = unary("i0e", lambda x: i0e(x), lambda g, x, y: g * (i1e(x) - sign(x) * y), node="SpecialI0EBackward0", **SPECIAL)
 i1_ = unary(
     "i1", lambda x: i1(x), lambda g, x, y: g * (i0(x) - _of_i1(x, y, 0.5)), node="SpecialI1Backward0", **SPECIAL
 )
@@ -60,12 +58,8 @@ modified_bessel_i0_ = unary("modified_bessel_i0", lambda x: i0(x), **SPECIAL)
 modified_bessel_i1_ = unary("modified_bessel_i1", lambda x: i1(x), **SPECIAL)
 modified_bessel_k0_ = unary("modified_bessel_k0", lambda x: modified_bessel_k0(x), **SPECIAL)
 modified_bessel_k1_ = unary("modified_bessel_k1", lambda x: modified_bessel_k1(x), **SPECIAL)
-scaled_modified_bessel_k0_ = unary(
-    "scaled_modified_bessel_k0", lambda x: scaled_modified_bessel_k0(x), **SPECIAL
-)
-scaled_modified_bessel_k1_ = unary(
-    "scaled_modified_bessel_k1", lambda x: scaled_modified_bessel_k1(x), **SPECIAL
-)
+scaled_modified_bessel_k0_ = unary("scaled_modified_bessel_k0", lambda x: scaled_modified_bessel_k0(x), **SPECIAL)
+scaled_modified_bessel_k1_ = unary("scaled_modified_bessel_k1", lambda x: scaled_modified_bessel_k1(x), **SPECIAL)
 spherical_bessel_j0_ = unary("spherical_bessel_j0", lambda x: spherical_bessel_j0(x), **SPECIAL)
 
 FUNCTIONS["special"]["i0"] = FUNCTIONS[""]["i0"]

@@ -149,9 +149,7 @@ def _qr_backward(ctx, grad_Q, grad_R):
             "Please use linalg.qr(A, mode='reduced') if you are going to require gradients"
         )
     if ctx.mode == "complete" and n > m:
-        raise RuntimeError(
-            "The QR decomposition is not differentiable when mode='complete' and nrows > ncols."
-        )
+        raise RuntimeError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols.")
     Q, R = ctx.result0, ctx.result1
     zeros_like, cat = FUNCTIONS[""]["zeros_like"], FUNCTIONS[""]["cat"]
     grad_Q = zeros_like(Q) if grad_Q is None else grad_Q
@@ -489,9 +487,7 @@ _lu_result = named("linalg_lu", "P", "L", "U")
 _lu_unpack_result = named("lu_unpack", "P", "L", "U")
 
 
-@primitive(
-    node="LinalgLuFactorExBackward0", save=("result0", "result1"), namespace="linalg", method=False, out=True
-)
+@primitive(node="LinalgLuFactorExBackward0", save=("result0", "result1"), namespace="linalg", method=False, out=True)
 def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False):
     """(LU, pivots, info) of A = P L U: both triangles in one matrix, LAPACK's row swaps from 1, first zero pivot."""
     check_matrix("torch.linalg.lu_factor", A)

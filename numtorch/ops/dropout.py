@@ -25,9 +25,7 @@ _ALPHA = 1.7580993408473766
 
 def _check_floating(input: Tensor) -> None:
     if input._dtype.category not in (FLOATING, COMPLEX):
-        raise RuntimeError(
-            f"result type Float can't be cast to the desired output type {input._dtype.type_name}"
-        )
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {input._dtype.type_name}")
 
 
 def _noise(input: Tensor, p: float, feature: bool, scaled: bool) -> Tensor:

@@ -37,9 +37,7 @@ def _check_indices(indices: Tensor, name: str, rows: int, table: Tensor) -> np.n
     bad = at.first_bad(flat, rows)
     if bad is not None:
         if name == "embedding_bag":
-            raise RuntimeError(
-                f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {bad}"
-            )
+            raise RuntimeError(f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {bad}")
         raise IndexError("index out of range in self")
     return flat
 
@@ -63,17 +61,13 @@ def _embedding(
 def _table_gradient(ctx, grad):
     if ctx.sparse:
         raise NotImplementedError("embedding(): sparse gradients are not implemented; use sparse=False")
-    return embedding_dense_backward(
-        grad, ctx.indices, ctx.weight.shape[0], ctx.padding_idx, ctx.scale_grad_by_freq
-    )
+    return embedding_dense_backward(grad, ctx.indices, ctx.weight.shape[0], ctx.padding_idx, ctx.scale_grad_by_freq)
 
 
 _embedding.derivative(weight=_table_gradient)
 
 
-@primitive(
-    node="EmbeddingDenseBackwardBackward0", save=("indices",), name="embedding_dense_backward", public=False
-)
+@primitive(node="EmbeddingDenseBackwardBackward0", save=("indices",), name="embedding_dense_backward", public=False)
 def embedding_dense_backward(grad, indices, num_weights: int, padding_idx: int, scale_grad_by_freq: bool):
     """The gradient of a table (num_weights, dim): each row of grad added at its index."""
     dim = grad._size[-1]
@@ -165,9 +159,7 @@ def embedding(
 _MODES = {"sum": SUM, "mean": MEAN, "max": MAX}
 
 
-@primitive(
-    node="EmbeddingBagBackward0", save=("weight", "per_sample_weights"), name="embedding_bag", public=False
-)
+@primitive(node="EmbeddingBagBackward0", save=("weight", "per_sample_weights"), name="embedding_bag", public=False)
 def _bag(weight, per_sample_weights, bags):
     d = float32 if is_half(weight) else weight._dtype
     table = cast_array(contiguous(weight)._flat, weight._dtype, d)
@@ -231,9 +223,7 @@ def _(ctx, grad):
     found = {}
     if ctx.needs("weight"):
         scaled = spread if scales is None else spread * scales.unsqueeze(1)
-        found["weight"] = embedding_dense_backward(
-            scaled, index, weight.shape[0], bags.padding, bags.by_frequency
-        )
+        found["weight"] = embedding_dense_backward(scaled, index, weight.shape[0], bags.padding, bags.by_frequency)
     if scales is not None and ctx.needs("per_sample_weights"):
         products = (spread * weight.index_select(0, index)).sum(1)
         found["per_sample_weights"] = products.masked_fill(index == bags.padding, 0)
@@ -323,9 +313,7 @@ def embedding_bag(
         with no_grad():
             embedding_renorm_(weight, input, max_norm, norm_type)
     scales = per_sample_weights.reshape(-1) if per_sample_weights is not None else None
-    return _bag(
-        weight, scales, Bags(index, ends, _MODES[mode], padding, bool(scale_grad_by_freq), bool(sparse))
-    )
+    return _bag(weight, scales, Bags(index, ends, _MODES[mode], padding, bool(scale_grad_by_freq), bool(sparse)))
 
 
 # --- one_hot ------------------------------------------------------------------------------------------------

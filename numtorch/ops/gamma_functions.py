@@ -60,9 +60,7 @@ def _mvlgamma(input, p):
     return lgamma_(x).sum(-1) + p * (p - 1) * 0.25 * math.log(math.pi)
 
 
-_mvlgamma.derivative(
-    input=lambda ctx, grad: grad * digamma_(ctx.input.unsqueeze(-1) + _halves(ctx.p, grad)).sum(-1)
-)
+_mvlgamma.derivative(input=lambda ctx, grad: grad * digamma_(ctx.input.unsqueeze(-1) + _halves(ctx.p, grad)).sum(-1))
 
 
 def mvlgamma(input: Tensor, p: int) -> Tensor:

@@ -134,9 +134,7 @@ def gather(input, dim: int, index, *, sparse_grad: bool = False) -> Tensor:
     return wrap(out, index._size, input._dtype)
 
 
-gather.derivative(
-    input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).scatter_add(ctx.dim, ctx.index, grad)
-)
+gather.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).scatter_add(ctx.dim, ctx.index, grad))
 
 
 @op()
@@ -237,16 +235,12 @@ def _scatter_add_into(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Non
     reduce_into(self, dim, index, src, SUM, "scatter")
 
 
-def _reduce_buffer(
-    self: Tensor, dim: int, flat: np.ndarray, index_size, values: np.ndarray, mode: int
-) -> None:
+def _reduce_buffer(self: Tensor, dim: int, flat: np.ndarray, index_size, values: np.ndarray, mode: int) -> None:
     outer, inner, stride, count, width = _block(self, tuple(index_size), dim)
     if mode == SUM and values.size == flat.size:
         _kernels.scatter_add_forward(self._buffer(), outer, inner, flat, stride, count, width, values)
     else:
-        _kernels.scatter_reduce_forward(
-            self._buffer(), outer, inner, flat, stride, count, width, values, mode
-        )
+        _kernels.scatter_reduce_forward(self._buffer(), outer, inner, flat, stride, count, width, values, mode)
 
 
 def reduce_into(self: Tensor, dim: int, index: Tensor, src, mode: int, name: str) -> None:
@@ -391,6 +385,4 @@ def as_strided_scatter_add(grad, input_size, size, stride, offset: int) -> Tenso
     return cast(result, d)
 
 
-as_strided_scatter_add.derivative(
-    grad=lambda ctx, grad: grad.contiguous().as_strided(ctx.size, ctx.stride, ctx.offset)
-)
+as_strided_scatter_add.derivative(grad=lambda ctx, grad: grad.contiguous().as_strided(ctx.size, ctx.stride, ctx.offset))

@@ -99,8 +99,7 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
         )
     if points[-1] != dims:
         raise RuntimeError(
-            f"grid_sampler(): expected grid to have size {dims} in last dimension, but got grid with "
-            f"sizes {points}"
+            f"grid_sampler(): expected grid to have size {dims} in last dimension, but got grid with sizes {points}"
         )
     for i in range(2, len(size)):
         if size[i] == 0:
@@ -119,9 +118,7 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
     if input._dtype is not grid._dtype:
         raise RuntimeError(f"expected scalar type {input._dtype.type_name} but found {grid._dtype.type_name}")
     if input._dtype.category != _dtype.FLOATING:
-        raise NotImplementedError(
-            f"\"grid_sampler_{dims}d_cpu\" not implemented for '{input._dtype.type_name}'"
-        )
+        raise NotImplementedError(f"\"grid_sampler_{dims}d_cpu\" not implemented for '{input._dtype.type_name}'")
     return _SAMPLERS[dims](input, grid, interpolation_mode, padding_mode, align_corners)
 
 
@@ -135,8 +132,7 @@ def grid_sample(
     """
     if mode not in _MODES:
         raise ValueError(
-            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', "
-            f"but got: '{mode}'"
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
         )
     if padding_mode not in _PADDINGS:
         raise ValueError(

@@ -155,8 +155,7 @@ def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> No
             )
         if given[d] != flat.size:
             raise IndexError(
-                f"index_copy_(): Number of indices ({flat.size}) should be equal to source.size(dim) "
-                f"({given[d]})"
+                f"index_copy_(): Number of indices ({flat.size}) should be equal to source.size(dim) ({given[d]})"
             )
     n = length(self, d)
     bad = at.first_bad(flat, n)

@@ -58,9 +58,7 @@ def check_square(name: str, A: Tensor, argument: str = "A") -> None:
     check_matrix(name, A, argument)
     n, m = A._size[-2:]
     if n != m:
-        raise RuntimeError(
-            f"{name}: {argument} must be batches of square matrices, but they are {n} by {m} matrices"
-        )
+        raise RuntimeError(f"{name}: {argument} must be batches of square matrices, but they are {n} by {m} matrices")
 
 
 def check_same_dtype(name: str, A: Tensor, B: Tensor, second: str = "B") -> None:
@@ -303,9 +301,7 @@ def _splits(sizes):
     for length in range(1, count):
         for i in range(count - length):
             j = i + length
-            options = [
-                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
-            ]
+            options = [(cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
             cost[i][j], split[i][j] = min(options)
     return split
 

@@ -104,8 +104,6 @@ def _huber_slope(x, t, delta):
     return (x - t).clamp(-delta, delta)
 
 
-
-
 def _squared(x, t, p):
     return (x - t).square()
 

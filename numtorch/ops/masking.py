@@ -81,9 +81,7 @@ def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
     base = np.empty(_kernels.count_true(flat_mask), np.int64)
     _kernels.true_positions(flat_mask, base)
     places = at.positions(tuple(self._size), self._stride, self._offset)[base]
-    at.write(
-        self, at.Places(at.ORIGIN, places, at.NOTHING, 1, Size((places.size,))), bits.view(self._dtype.np)
-    )
+    at.write(self, at.Places(at.ORIGIN, places, at.NOTHING, 1, Size((places.size,))), bits.view(self._dtype.np))
 
 
 def _masked_filled(input, mask, value) -> Tensor:
@@ -97,13 +95,9 @@ def _unmasked(ctx, grad):
     return grad.masked_fill(ctx.mask, 0).sum_to_size(ctx.input.shape)
 
 
-_fill_number = primitive("masked_fill", node="MaskedFillBackward0", save=("mask",), public=False)(
-    _masked_filled
-)
+_fill_number = primitive("masked_fill", node="MaskedFillBackward0", save=("mask",), public=False)(_masked_filled)
 _fill_number.derivative(input=_unmasked)
-_fill_tensor = primitive("masked_fill", node="MaskedFillBackward1", save=("mask",), public=False)(
-    _masked_filled
-)
+_fill_tensor = primitive("masked_fill", node="MaskedFillBackward1", save=("mask",), public=False)(_masked_filled)
 _fill_tensor.derivative(input=_unmasked, value=lambda ctx, grad: grad.masked_fill(~ctx.mask, 0).sum())
 
 

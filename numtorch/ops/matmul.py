@@ -405,9 +405,7 @@ def _check_scaled(name: str, input: Tensor, beta, alpha) -> None:
     """torch refuses fractions of integers in addr alone; the others cut beta and alpha down to integers."""
     for argument, value in (("beta", beta), ("alpha", alpha)):
         if name == "addr" and input._dtype.category < FLOATING and isinstance(value, float):
-            raise RuntimeError(
-                f"For integral input tensors, argument {argument} must not be a floating point number."
-            )
+            raise RuntimeError(f"For integral input tensors, argument {argument} must not be a floating point number.")
 
 
 def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:

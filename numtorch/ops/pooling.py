@@ -733,7 +733,9 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, re
         # torch leaves no room to spare in three dimensions
         if o < 1 or k < 1 or o + k - 1 > n - (dims == 3):
             edge = {"T": "time", "H": "height", "W": "width"}[edge]
-            raise RuntimeError(f"{name}{'_out' if dims == 3 else ''}(): pool {edge} {k} too large relative to input {edge} {n}")
+            raise RuntimeError(
+                f"{name}{'_out' if dims == 3 else ''}(): pool {edge} {k} too large relative to input {edge} {n}"
+            )
     if samples is None:
         images = 1 if len(input._size) == dims + 1 else input._size[0]
         samples = FUNCTIONS[""]["rand"](images, input._size[-dims - 1], dims, dtype=input._dtype)

@@ -151,8 +151,7 @@ def fill_uniform(t: Tensor, low: float, high: float, generator: Generator | None
             raise RuntimeError(f"{name} is out of bounds for {_c_name(t._dtype)}")
     if not low <= high:
         raise RuntimeError(
-            f"uniform_ expects to return a [from, to) range, but found from={number_text(low)} > "
-            f"to={number_text(high)}"
+            f"uniform_ expects to return a [from, to) range, but found from={number_text(low)} > to={number_text(high)}"
         )
     if not high - low <= (limit if limit != math.inf else np.finfo(np.float64).max):
         raise RuntimeError(
@@ -478,8 +477,7 @@ def _bounds(name: str, args: tuple, low, high) -> tuple[tuple, int, int]:
         numbers.append(high)
     if not 1 <= len(numbers) <= 2:
         raise TypeError(
-            f"{name}() received an invalid combination of arguments: expected (high, size) or (low, high, "
-            "size)"
+            f"{name}() received an invalid combination of arguments: expected (high, size) or (low, high, size)"
         )
     numbers = [int_argument(n, "high") for n in numbers]
     return tuple(args), numbers[0] if len(numbers) == 2 else 0, numbers[-1]

@@ -49,9 +49,7 @@ def _rnn_layer(input, hx, cx, w_ih, w_hh, b_ih, b_hh, kind, batch_sizes, reverse
     saved_c = new(rows * size, dtype.np) if keep and kind <= GRU else nothing
     saved_tanh = new(rows * size, dtype.np) if keep and kind == LSTM else nothing
     bias = nothing if b_hh is None else _flat(b_hh)
-    rnn_forward(
-        kind, batch_sizes, reverse, gates, _flat(w_hh), bias, h, c, output, saved_h, saved_c, saved_tanh, size
-    )
+    rnn_forward(kind, batch_sizes, reverse, gates, _flat(w_hh), bias, h, c, output, saved_h, saved_c, saved_tanh, size)
     last_c = wrap(c, (0 if cx is None else batch, size), dtype)
     results = [wrap(output, (rows, size), dtype), wrap(h, (batch, size), dtype), last_c]
     if keep:
@@ -81,8 +79,20 @@ def _(ctx, grad_output, grad_h, grad_c):
     d_gates = np.empty(rows * total, dtype.np)
     d_recurrent = np.empty(rows * total, dtype.np) if ctx.kind == GRU else d_gates
     rnn_backward(
-        ctx.kind, ctx.batch_sizes, ctx.reverse, d_output, gates, weight_hh, saved_h, saved_c, saved_tanh, d_h,
-        d_c, d_gates, d_recurrent, size,
+        ctx.kind,
+        ctx.batch_sizes,
+        ctx.reverse,
+        d_output,
+        gates,
+        weight_hh,
+        saved_h,
+        saved_c,
+        saved_tanh,
+        d_h,
+        d_c,
+        d_gates,
+        d_recurrent,
+        size,
     )
     grads = {"hx": wrap(d_h, (batch, size), dtype)}
     if ctx.kind == LSTM:
@@ -113,7 +123,10 @@ def _differentiable_backward(ctx, grad_output, grad_h, grad_c):
     wanted = [name for name in names if given[name] is not None and ctx.needs(name)]
     ends = [(y, g) for y, g in ((output, grad_output), (h, grad_h), (c, grad_c)) if g is not None]
     results = grad(
-        [y for y, _ in ends], [given[name] for name in wanted], [g for _, g in ends], create_graph=True,
+        [y for y, _ in ends],
+        [given[name] for name in wanted],
+        [g for _, g in ends],
+        create_graph=True,
         allow_unused=True,
     )
     return dict(zip(wanted, results, strict=True))
@@ -214,9 +227,7 @@ def _check_layer(kind, rows, h, w_ih, w_hh, b_ih, b_hh):
             f"{_LAYERS[kind]}: input has {rows._size[1]} features, but its layer's w_ih is {list(w_ih._size)}"
         )
     if tuple(w_hh._size) != (total, h._size[1]):
-        raise RuntimeError(
-            f"{_LAYERS[kind]}: expected w_hh to be [{total}, {h._size[1]}], but got {list(w_hh._size)}"
-        )
+        raise RuntimeError(f"{_LAYERS[kind]}: expected w_hh to be [{total}, {h._size[1]}], but got {list(w_hh._size)}")
     if total % GATES[kind]:
         raise RuntimeError(f"{_LAYERS[kind]}: w_ih has {total} rows, not a multiple of {GATES[kind]}")
     for name, bias in (("b_ih", b_ih), ("b_hh", b_hh)):
@@ -277,9 +288,7 @@ def _check_batch_sizes(kind, data, sizes, hx):
                 f"{_LAYERS[kind]}: batch_sizes add up to {sum(sizes)}, but data has {data.shape[0]} rows"
             )
     if hx.dim() != 3 or hx.shape[1] != sizes[0]:
-        raise RuntimeError(
-            f"{_LAYERS[kind]}: expected hidden state with {sizes[0]} rows, but got {list(hx.shape)}"
-        )
+        raise RuntimeError(f"{_LAYERS[kind]}: expected hidden state with {sizes[0]} rows, but got {list(hx.shape)}")
 
 
 def _in_working_dtype(kind, rows, sizes, hx, cx, params, options):
@@ -325,19 +334,13 @@ def rnn_relu(*args, **kwargs):
 
 def _cell(kind, input, hx, cx, w_ih, w_hh, b_ih, b_hh):
     if input._size[1] != w_ih._size[1]:
-        raise RuntimeError(
-            f"input has inconsistent input_size: got {input._size[1]} expected {w_ih._size[1]}"
-        )
+        raise RuntimeError(f"input has inconsistent input_size: got {input._size[1]} expected {w_ih._size[1]}")
     size = w_hh._size[1]
     for label, h in enumerate((hx,) if cx is None else (hx, cx)):
         if h._size[0] != input._size[0]:
-            raise RuntimeError(
-                f"Input batch size {input._size[0]} doesn't match hidden{label} batch size {h._size[0]}"
-            )
+            raise RuntimeError(f"Input batch size {input._size[0]} doesn't match hidden{label} batch size {h._size[0]}")
         if h._size[1] != size:
-            raise RuntimeError(
-                f"hidden{label} has inconsistent hidden_size: got {h._size[1]}, expected {size}"
-            )
+            raise RuntimeError(f"hidden{label} has inconsistent hidden_size: got {h._size[1]}, expected {size}")
     _check_layer(kind, input, hx, w_ih, w_hh, b_ih, b_hh)
     sizes = np.array((input._size[0],), dtype=np.int64)
     if input._dtype is float32 or input._dtype is float64:

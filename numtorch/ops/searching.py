@@ -123,16 +123,12 @@ def unique(
 
 
 @op()
-def unique_consecutive(
-    input, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-):
+def unique_consecutive(input, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None):
     """The elements (or parts along dim) without those that equal the one before."""
     _no_complex(input)
     if dim is not None:
         d = wrap_dim(dim, len(input._size))
-        return _pick(
-            _runs_of_parts(input if input._size else input.reshape(1), d, True), return_inverse, return_counts
-        )
+        return _pick(_runs_of_parts(input if input._size else input.reshape(1), d, True), return_inverse, return_counts)
     flat = contiguous(input)._flat
     first, inverse, counts = _runs_of_elements(flat, comparable(flat, input._dtype))
     values = wrap(_take(flat, first), (first.size,), input._dtype)
@@ -161,8 +157,7 @@ def _side(side: str | None, right: bool) -> bool:
         raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
         raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
-            "was True"
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
         )
     return side == "right"
 
@@ -177,8 +172,7 @@ def _sorter_flat(sorter: Tensor | None, boundaries: Tensor) -> np.ndarray:
         )
     if sorter._dtype is not int64:
         raise RuntimeError(
-            "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
-            f"{sorter._dtype.type_name}"
+            f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {sorter._dtype.type_name}"
         )
     flat = contiguous(sorter)._flat
     if at.first_bad(flat, boundaries._size[-1] if boundaries._size else 1) is not None:

@@ -119,9 +119,7 @@ def _check_fits(name: str, A: Tensor, B: Tensor, left: bool) -> None:
         n, m = A._size[-2:]
         p, q = B._size[-2:]
         equation = "AX = B" if left else "XA = B"
-        raise RuntimeError(
-            f"{name}: Incompatible shapes of A and B for the equation {equation} ({n}x{m} and {p}x{q})"
-        )
+        raise RuntimeError(f"{name}: Incompatible shapes of A and B for the equation {equation} ({n}x{m} and {p}x{q})")
 
 
 @op(namespace="linalg", method=False, out=True)
@@ -243,8 +241,7 @@ def cholesky_solve(B, L, upper: bool = False) -> Tensor:
         n, m = L._size[-2:]
         p, q = B._size[-2:]
         raise RuntimeError(
-            f"Incompatible matrix sizes for cholesky_solve: each A matrix is {n} by {m} but each b matrix is "
-            f"{p} by {q}"
+            f"Incompatible matrix sizes for cholesky_solve: each A matrix is {n} by {m} but each b matrix is {p} by {q}"
         )
     factor, right = broadcast_batches(L, B)
     return _cholesky_solve(right, factor, upper)
@@ -277,9 +274,7 @@ def linalg_lu_solve(LU, pivots, B, *, left: bool = True, adjoint: bool = False) 
     if pivots._dtype is not _dtype.int32:
         raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
     if pivots._size != LU._size[:-1]:
-        raise RuntimeError(
-            "linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix"
-        )
+        raise RuntimeError("linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix")
     _check_fits("linalg.lu_solve", LU, B, left)
     if not left:  # X A = B is A^H X^H = B^H
         return linalg_lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH
@@ -312,9 +307,7 @@ def lu_solve(b, LU_data, LU_pivots) -> Tensor:
 _lstsq_result = named("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
 
 
-@primitive(
-    "_lstsq", node="LinalgLstsqBackward0", save=("A", "B", "result0"), public=False, nondifferentiable=(2, 3)
-)
+@primitive("_lstsq", node="LinalgLstsqBackward0", save=("A", "B", "result0"), public=False, nondifferentiable=(2, 3))
 def _lstsq(A, B, rcond):
     """(X, residuals, rank, singular values) for (*, n, m) and (*, n, k) of equal batch sizes."""
     *batch, n, m = A._size
@@ -371,13 +364,9 @@ def lstsq(A, B, rcond: float | None = None, *, driver: str | None = None):
     check_matrix("torch.linalg.lstsq", A, "input")
     vector = len(B._size) == len(A._size) - 1 or len(B._size) == 1
     if driver not in (None, "gelsy", "gels", "gelsd", "gelss"):
-        raise RuntimeError(
-            "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
-        )
+        raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
     if B._size[-1 if vector else -2] != A._size[-2]:
-        raise RuntimeError(
-            "torch.linalg.lstsq: input.size(-2) should match other.size(" + ("-1)" if vector else "-2)")
-        )
+        raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(" + ("-1)" if vector else "-2)"))
     if A._dtype is not B._dtype:
         raise RuntimeError(
             "torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype "
@@ -426,5 +415,3 @@ def tensorsolve(A, B, dims=None) -> Tensor:
             f"but got {math.prod(rest)} != {math.prod(B._size)}"
         )
     return solve(A.reshape(-1, math.prod(rest)), B.reshape(-1)).reshape(rest)
-
-

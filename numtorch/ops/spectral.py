@@ -138,9 +138,7 @@ def istft(
     stop = min(end, total)
     signal, envelope = signal[:, start:stop], envelope[:, start:stop]
     if envelope.numel() and float(envelope.abs().min().item()) < 1e-11:
-        raise RuntimeError(
-            f"window overlap add min: {envelope.abs().min().item()}, expected to be greater than 1e-11"
-        )
+        raise RuntimeError(f"window overlap add min: {envelope.abs().min().item()}, expected to be greater than 1e-11")
     signal = signal / envelope
     if end > total:
         more = FUNCTIONS[""]["zeros"](signal._size[0], end - total, dtype=signal._dtype)

@@ -17,9 +17,7 @@ def _diagonal_of(input, diagonal):
     return input.detach().diagonal(diagonal).clone()
 
 
-_diagonal_of.derivative(
-    input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).diagonal_scatter(grad, ctx.diagonal)
-)
+_diagonal_of.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).diagonal_scatter(grad, ctx.diagonal))
 
 
 @op(out=True)
@@ -71,9 +69,7 @@ def trace(input) -> Tensor:
     return input.detach().diagonal().sum()
 
 
-trace.derivative(
-    input=lambda ctx, grad: grad * eye(*ctx.input.shape, dtype=grad.dtype, device=grad.device)
-)
+trace.derivative(input=lambda ctx, grad: grad * eye(*ctx.input.shape, dtype=grad.dtype, device=grad.device))
 
 
 def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:

@@ -53,9 +53,7 @@ def im2col(input, kernel_size, dilation, padding, stride):
     out = _kernels.unfold_forward(
         contiguous(input).flat(), planes, (height, width), kernel_size, stride, padding, dilation, blocks
     )
-    return wrap(
-        out, (*batch, channels * kernel_size[0] * kernel_size[1], blocks[0] * blocks[1]), input._dtype
-    )
+    return wrap(out, (*batch, channels * kernel_size[0] * kernel_size[1], blocks[0] * blocks[1]), input._dtype)
 
 
 @primitive(node="Col2ImBackward0", public=False)
@@ -67,9 +65,7 @@ def col2im(input, output_size, kernel_size, dilation, padding, stride):
     planes = channels
     for n in batch:
         planes *= n
-    out = _kernels.fold_forward(
-        elements(input), planes, output_size, kernel_size, stride, padding, dilation, blocks
-    )
+    out = _kernels.fold_forward(elements(input), planes, output_size, kernel_size, stride, padding, dilation, blocks)
     return result(out, (*batch, channels, *output_size), input._dtype)
 
 
@@ -78,9 +74,7 @@ im2col.derivative(
         grad, tuple(ctx.input.shape[-2:]), ctx.kernel_size, ctx.dilation, ctx.padding, ctx.stride
     )
 )
-col2im.derivative(
-    input=lambda ctx, grad: im2col(grad, ctx.kernel_size, ctx.dilation, ctx.padding, ctx.stride)
-)
+col2im.derivative(input=lambda ctx, grad: im2col(grad, ctx.kernel_size, ctx.dilation, ctx.padding, ctx.stride))
 
 _INTEGERS = (_dtype.uint8, _dtype.int8, _dtype.int16, _dtype.int32, _dtype.int64)
 
@@ -138,8 +132,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
         )
     blocks = _blocks(size, kernel, stride, padding, dilation)
     settings = (
-        f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
-        f"stride={stride}"
+        f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}"
     )
     if given != blocks[0] * blocks[1]:
         raise RuntimeError(

@@ -56,17 +56,13 @@ select_scatter.derivative(
 
 
 @primitive(out=True)
-def slice_scatter(
-    input, src, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Tensor:
+def slice_scatter(input, src, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
     """A copy of input with input[start:end:step] along dim replaced by src."""
     return _written(input, src, lambda t: _slice(t, dim, start, end, step))
 
 
 slice_scatter.derivative(
-    input=lambda ctx, grad: grad.slice_scatter(
-        grad.new_zeros(ctx.src.shape), ctx.dim, ctx.start, ctx.end, ctx.step
-    ),
+    input=lambda ctx, grad: grad.slice_scatter(grad.new_zeros(ctx.src.shape), ctx.dim, ctx.start, ctx.end, ctx.step),
     src=lambda ctx, grad: _slice(grad, ctx.dim, ctx.start, ctx.end, ctx.step),
 )
 
@@ -78,9 +74,7 @@ def diagonal_scatter(input, src, offset: int = 0, dim1: int = 0, dim2: int = 1) 
 
 
 diagonal_scatter.derivative(
-    input=lambda ctx, grad: grad.diagonal_scatter(
-        grad.new_zeros(ctx.src.shape), ctx.offset, ctx.dim1, ctx.dim2
-    ),
+    input=lambda ctx, grad: grad.diagonal_scatter(grad.new_zeros(ctx.src.shape), ctx.offset, ctx.dim1, ctx.dim2),
     src=lambda ctx, grad: grad.diagonal(ctx.offset, ctx.dim1, ctx.dim2),
 )
 

@@ -57,9 +57,7 @@ def test_normal_into_a_strided_tensor(stream):
 
 
 def test_log_normal(stream):
-    same(
-        draw(1000, "f8", k.log_normal, *stream, (0.5, 0.3)), torch.empty(1000).double().log_normal_(0.5, 0.3)
-    )
+    same(draw(1000, "f8", k.log_normal, *stream, (0.5, 0.3)), torch.empty(1000).double().log_normal_(0.5, 0.3))
 
 
 def test_bernoulli(stream):

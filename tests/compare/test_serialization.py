@@ -104,9 +104,7 @@ def make_net(library):
     )
 
 
-@pytest.mark.parametrize(
-    "source, target", [(numtorch, torch), (torch, numtorch)], ids=["to torch", "from torch"]
-)
+@pytest.mark.parametrize("source, target", [(numtorch, torch), (torch, numtorch)], ids=["to torch", "from torch"])
 def test_state_dicts_give_the_same_network(source, target):
     x = np.random.default_rng(0).standard_normal((2, 1, 8, 8)).astype(np.float32)
     here, there = make_net(source).eval(), make_net(target).eval()
@@ -115,9 +113,7 @@ def test_state_dicts_give_the_same_network(source, target):
     assert np.allclose(a.detach().numpy(), b.detach().numpy(), rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    "source, target", [(numtorch, torch), (torch, numtorch)], ids=["to torch", "from torch"]
-)
+@pytest.mark.parametrize("source, target", [(numtorch, torch), (torch, numtorch)], ids=["to torch", "from torch"])
 def test_whole_networks_cross(source, target):
     x = np.random.default_rng(0).standard_normal((2, 1, 8, 8)).astype(np.float32)
     here = make_net(source).eval()
@@ -127,9 +123,7 @@ def test_whole_networks_cross(source, target):
     assert np.allclose(a.detach().numpy(), b.detach().numpy(), rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    "source, target", [(numtorch, torch), (torch, numtorch)], ids=["to torch", "from torch"]
-)
+@pytest.mark.parametrize("source, target", [(numtorch, torch), (torch, numtorch)], ids=["to torch", "from torch"])
 def test_the_state_of_an_optimizer_crosses(source, target):
     def trained(library):
         parameter = library.nn.Parameter(library.ones(3))

@@ -45,7 +45,13 @@ def test_strided_loops_follow_any_layout(size, sa, a0, sb, b0):
     out_stride = tuple(int(np.prod(size[i + 1 :])) for i in range(len(size)))
     out = room(count, np.float64)
     pointwise.strided(
-        lambda x, y: x - 2 * y, np.dtype("f8"), [there(a), there(b)], [a0, b0], out, meta(size, sa, sb, out_stride), count
+        lambda x, y: x - 2 * y,
+        np.dtype("f8"),
+        [there(a), there(b)],
+        [a0, b0],
+        out,
+        meta(size, sa, sb, out_stride),
+        count,
     )
     x = np.lib.stride_tricks.as_strided(a[a0:], size, [8 * s for s in sa])
     y = np.lib.stride_tricks.as_strided(b[b0:], size, [8 * s for s in sb])
@@ -136,15 +142,11 @@ def folded(x, outer, n, inner, of, combine, start, dtype):
 def test_folds(outer, n, inner):
     x = RNG.integers(-3, 4, (outer, n, inner)).astype(np.float32)
     flat = x.ravel()
-    np.testing.assert_array_equal(
-        folded(flat, outer, n, inner, R.itself, R.add, 0, np.float32), x.sum(1).ravel()
-    )
+    np.testing.assert_array_equal(folded(flat, outer, n, inner, R.itself, R.add, 0, np.float32), x.sum(1).ravel())
     np.testing.assert_array_equal(
         folded(flat, outer, n, inner, R.itself, R.greatest, -np.inf, np.float32), x.max(1).ravel()
     )
-    np.testing.assert_array_equal(
-        folded(flat, outer, n, inner, R.nonzero, R.both, True, np.bool_), x.all(1).ravel()
-    )
+    np.testing.assert_array_equal(folded(flat, outer, n, inner, R.nonzero, R.both, True, np.bool_), x.all(1).ravel())
     np.testing.assert_array_equal(
         folded(flat, outer, n, inner, R.nonzero, R.add, 0, np.int64), np.count_nonzero(x, 1).ravel()
     )

@@ -61,9 +61,7 @@ def parameters(loops, dtype):
     return tuple(np.dtype(dtype).type(p) for p in PARAMETERS[: max(count, 0)])
 
 
-CASES = [
-    pytest.param(loops, dtype, id=f"{name}-{dtype}") for dtype in VALUES for name, loops in texts(dtype)
-]
+CASES = [pytest.param(loops, dtype, id=f"{name}-{dtype}") for dtype in VALUES for name, loops in texts(dtype)]
 
 
 @pytest.mark.parametrize("loops, dtype", CASES)
@@ -78,9 +76,7 @@ def test_text(loops, dtype):
         expected = [loops.text(*row, *params) for row in zip(*xs, strict=True)]
     device_out = cuda.to_device(out)
     pointwise.contiguous(loops.text, np.dtype(dtype), [cuda.to_device(x) for x in xs], device_out, params)
-    np.testing.assert_allclose(
-        device_out.copy_to_host(), np.array(expected).astype(out.dtype), **TOLERANCE[dtype]
-    )
+    np.testing.assert_allclose(device_out.copy_to_host(), np.array(expected).astype(out.dtype), **TOLERANCE[dtype])
 
 
 def test_all_but_special_functions_run_on_cuda():
@@ -90,5 +86,18 @@ def test_all_but_special_functions_run_on_cuda():
             pointwise.contiguous_kernel(loops.text, loops.arity, np.dtype("float32"))
         except NotImplementedError:
             missing.add(name)
-    special = ("polynomial", "bessel", "gamma", "digamma", "erfinv", "erfcx", "ndtr", "zeta", "i0", "i1", "airy", "entr")
+    special = (
+        "polynomial",
+        "bessel",
+        "gamma",
+        "digamma",
+        "erfinv",
+        "erfcx",
+        "ndtr",
+        "zeta",
+        "i0",
+        "i1",
+        "airy",
+        "entr",
+    )
     assert not {name for name in missing if not any(part in name for part in special)}

@@ -134,9 +134,7 @@ def test_no_worker_here():
 
 def test_loaders_keep_what_they_were_made_with():
     loader = DataLoader(TEN)
-    with pytest.raises(
-        ValueError, match="batch_size attribute should not be set after DataLoader is initialized"
-    ):
+    with pytest.raises(ValueError, match="batch_size attribute should not be set after DataLoader is initialized"):
         loader.batch_size = 3
 
 

@@ -38,9 +38,7 @@ class Shares(IterableDataset):
 
 
 def lists(loader):
-    return [
-        [part.tolist() for part in batch] if isinstance(batch, list) else batch.tolist() for batch in loader
-    ]
+    return [[part.tolist() for part in batch] if isinstance(batch, list) else batch.tolist() for batch in loader]
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
@@ -129,9 +127,7 @@ def test_state_of_the_dataset_does_not_come_back():
 
 
 def test_kernels_run_in_workers():
-    loader = DataLoader(
-        Items(lambda i: (torch.ones(64, 64) @ torch.ones(64, 64)).sum() * i), 2, num_workers=2
-    )
+    loader = DataLoader(Items(lambda i: (torch.ones(64, 64) @ torch.ones(64, 64)).sum() * i), 2, num_workers=2)
     torch.ones(300, 300) @ torch.ones(300, 300)
     assert lists(loader) == [[0.0, 64.0**3], [2 * 64.0**3, 3 * 64.0**3]]
 

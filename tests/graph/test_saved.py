@@ -189,9 +189,7 @@ class TestAnomalyMode:
         node = NotANumber()
         with (
             pytest.warns(UserWarning),
-            pytest.raises(
-                RuntimeError, match="^Function 'NotANumber' returned nan values in its 1th output."
-            ),
+            pytest.raises(RuntimeError, match="^Function 'NotANumber' returned nan values in its 1th output."),
         ):
             run_backward([(node, 0)], [Value(1.0)], False, False)
 

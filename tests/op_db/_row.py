@@ -51,9 +51,7 @@ class Sample:
             return _Shown(f"{array.dtype}{list(array.shape)}")
 
         shown = self.map(show)
-        parts = [repr(each) for each in shown.args] + [
-            f"{name}={each!r}" for name, each in shown.kwargs.items()
-        ]
+        parts = [repr(each) for each in shown.args] + [f"{name}={each!r}" for name, each in shown.kwargs.items()]
         return f"({', '.join(parts)})"
 
 
@@ -205,9 +203,7 @@ def unary(low: float | None = None, high: float | None = None, *more: Any, **opt
     return samples
 
 
-def binary(
-    low: float | None = None, high: float | None = None, number: float | None = 2, **options: Any
-) -> Callable:
+def binary(low: float | None = None, high: float | None = None, number: float | None = 2, **options: Any) -> Callable:
     """Samples of a pointwise operator of two tensors: equal shapes, broadcasting, a number (unless None),
     0-d and empty.
     """
@@ -224,9 +220,7 @@ def binary(
             ((0,), (1,)),
             ((0, 3), (3,)),
         )
-        made = [
-            Sample(make(*a, low=low, high=high), make(*b, low=low, high=high), **options) for a, b in shapes
-        ]
+        made = [Sample(make(*a, low=low, high=high), make(*b, low=low, high=high), **options) for a, b in shapes]
         if number is not None and make.dtype != "bool":
             made.append(Sample(make(2, 3, low=low, high=high), number, **options))
         return made

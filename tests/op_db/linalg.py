@@ -251,9 +251,7 @@ OPS = [
     ),
     Op(
         "linalg.tensorsolve",
-        lambda make: [
-            (_invertible(make, n, n).reshape(*s, n), make(*s)) for n, s in ((4, (2, 2)), (6, (2, 3)))
-        ],
+        lambda make: [(_invertible(make, n, n).reshape(*s, n), make(*s)) for n, s in ((4, (2, 2)), (6, (2, 3)))],
         np.linalg.tensorsolve,
         **WIDE,
     ),

@@ -220,7 +220,9 @@ def fractional_samples(dims):
             return make.rng.random(shape).astype(make.np_dtype)
 
         return [
-            Sample(make.distinct(1, 1, *(3, 4, 3)[:dims]), 2, 2 if dims == 2 else (1, 2, 1), None, True, drawn(1, 1, dims)),
+            Sample(
+                make.distinct(1, 1, *(3, 4, 3)[:dims]), 2, 2 if dims == 2 else (1, 2, 1), None, True, drawn(1, 1, dims)
+            ),
             Sample(make.distinct(2, 3, *SIDES[:dims]), 2, (4, 3, 3)[:dims], None, True, drawn(2, 3, dims)),
         ]
 

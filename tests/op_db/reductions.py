@@ -129,13 +129,12 @@ def _renorm(x, p, dim, maxnorm):
 def _quantile(x, q, dim=None, keepdim=False, interpolation="linear"):
     return np.quantile(x, q, axis=dim, keepdims=keepdim, method=interpolation)
 
+
 IN_PLACE = {"node": "torch ends with a squeeze in place of a dimension that is not made here"}
 
 OPS = [
     Op("sum", over_dims, numpy_form(np.sum), EVERY, out=widened),
-    Op(
-        "trace", lambda make: [(make(3, 4),), (make(3, 3),), (make(0, 3),)], np.trace, ("int64", *WITH_COMPLEX)
-    ),
+    Op("trace", lambda make: [(make(3, 4),), (make(3, 3),), (make(0, 3),)], np.trace, ("int64", *WITH_COMPLEX)),
     Op("mean", lambda make: over_dims(make)[:-1], numpy_form(np.mean), WITH_COMPLEX),
     Op("nansum", over_dims, numpy_form(np.nansum), REALS, out=widened, covers=("nansum_",)),
     Op("nanmean", lambda make: over_dims(make)[:-1], numpy_form(np.nanmean), BOTH_FLOATS),

@@ -42,6 +42,7 @@ def _cumulative_trapezoid(y, x=None, dx=1, dim=-1):
     h = dx if x is None else np.diff(x)
     return np.cumsum((y[..., 1:] + y[..., :-1]) / 2 * h, -1)
 
+
 # torch has second nodes for products and quotients with numbers, which only its own code in C++ can make.
 NUMBERS = {"node": "torch scales by a number in C++"}
 

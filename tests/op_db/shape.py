@@ -191,7 +191,10 @@ OPS = [
         "diag",
         of(((3,),), ((3,), -1), ((3, 4),), ((4, 2), 1), ((0, 3),)),
         np.diag,
-        covers=("diag_embed", "diagonal_copy_",),
+        covers=(
+            "diag_embed",
+            "diagonal_copy_",
+        ),
     ),
     row("tril", of(((3, 4),), ((3, 4), 1), ((2, 3, 3), -1), ((0, 3),)), np.tril),
     row("triu", of(((3, 4),), ((3, 4), 1), ((2, 3, 3), -1), ((0, 3),)), np.triu),

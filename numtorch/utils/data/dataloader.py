@@ -85,9 +85,7 @@ class DataLoader(Generic[_T_co]):
         in_order: bool = True,
     ) -> None:
         if num_workers < 0:
-            raise ValueError(
-                "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
-            )
+            raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
@@ -118,21 +116,16 @@ class DataLoader(Generic[_T_co]):
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
                 raise ValueError(
-                    "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and "
-                    "drop_last"
+                    "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
                 )
             batch_size = None
         elif batch_size is None and drop_last:
-            raise ValueError(
-                "batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
-            )
+            raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
         if sampler is None:
             if streams:
                 sampler = _InfiniteConstantSampler()
             else:
-                sampler = (
-                    RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
-                )
+                sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
         if batch_size is not None and batch_sampler is None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.batch_size = batch_size
@@ -187,9 +180,7 @@ class DataLoader(Generic[_T_co]):
     def __setattr__(self, attr: str, value: Any) -> None:
         fixed = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
         if self.__initialized and attr in fixed:
-            raise ValueError(
-                f"{attr} attribute should not be set after {self.__class__.__name__} is initialized"
-            )
+            raise ValueError(f"{attr} attribute should not be set after {self.__class__.__name__} is initialized")
         super().__setattr__(attr, value)
 
     def __iter__(self) -> _BaseDataLoaderIter:
@@ -370,8 +361,7 @@ class _Worker:
         self.outstanding = 0  # tasks without an answer
 
     def stop(self) -> None:
-        """Ask the worker to end; one that has not room for the question is busy with too much, and is killed.
-        """
+        """Ask the worker to end; one that has not room for the question is busy with too much, and is killed."""
         try:
             if sys.platform == "win32" or select.select([], [self.tasks], [], 0)[1]:
                 self.tasks.send(None)

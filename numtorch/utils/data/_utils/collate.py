@@ -75,9 +75,7 @@ def collate(batch: Sequence, *, collate_fn_map: dict[type | tuple[type, ...], Ca
     if collate_fn_map is not None:
         found = collate_fn_map.get(type(elem))
         if found is None:
-            found = next(
-                (function for kind, function in collate_fn_map.items() if isinstance(elem, kind)), None
-            )
+            found = next((function for kind, function in collate_fn_map.items() if isinstance(elem, kind)), None)
         if found is not None:
             return found(batch, collate_fn_map=collate_fn_map)
 
