@@ -110,8 +110,10 @@ def index_forward(source, outer, base, inner, width, out):
             elif width == 1:
                 out[place] = source[start]
             else:
+                # Slices: an index such as place + i might be negative for all that LLVM knows, and is not vectorised.
+                part, found = out[place : place + width], source[start : start + width]
                 for i in range(width):
-                    out[place + i] = source[start + i]
+                    part[i] = found[i]
             place += width
 
 
