@@ -82,16 +82,12 @@ def assign(t: Tensor, result: Tensor) -> Tensor:
         raise RuntimeError(f"output with shape {list(t._size)} doesn't match the broadcast shape {list(result._size)}")
     if result._dtype is not t._dtype and not can_cast(result._dtype, t._dtype):
         raise RuntimeError(
-            f"result type {result._dtype.type_name} can't be cast to the desired output type {long_name(t._dtype)}"
+            f"result type {result._dtype.type_name} can't be cast to the desired output type {t._dtype.type_name}"
         )
     copy_into(t, result)
     t._bump_version()
     rebase(t, result)
     return t
-
-
-def long_name(dtype) -> str:
-    return dtype.type_name
 
 
 def rebase(t: Tensor, result: Tensor) -> None:

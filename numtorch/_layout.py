@@ -95,8 +95,3 @@ def broadcast(*sizes_and_strides: tuple[int, ...]) -> Broadcast:
     ndim = meta[0]
     vectorises = all(int(step) in (0, 1) for step in meta[2 * ndim :: ndim])
     return Broadcast(size, stride, size.numel(), meta, vectorises)
-
-
-def with_ones(size, ndim: int) -> Size:
-    """`size` with leading ones up to `ndim` dimensions."""
-    return Size((1,) * (ndim - len(size)) + tuple(size))
