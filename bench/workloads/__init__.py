@@ -15,7 +15,8 @@ import importlib
 from collections.abc import Callable
 
 FAMILIES = (
-    "overhead", "pointwise", "reductions", "indexing", "matmul", "conv", "pooling", "norm", "rnn", "training",
+    "overhead", "pointwise", "reductions", "indexing", "sorting", "matmul", "conv", "pooling", "norm", "rnn",
+    "optim", "training",
 )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""conv2d: the layers of ResNet-50 and LeNet, and a depthwise one; forward alone, and forward and backward."""
+"""conv2d: the layers of ResNets and LeNet (stem, mid, deep, strided, pointwise), and a depthwise one.
+
+Each forward alone, and forward and backward.
+"""
 
 from . import Family
 
@@ -10,6 +13,8 @@ LAYERS = [
     ((8, 64, 56, 56), 64, 3, 1, 1, 1),
     ((8, 128, 28, 28), 128, 3, 1, 1, 1),
     ((8, 256, 14, 14), 256, 3, 1, 1, 1),
+    ((8, 512, 7, 7), 512, 3, 1, 1, 1),
+    ((8, 64, 56, 56), 128, 3, 2, 1, 1),
     ((8, 256, 56, 56), 64, 1, 1, 0, 1),
     ((64, 6, 14, 14), 16, 5, 1, 0, 1),
     ((8, 96, 28, 28), 96, 3, 1, 1, 96),

@@ -1,4 +1,4 @@
-"""Matrix products, square and as a two-layer net meets them."""
+"""Matrix products: square, as a two-layer net meets them, with vectors, and in batches."""
 
 from . import Family
 
@@ -41,8 +41,27 @@ def linear(torch):
     return lambda: torch.nn.functional.linear(x, weight, bias)
 
 
-@FAMILY.workload("bmm 64 of 32x64x32")
-def bmm(torch):
+def _bmm(batch, n, k, m):
+    @FAMILY.workload(f"bmm {batch} of {n}x{k}x{m}")
+    def prepare(torch):
+        torch.manual_seed(0)
+        x, y = torch.randn(batch, n, k), torch.randn(batch, k, m)
+        return lambda: x.bmm(y)
+
+
+_bmm(64, 32, 64, 32)
+_bmm(48, 128, 64, 128)
+
+
+@FAMILY.workload("1x1024 by 1024x1024")
+def row_times_matrix(torch):
     torch.manual_seed(0)
-    x, y = torch.randn(64, 32, 64), torch.randn(64, 64, 32)
-    return lambda: x.bmm(y)
+    x, y = torch.randn(1, 1024), torch.randn(1024, 1024)
+    return lambda: x @ y
+
+
+@FAMILY.workload("1024x1024 by a vector")
+def matrix_times_vector(torch):
+    torch.manual_seed(0)
+    x, y = torch.randn(1024, 1024), torch.randn(1024)
+    return lambda: x @ y

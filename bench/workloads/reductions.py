@@ -1,4 +1,4 @@
-"""Reductions over all elements and over each dimension, and softmax, of a 1024 x 1000 matrix."""
+"""Reductions over all elements and over each dimension, scans and softmax, of a 1024 x 1000 matrix."""
 
 from . import Family
 
@@ -38,6 +38,20 @@ def _softmax(name, dim):
             function(x, dim=dim).backward(grad)
 
         return run
+
+
+@FAMILY.workload("cumsum over dim 1")
+def cumsum_along_rows(torch):
+    torch.manual_seed(0)
+    x = torch.randn(*SIZE)
+    return lambda: x.cumsum(1)
+
+
+@FAMILY.workload("cumsum over dim 0")
+def cumsum_along_columns(torch):
+    torch.manual_seed(0)
+    x = torch.randn(*SIZE)
+    return lambda: x.cumsum(0)
 
 
 for _name in ("softmax", "log_softmax"):

@@ -34,6 +34,7 @@ def _layer(kind, steps, batch, inputs, hidden, layers):
 
 for _kind in ("LSTM", "GRU", "RNN"):
     _layer(_kind, 10, 1, 32, 32, 1)
+    _layer(_kind, 50, 32, 128, 256, 1)
     _layer(_kind, 35, 20, 200, 200, 2)
 
 

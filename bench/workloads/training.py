@@ -59,8 +59,8 @@ def lenet(torch):
     return _step(torch, net, optimizer, nn.CrossEntropyLoss(), x, target)
 
 
-@workload("small ResNet, 16x3x32x32, SGD")
-def resnet(torch):
+def _basic_block(torch):
+    """The residual block of He et al., "Deep residual learning for image recognition", 2015, figure 2."""
     nn = torch.nn
 
     class Block(nn.Module):
@@ -70,17 +70,26 @@ def resnet(torch):
             self.norm1 = nn.BatchNorm2d(outputs)
             self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
             self.norm2 = nn.BatchNorm2d(outputs)
-            same = stride == 1
-            self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.shortcut = nn.Identity()
+            if stride > 1:
+                self.shortcut = nn.Sequential(
+                    nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                )
 
         def forward(self, x):
             out = torch.relu(self.norm1(self.conv1(x)))
             return torch.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
+    return Block
+
+
+@workload("small ResNet, 16x3x32x32, SGD")
+def resnet(torch):
+    nn, block = torch.nn, _basic_block(torch)
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-        Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2),
+        block(16, 16, 1), block(16, 32, 2), block(32, 64, 2),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
     )  # fmt: skip
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
@@ -107,3 +116,90 @@ def char_lstm(torch):
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
     text, target = torch.randint(0, 65, (32, 16)), torch.randint(0, 65, (512,))
     return _step(torch, net, optimizer, nn.CrossEntropyLoss(), text, target)
+
+
+@workload("ResNet-18, 4x3x64x64, SGD")
+def resnet18(torch):
+    nn, block = torch.nn, _basic_block(torch)
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    for inputs, outputs, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+        layers += [block(inputs, outputs, stride), block(outputs, outputs, 1)]
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
+    x, target = torch.randn(4, 3, 64, 64), torch.randint(0, 1000, (4,))
+    return _step(torch, net, optimizer, nn.CrossEntropyLoss(), x, target)
+
+
+def _attention(torch, width, heads):
+    """Causal self-attention as scripts write it by hand: Vaswani et al., "Attention is all you need", 2017."""
+    nn = torch.nn
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+        def forward(self, x):
+            batch, steps, _ = x.shape
+            q, k, v = self.qkv(x).view(batch, steps, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+            scores = q @ k.transpose(-2, -1) / (width // heads) ** 0.5
+            future = torch.ones(steps, steps, dtype=torch.bool).triu(1)
+            weights = scores.masked_fill(future, float("-inf")).softmax(-1)
+            return self.out((weights @ v).transpose(1, 2).reshape(batch, steps, width))
+
+    return Attention()
+
+
+@workload("attention block, batch 4, 64 steps of width 256, with backward")
+def attention(torch):
+    torch.manual_seed(0)
+    block = _attention(torch, 256, 8)
+    x, grad = torch.randn(4, 64, 256, requires_grad=True), torch.randn(4, 64, 256)
+
+    def run():
+        x.grad = None
+        block.zero_grad()
+        block(x).backward(grad)
+
+    return run
+
+
+@workload("GPT of 2 layers of width 128, batch 8, 64 steps, AdamW")
+def gpt(torch):
+    nn = torch.nn
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.attention = nn.LayerNorm(128), _attention(torch, 128, 4)
+            self.norm2 = nn.LayerNorm(128)
+            self.mlp = nn.Sequential(nn.Linear(128, 512), nn.GELU(), nn.Linear(512, 128))
+
+        def forward(self, x):
+            x = x + self.attention(self.norm1(x))
+            return x + self.mlp(self.norm2(x))
+
+    class GPT(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.position = nn.Embedding(65, 128), nn.Embedding(64, 128)
+            self.layers = nn.Sequential(Layer(), Layer(), nn.LayerNorm(128), nn.Linear(128, 65))
+
+        def forward(self, text):
+            return self.layers(self.token(text) + self.position(torch.arange(64))).view(-1, 65)
+
+    torch.manual_seed(0)
+    net = GPT()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
+    text, target = torch.randint(0, 65, (8, 64)), torch.randint(0, 65, (512,))
+
+    def run():
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(text), target)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        return loss
+
+    return run
