@@ -455,9 +455,16 @@ def _bias_sum(grad, images, channels, plane, out):
         out[c] = total
 
 
-def _is_matrix(groups, whole, single, kernel, padding):
-    """True if one window covers all of the `whole` side: each image is one row of a matrix product."""
-    return groups == 1 and single == (1, 1, 1) and kernel == whole and padding == (0, 0, 0)
+def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype) -> str:
+    """The name of the algorithm that computes a convolution: "matrix" (one product of matrices) or "tiles" (below).
+
+    kind is "forward", "transposed" or "weight"; the sizes are those of the functions below. From the shape and dtype
+    only, so that results do not depend on the number of threads.
+    """
+    whole, single = (out, src) if kind == "transposed" else (src, out)
+    if groups == 1 and single == (1, 1, 1) and kernel == whole and padding == (0, 0, 0):
+        return "matrix"  # one window covers the image: each image is one row of a matrix product
+    return "tiles"
 
 
 def _run_plan(p, src, weight, bias, out):
@@ -486,24 +493,12 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
     if result.size == 0:
         return result
-    if _is_matrix(groups, src, out, kernel, padding):
+    sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
+    if choose("forward", *sizes, x.dtype) == "matrix":
         depth = channels * kernel[0] * kernel[1] * kernel[2]
         return mm(x, weight, images, depth, outputs, out=result, bias=bias if bias.size else None, transpose_b=True)
     return _run_plan(
-        plan(
-            "forward",
-            images,
-            groups,
-            channels,
-            outputs,
-            src,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            out,
-            x.itemsize,
-        ),
+        plan("forward", *sizes, x.itemsize),
         x,
         weight,
         bias,
@@ -525,23 +520,11 @@ def conv_transpose_forward(
     result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
     if result.size == 0:
         return result
-    if bias.size == 0 and _is_matrix(groups, out, src, kernel, padding):
+    sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
+    if bias.size == 0 and choose("transposed", *sizes, x.dtype) == "matrix":
         return mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2], out=result)
     return _run_plan(
-        plan(
-            "transposed",
-            images,
-            groups,
-            channels,
-            outputs,
-            src,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            out,
-            x.itemsize,
-        ),
+        plan("transposed", *sizes, x.itemsize),
         x,
         weight,
         bias,
@@ -558,9 +541,10 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     result = np.zeros(groups * outputs * depth, x.dtype)
     if result.size == 0 or grad.size == 0:
         return result
-    if _is_matrix(groups, src, out, kernel, padding):
+    sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
+    if choose("weight", *sizes, x.dtype) == "matrix":
         return mm(grad, x, outputs, images, depth, out=result, transpose_a=True)
-    p = plan("weight", images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, x.itemsize)
+    p = plan("weight", *sizes, x.itemsize)
     parts = min(PARTIALS, p.tasks // groups)
     ldc = -(-depth // DOT_COLUMNS) * DOT_COLUMNS
     items = parts * groups * -(-outputs // WEIGHT_OUTPUTS)
