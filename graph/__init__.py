@@ -17,7 +17,7 @@ What a value must offer: ``+`` between values; ``_version`` and ``_describe()`` 
 
 from .accumulate import AccumulateGrad
 from .anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, rare, record, set_anomaly
-from .engine import run_backward
+from .engine import reached_by_backward, run_backward
 from .grad_mode import (
     ContextDecorator,
     enable_grad,
@@ -64,6 +64,7 @@ __all__ = [
     "next_sequence",
     "no_grad",
     "rare",
+    "reached_by_backward",
     "record",
     "run_backward",
     "save",

@@ -17,7 +17,7 @@ from typing import Any
 from . import anomaly
 from .accumulate import AccumulateGrad
 from .grad_mode import mode
-from .node import RELEASED_MESSAGE, Node
+from .node import RELEASED_MESSAGE, Node, next_sequence
 
 
 def run_backward(
@@ -42,9 +42,9 @@ def run_backward(
     leaves: dict[Node, Any] = {}  # the same for AccumulateGrad nodes, which come last
     heap: list = []  # (-sequence_nr, node) of the pending nodes, except the one held in ``node``
     watched = anomaly.state.enabled
-    before, outer = mode.enabled, mode.running
+    before, outer, outer_task = mode.enabled, mode.running, mode.task
     node: Any = None
-    mode.enabled = create_graph
+    mode.enabled, mode.task = create_graph, (roots, plan, next_sequence())
     try:
         for (root, nr), grad in zip(roots, grads, strict=True):
             if grad is not None and (plan is None or root in plan.visit):
@@ -55,7 +55,10 @@ def run_backward(
             elif node is None:
                 break
             grad = pending.pop(node)
-            grad_outputs = (grad,) if node.num_outputs == 1 else tuple(grad)
+            if node.num_outputs == 1:
+                grad_outputs, undefined = (grad,), grad is None
+            else:
+                grad_outputs, undefined = tuple(grad), all(each is None for each in grad)
             hooks = node.hooks
             if hooks is not None:
                 grad_outputs = hooks.run_tensor_hooks(grad_outputs)
@@ -68,7 +71,10 @@ def run_backward(
                 raise RuntimeError(RELEASED_MESSAGE)
             if watched:
                 mode.running = node
-            grad_inputs = node.apply(grad_outputs)
+            if undefined and not node.takes_undefined:
+                grad_inputs = (None,) * len(node.next_nodes)
+            else:
+                grad_inputs = node.apply(grad_outputs)
             if watched and anomaly.state.check_nan:
                 anomaly.check_nan(node, grad_inputs)
             if hooks is not None:
@@ -78,12 +84,13 @@ def run_backward(
             held = None  # the first newly ready node needs no heap if it is the only one
             if node.next_nrs is None:
                 for target, grad in zip(node.next_nodes, grad_inputs):
-                    if target is None or grad is None or (plan is not None and target not in plan.visit):
+                    if target is None or (plan is not None and target not in plan.visit):
                         continue
-                    if target.num_outputs != 1 or type(target) is AccumulateGrad:
+                    if grad is None or target.num_outputs != 1 or type(target) is AccumulateGrad:
                         _deliver(target, 0, grad, pending, leaves, heap)
                     elif target in pending:
-                        pending[target] = pending[target] + grad
+                        arrived = pending[target]
+                        pending[target] = grad if arrived is None else arrived + grad
                     else:
                         pending[target] = grad
                         if held is None:
@@ -92,7 +99,7 @@ def run_backward(
                             heappush(heap, (-target.sequence_nr, target))
             else:
                 for target, nr, grad in zip(node.next_nodes, node.next_nrs, grad_inputs, strict=True):
-                    if target is not None and grad is not None and (plan is None or target in plan.visit):
+                    if target is not None and (plan is None or target in plan.visit):
                         _deliver(target, nr, grad, pending, leaves, heap)
             node = held
         # A leaf may take over a gradient that nobody else holds, so let go of it here.
@@ -105,25 +112,53 @@ def run_backward(
             anomaly.explain(error, node)
         raise
     finally:
-        mode.enabled, mode.running = before, outer
+        mode.enabled, mode.running, mode.task = before, outer, outer_task
     return [] if plan is None else [plan.caught.get(edge) for edge in plan.edges]
 
 
+def reached_by_backward(nodes: Sequence[Node]) -> list[bool]:
+    """Of each node, whether the backward that runs now in this thread comes to it (before or after this call)."""
+    if mode.task is None:
+        raise RuntimeError("this is known only while a backward runs, for example in a hook")
+    roots, plan, _ = mode.task
+    if plan is not None:
+        return [node in plan.visit for node in nodes]
+    stack, reached = [node for node, _ in roots], set()
+    lowest = min((node.sequence_nr for node in nodes), default=0)
+    while stack:
+        node = stack.pop()
+        if node not in reached and node.sequence_nr >= lowest:
+            reached.add(node)
+            stack.extend(each for each in node.next_nodes if each is not None)
+    return [node in reached for node in nodes]
+
+
 def _deliver(node: Node, nr: int, grad: Any, pending: dict, leaves: dict, heap: list) -> None:
-    """Add ``grad`` to what arrived at the node's output ``nr``.  Sums are new: the parts may be shared."""
+    """Add ``grad`` to what arrived at the node's output ``nr``.  Sums are new: the parts may be shared.
+
+    A gradient of None is undefined: it adds nothing to a sum, but the node still gets its turn, for a function of
+    the user's own is to run with zeros (as in torch), and what lies beyond it may be one.
+    """
     if type(node) is AccumulateGrad:
-        leaves[node] = leaves[node] + grad if node in leaves else grad
+        if grad is not None:
+            leaves[node] = leaves[node] + grad if node in leaves else grad
         return
     first = node not in pending
     if node.num_outputs == 1:
-        pending[node] = grad if first else pending[node] + grad
+        pending[node] = _sum(None if first else pending[node], grad)
     else:
         if first:
             pending[node] = [None] * node.num_outputs
         arrived = pending[node]
-        arrived[nr] = grad if arrived[nr] is None else arrived[nr] + grad
+        arrived[nr] = _sum(arrived[nr], grad)
     if first:
         heappush(heap, (-node.sequence_nr, node))
+
+
+def _sum(arrived: Any, grad: Any) -> Any:
+    if arrived is None or grad is None:
+        return grad if arrived is None else arrived
+    return arrived + grad
 
 
 def _run_leaf(node: AccumulateGrad, grads: tuple, plan: _Plan | None) -> None:

@@ -18,6 +18,7 @@ class _Mode(threading.local):
     enabled = True  # operations record nodes
     inference = False  # inference_mode is on
     saved_hooks: tuple = ()  # innermost last: (pack, unpack) pairs of saved_tensors_hooks
+    task: Any = None  # the backward that runs now: its roots, its plan if it has one, its number
     running: Any = None  # in anomaly mode: the node whose backward runs now
 
 

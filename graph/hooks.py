@@ -76,10 +76,10 @@ class NodeHooks:
         if self.tensor:
             changed = list(grads)
             for nr, fn in list(self.tensor.values()):
-                if changed[nr] is None:
-                    continue
-                result = fn(changed[nr])
+                result = fn(changed[nr])  # called for an undefined gradient too, with None
                 if result is not None:
+                    if changed[nr] is None:
+                        raise RuntimeError("can't replace a None gradient with a non-None value")
                     check_replacement(fn, changed[nr], result)
                     changed[nr] = result
             grads = tuple(changed)

@@ -52,6 +52,7 @@ class Node:
     versions: tuple = ()  # the version of each saved value when it was saved
     unpack_hook: Callable | None = None  # turns each saved object back into a value (saved_tensors_hooks)
     states: tuple = ()  # with unpack_hook: the graph state of each packed value
+    takes_undefined = False  # whether ``apply`` is to be called even if no output has a gradient
     released = False  # True once saved values have been dropped
     hooks: NodeHooks | None = None
     origin: tuple | None = None  # (code object, instruction) of the forward call, see ``stamp``

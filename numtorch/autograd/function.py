@@ -98,6 +98,7 @@ class BackwardCFunction(Node):
     too, for in torch the context *is* the node.
     """
 
+    takes_undefined = True  # backward sees zeros then, or None for each output without set_materialize_grads
     _forward_cls: type[Function]
     ctx: FunctionCtx
     positions: tuple[int, ...] = ()  # of the arguments that are tensors

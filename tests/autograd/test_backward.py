@@ -6,6 +6,7 @@ import pytest
 
 import numtorch as torch
 from numtorch.autograd import backward, grad
+from numtorch.autograd.graph import register_multi_grad_hook
 
 
 def ones(n=3, **options):
@@ -246,6 +247,26 @@ class TestHooks:
         x.register_post_accumulate_grad_hook(lambda leaf: seen.append((leaf is x, leaf.grad.tolist())))
         x.sum().backward()
         assert seen == [(True, [1.0, 1.0, 1.0])]
+
+    def test_a_hook_of_several_tensors_runs_when_all_that_are_reached_have_their_gradient(self):
+        a, b = (torch.ones(2, requires_grad=True) for _ in range(2))
+        c, d, seen = a * b, a + b, []
+        handle = register_multi_grad_hook((a, b, c, d), lambda grads: seen.append([g is not None for g in grads]))
+        c.sum().backward(retain_graph=True)
+        c.sum().backward(inputs=(a,), retain_graph=True)
+        handle.remove()
+        c.sum().backward()
+        assert seen == [[True, True, True, False], [True, False, True, False]]
+
+    def test_or_with_the_first_of_them(self):
+        a, seen = torch.ones(2, requires_grad=True), []
+        b = a * 3
+        register_multi_grad_hook((a, b), lambda grad: seen.append(grad.tolist()), mode="any")
+        for _ in range(2):
+            b.sum().backward(retain_graph=True)
+        assert seen == [[1.0, 1.0]] * 2
+        with pytest.raises(ValueError, match="mode"):
+            register_multi_grad_hook((a,), print, mode="some")
 
     def test_retain_grad_keeps_the_gradient_after_the_hooks(self):
         inner = ones() * 2

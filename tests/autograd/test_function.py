@@ -201,6 +201,22 @@ class TestOutputs:
         function(backward, forward).apply(ones())[0].sum().backward()
         assert seen == [([1.0] * 3, None, None)]
 
+    def test_a_function_beyond_an_undefined_gradient_runs_with_zeros(self):
+        seen = []
+        inner = function(lambda ctx, g: seen.append(g.tolist()) or g)
+        outer = function(lambda ctx, g: None)
+        x = ones()
+        y = inner.apply(x)
+        y.register_hook(lambda g: seen.append(g))
+        outer.apply((y * 3).exp()).sum().backward()
+        assert seen == [None, [0.0] * 3] and x.grad.tolist() == [0.0] * 3
+
+    def test_an_undefined_gradient_adds_nothing_to_a_sum(self):
+        x = ones()
+        y = x * 2
+        (function(lambda ctx, g: None).apply(y) + y).sum().backward()
+        assert x.grad.tolist() == [2.0] * 3
+
     def test_what_is_no_tensor_passes_through(self):
         made = function(lambda ctx, *g: g[0], lambda ctx, x: (x * 2, 3, None))
         first, number, nothing = made.apply(ones())
