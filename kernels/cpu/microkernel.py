@@ -23,25 +23,16 @@ independent chains in flight (two FMA a cycle at a latency of four need 8); with
 
 from __future__ import annotations
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .. import host
 
-def _host_vector_bytes() -> int:
-    """Width of the widest floating-point register that this machine's LLVM target offers: 64, 32 or 16
-    bytes."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64
-    return 32 if features.get("avx") else 16
-
-
-VECTOR_BYTES = _host_vector_bytes()
-WIDE_FILE = VECTOR_BYTES == 64 or not llvm.get_default_triple().startswith(("x86", "i686"))  # 32 registers, not 16
+VECTOR_BYTES = host.vector_bytes()
+WIDE_FILE = host.vector_registers() == 32
 ROWS = 8 if WIDE_FILE else 4  # rows of a gemm tile
 VECTORS = 3  # vectors along the row of a gemm tile
 ROW_VECTORS = 8  # vectors of a gemm tile with a single row

@@ -29,11 +29,34 @@ A vector holds as many elements as a register of this machine (`lanes(dtype)`: 1
 Nothing is checked: an index outside of the array reads and writes outside of it.
 """
 
+import numba
+
 from .arithmetic import bits_as, convert, fma, larger, pick, smaller, square_root
 from .folding import add_up, lane, largest, smallest
 from .halfs import bfloat16_to_single, half_to_single, single_to_bfloat16, single_to_half
 from .memory import broadcast, lanes, load, load_part, store, store_part
 from .vector import Vector
+
+if numba.config.DISABLE_JIT:
+    from .plain import (
+        add_up,
+        bits_as,
+        broadcast,
+        convert,
+        fma,
+        lane,
+        lanes,
+        larger,
+        largest,
+        load,
+        load_part,
+        pick,
+        smaller,
+        smallest,
+        square_root,
+        store,
+        store_part,
+    )
 
 __all__ = [
     "Vector",

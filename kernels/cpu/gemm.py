@@ -1,0 +1,212 @@
+"""Products of matrices of float32 and float64: blocked for the caches, computed by the tiles of gemm_tiles.py.
+
+    out[i, j] = alpha * sum_p a[i, p] b[p, j] + beta * start[i, j]          a (n, k), b (k, m), out (n, m)
+
+Every matrix is a flat buffer, an offset and two strides in elements; only the columns of `start` and `out` have to be
+dense. So all four transposes, slices and broadcast rows are read where they lie.
+
+    k   is cut into equal blocks of at most _depth elements: a block of a tile's rows of a then takes three eighths of
+        the first-level cache. The cut depends on k alone, so sums are the same for every number of threads.
+    m   is cut so that a block of b, depth x columns, fills half of the second-level cache, from which the tiles
+        stream it: three vectors for every 24 multiply-adds, an eighth of what that cache delivers.
+    b   is copied into panels as wide as a tile (vector copies, or squares turned in registers where b is stored
+        transposed) if enough rows of a use it; else tiles read it where it lies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import host
+from ..compiler import jit
+from ..simd import lanes, load, load_part, store
+from .gemm_tiles import product_tile, transpose_tile
+from .microkernel import ROWS, VECTORS
+
+_DEPTH_BYTES = host.cache_bytes(1) * 3 // 8 // ROWS
+_BLOCK_BYTES = host.cache_bytes(2) // 2
+_FEWER = ROWS // 2
+# Rows of a from which packing b pays: a copied element of b costs a third of a cycle, a row of tiles uses it for half.
+_PACK_ROWS = 48
+
+
+@jit(inline=True)
+def _tile(
+    a, a0, row_a, column_a, b, b0, row_b, depth, start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used,
+    vectors, width,
+):  # fmt: skip
+    """One tile of the result: `used` rows, `width` columns in `vectors` vectors."""
+    if used > _FEWER:
+        if vectors == VECTORS:
+            if width == VECTORS * lanes(a):
+                product_tile(
+                    ROWS, VECTORS, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
+                    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+                )  # fmt: skip
+            else:
+                product_tile(
+                    ROWS, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+                )  # fmt: skip
+        elif vectors == 2:
+            product_tile(
+                ROWS, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        else:
+            product_tile(
+                ROWS, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+    elif used > 1:
+        if vectors == VECTORS:
+            product_tile(
+                _FEWER, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        elif vectors == 2:
+            product_tile(
+                _FEWER, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        else:
+            product_tile(
+                _FEWER, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+    elif vectors == VECTORS:
+        product_tile(
+            1, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+            start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+        )  # fmt: skip
+    elif vectors == 2:
+        product_tile(
+            1, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+            start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+        )  # fmt: skip
+    else:
+        product_tile(
+            1, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+            start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+        )  # fmt: skip
+
+
+@jit(inline=True)
+def _panel_vectors(columns, width):
+    """How many vectors wide the next panel is, with `columns` columns left: three, but four are two and two."""
+    vectors = (columns + width - 1) // width
+    if vectors > VECTORS + 1 or vectors == VECTORS:
+        return VECTORS
+    return min(vectors, 2)
+
+
+@jit
+def _pack_rows(b, b0, row_b, depth, columns, panels):
+    """Panels of b where rows are dense: b's rows are read along, each panel gets `vectors` vectors of every row."""
+    width = lanes(b)
+    for p in range(depth):
+        source = b0 + p * row_b
+        j = 0
+        while j < columns:
+            vectors = _panel_vectors(columns - j, width)
+            target = j * depth + p * vectors * width
+            for v in range(vectors):
+                at = j + v * width
+                if at + width <= columns:
+                    store(panels, target + v * width, load(b, source + at))
+                else:
+                    store(panels, target + v * width, load_part(b, source + at, columns - at))
+            j += vectors * width
+
+
+@jit
+def _pack_columns(b, b0, row_b, column_b, depth, columns, panels):
+    """Panels of b where columns are dense (row_b is 1), in squares turned in registers; any other b element-wise."""
+    width = lanes(b)
+    j = 0
+    while j < columns:
+        vectors = _panel_vectors(columns - j, width)
+        for v in range(vectors):
+            at = j + v * width
+            target = j * depth + v * width
+            for p in range(0, depth, width):
+                if row_b != 1:
+                    for q in range(p, min(p + width, depth)):
+                        for i in range(width):
+                            x = b[b0 + (at + i) * column_b + q * row_b] if at + i < columns else b.dtype.type(0)
+                            panels[target + q * vectors * width + i] = x
+                elif at + width <= columns and p + width <= depth:
+                    transpose_tile(
+                        0, b, b0 + at * column_b + p, column_b, width, width,
+                        panels, target + p * vectors * width, vectors * width,
+                    )  # fmt: skip
+                else:
+                    transpose_tile(
+                        1, b, b0 + at * column_b + p, column_b, columns - at, depth - p,
+                        panels, target + p * vectors * width, vectors * width,
+                    )  # fmt: skip
+        j += vectors * width
+
+
+@jit(nogil=True)
+def gemm(
+    a, a0, row_a, column_a, b, b0, row_b, column_b, start, s0, row_s, has_start, alpha, beta, out, o0, row_out, n, k, m
+):
+    """out[i, j] = alpha * sum_p a[i, p] b[p, j] + beta * start[i, j], on the calling thread.
+
+    a[i, p] is a[a0 + i * row_a + p * column_a], b likewise; start[i, j] is start[s0 + i * row_s + j], so that
+    row_s = 0 adds one row (a bias) everywhere; it is read where `has_start`, and may be `out` itself. n x k x m.
+    Nothing is checked. Sums run over p in ascending order, in blocks cut by k alone.
+    """
+    width = lanes(a)
+    itemsize = a.itemsize
+    most = _DEPTH_BYTES // itemsize
+    blocks = max(1, (k + most - 1) // most)
+    depth = (k + blocks - 1) // blocks
+    panel = VECTORS * width
+    most_columns = max(1, _BLOCK_BYTES // (max(depth, 1) * itemsize * panel)) * panel
+    packs = column_b != 1 or n >= _PACK_ROWS
+    packed = np.empty(0, a.dtype)
+    if packs:
+        packed = np.empty(depth * (min(m + width - 1, most_columns) // width * width), a.dtype)
+    one = a.dtype.type(1)
+    for block in range(blocks):
+        p0 = block * depth
+        here = min(depth, k - p0)
+        for j0 in range(0, m, most_columns):
+            columns = min(most_columns, m - j0)
+            source = b0 + p0 * row_b + j0 * column_b
+            if packs:
+                if column_b == 1:
+                    _pack_rows(b, source, row_b, here, columns, packed)
+                else:
+                    _pack_columns(b, source, row_b, column_b, here, columns, packed)
+            for i in range(0, n, ROWS):
+                j = 0
+                while j < columns:
+                    vectors = _panel_vectors(columns - j, width)
+                    o = o0 + i * row_out + j0 + j
+                    _tile(
+                        a, a0 + i * row_a + p0 * column_a, row_a, column_a,
+                        packed if packs else b, j * here if packs else source + j,
+                        vectors * width if packs else row_b, here,
+                        out if block else start, o if block else s0 + i * row_s + j0 + j,
+                        row_out if block else row_s, has_start or block > 0, alpha, one if block else beta,
+                        out, o, row_out, min(ROWS, n - i), vectors, min(vectors * width, columns - j),
+                    )  # fmt: skip
+                    j += vectors * width
+
+
+@jit(nogil=True)
+def gemm_serial(a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out, n, k, m, accumulate):
+    """out[i, j] (+)= sum_p a[i, p] b[p, j] on the calling thread, for other kernels to call.
+
+    The matrices a (n, k), b (k, m), out (n, m) lie in flat buffers: a[i, p] = a[a0 + i * row_a + p * column_a], b
+    likewise, out[i, j] = out[o0 + i * row_out + j]. With `accumulate` the product is added to what `out` holds. `out`
+    must not overlap a or b. All are float32 or all float64; nothing is checked.
+    """
+    one = a.dtype.type(1)
+    gemm(
+        a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out, accumulate, one, one,
+        out, o0, row_out, n, k, m,
+    )  # fmt: skip

@@ -1,0 +1,211 @@
+"""The register tiles of matrix products, written as explicit SIMD: two intrinsics and their plain Python definitions.
+
+    product_tile      out[i, j] = alpha * sum_p a[i, p] b[p, j] + beta * start[i, j]     a few rows, a few vectors of j
+    transpose_tile    out[p, i] = a[i, p]                                                a square of vectors
+
+A product tile keeps its sums in registers for the whole of `depth`. Elements of a are broadcast from wherever they
+lie, so a is read in place whatever its strides; vectors of b run along j and need it dense in that direction. Rows
+that the result does not have are computed from the last one that it has and not stored; columns that it does not
+have are masked.
+
+Every element of the result is one chain of fused multiply-adds over p in ascending order, whichever tile it falls
+into: cutting the result up differently changes no bit of it.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from .microkernel import (
+    VECTOR_BYTES,
+    _counted_loop,
+    _load_vector,
+    _masked,
+    _multiply_add,
+    _pointer,
+    _splat,
+    _store_vector,
+)
+
+
+def _first_lanes(builder, count, vl):
+    """The mask of the first `count` lanes (none for a count below 1)."""
+    numbers = ir.Constant(ir.VectorType(count.type, vl), list(range(vl)))
+    return builder.icmp_signed("<", numbers, _splat(builder, count, numbers.type))
+
+
+def _load_masked(builder, pointer, vector, itemsize, mask):
+    pointer = builder.bitcast(pointer, vector.as_pointer())
+    return _masked(builder, "load", vector, [pointer, ir.IntType(32)(itemsize), mask, ir.Constant(vector, None)])
+
+
+def _store_masked(builder, value, pointer, itemsize, mask):
+    pointer = builder.bitcast(pointer, value.type.as_pointer())
+    _masked(builder, "store", value.type, [value, pointer, ir.IntType(32)(itemsize), mask])
+
+
+@intrinsic(prefer_literal=True)
+def _product_tile(
+    typingctx, rows, vectors, masked, a, a0, row_a, column_a, b, b0, row_b, depth,
+    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+):  # fmt: skip
+    if not all(isinstance(n, types.IntegerLiteral) for n in (rows, vectors, masked)):
+        return None
+    mr, nv, is_masked, scalar = rows.literal_value, vectors.literal_value, masked.literal_value, a.dtype
+    word = types.int64
+    signature = types.void(
+        rows, vectors, masked, a, word, word, word, b, word, word, word,
+        start, word, word, types.boolean, scalar, scalar, out, word, word, word, word,
+    )  # fmt: skip
+
+    def codegen(context, builder, sig, args):
+        av, a0v, row_av, column_av, bv, b0v, row_bv, depthv = args[3:11]
+        sv, s0v, row_sv, has_startv, alphav, betav, ov, o0v, row_outv, usedv, widthv = args[11:]
+        element = context.get_data_type(scalar)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector = ir.VectorType(element, vl)
+        index = depthv.type
+        pa = _pointer(context, builder, a, av, a0v)
+        pb = _pointer(context, builder, b, bv, b0v)
+        ps = _pointer(context, builder, start, sv, s0v)
+        po = _pointer(context, builder, out, ov, o0v)
+        last = builder.sub(usedv, index(1))
+        a_rows = []
+        for i in range(mr):
+            row = builder.select(builder.icmp_signed("<", index(i), last), index(i), last)
+            a_rows.append(builder.gep(pa, [builder.mul(row, row_av)]))
+        mask = _first_lanes(builder, builder.sub(widthv, index((nv - 1) * vl)), vl) if is_masked else None
+
+        def load(pointer, v):
+            pointer = builder.gep(pointer, [index(v * vl)])
+            if is_masked and v == nv - 1:
+                return _load_masked(builder, pointer, vector, itemsize, mask)
+            return _load_vector(builder, pointer, vector, itemsize)
+
+        def store(value, pointer, v):
+            pointer = builder.gep(pointer, [index(v * vl)])
+            if is_masked and v == nv - 1:
+                _store_masked(builder, value, pointer, itemsize, mask)
+            else:
+                _store_vector(builder, value, pointer, itemsize)
+
+        def body(p, totals):
+            row = builder.gep(pb, [builder.mul(p, row_bv)])
+            bs = [load(row, v) for v in range(nv)]
+            at = builder.mul(p, column_av)
+            new = []
+            for i in range(mr):
+                ai = _splat(builder, builder.load(builder.gep(a_rows[i], [at])), vector)
+                new += [_multiply_add(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
+            return new
+
+        sums = _counted_loop(builder, depthv, [ir.Constant(vector, None)] * (mr * nv), body)
+        alphas, betas = _splat(builder, alphav, vector), _splat(builder, betav, vector)
+
+        def finish(with_start):
+            for i in range(mr):
+                with builder.if_then(builder.icmp_signed("<", index(i), usedv)):
+                    target = builder.gep(po, [builder.mul(row_outv, index(i))])
+                    source = builder.gep(ps, [builder.mul(row_sv, index(i))])
+                    for v in range(nv):
+                        value = sums[i * nv + v]
+                        if with_start:
+                            old = builder.fmul(betas, load(source, v))
+                            value = _multiply_add(builder, alphas, value, old)
+                        else:
+                            value = builder.fmul(alphas, value)
+                        store(value, target, v)
+
+        with builder.if_else(has_startv) as (then, otherwise):
+            with then:
+                finish(True)
+            with otherwise:
+                finish(False)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
+def _transpose_tile(typingctx, masked, a, a0, row_a, rows, columns, out, o0, row_out):
+    if not isinstance(masked, types.IntegerLiteral):
+        return None
+    is_masked, word = masked.literal_value, types.int64
+    signature = types.void(masked, a, word, word, word, word, out, word, word)
+
+    def codegen(context, builder, sig, args):
+        _, av, a0v, row_av, rowsv, columnsv, ov, o0v, row_outv = args
+        element = context.get_data_type(a.dtype)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector = ir.VectorType(element, vl)
+        index = rowsv.type
+        pa = _pointer(context, builder, a, av, a0v)
+        po = _pointer(context, builder, out, ov, o0v)
+        lines = []
+        inside = _first_lanes(builder, columnsv, vl) if is_masked else None
+        for i in range(vl):
+            pointer = builder.gep(pa, [builder.mul(row_av, index(i))])
+            if is_masked:
+                exists = _splat(builder, builder.icmp_signed("<", index(i), rowsv), inside.type)
+                lines.append(_load_masked(builder, pointer, vector, itemsize, builder.and_(inside, exists)))
+            else:
+                lines.append(_load_vector(builder, pointer, vector, itemsize))
+        # Swap the off-diagonal halves of pairs of rows, then quarters, and so on down to single elements.
+        half = vl // 2
+        while half:
+            low = [lane if lane // half % 2 == 0 else lane - half + vl for lane in range(vl)]
+            high = [lane + half if lane // half % 2 == 0 else lane + vl for lane in range(vl)]
+            word32 = ir.VectorType(ir.IntType(32), vl)
+            for i in range(vl):
+                if i // half % 2 == 0:
+                    pair = lines[i], lines[i + half]
+                    lines[i] = builder.shuffle_vector(*pair, ir.Constant(word32, low))
+                    lines[i + half] = builder.shuffle_vector(*pair, ir.Constant(word32, high))
+            half //= 2
+        for p in range(vl):
+            pointer = builder.gep(po, [builder.mul(row_outv, index(p))])
+            if is_masked:
+                with builder.if_then(builder.icmp_signed("<", index(p), columnsv)):
+                    _store_vector(builder, lines[p], pointer, itemsize)
+            else:
+                _store_vector(builder, lines[p], pointer, itemsize)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _product_tile_python(
+    rows, vectors, masked, a, a0, row_a, column_a, b, b0, row_b, depth,
+    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+):  # fmt: skip
+    """product_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
+    if not masked:
+        width = vectors * (VECTOR_BYTES // a.itemsize)
+    for i in range(min(rows, used)):
+        total = np.zeros(width, a.dtype)
+        for p in range(depth):
+            total += a[a0 + i * row_a + p * column_a] * b[b0 + p * row_b : b0 + p * row_b + width]
+        total *= alpha
+        if has_start:
+            total += beta * start[s0 + i * row_s : s0 + i * row_s + width]
+        out[o0 + i * row_out : o0 + i * row_out + width] = total
+
+
+def _transpose_tile_python(masked, a, a0, row_a, rows, columns, out, o0, row_out):
+    """transpose_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
+    width = VECTOR_BYTES // a.itemsize
+    if not masked:
+        rows = columns = width
+    for p in range(columns):
+        for i in range(width):
+            out[o0 + p * row_out + i] = a[a0 + i * row_a + p] if i < rows else 0
+
+
+product_tile = _product_tile_python if numba.config.DISABLE_JIT else _product_tile
+transpose_tile = _transpose_tile_python if numba.config.DISABLE_JIT else _transpose_tile
