@@ -1,9 +1,9 @@
 """Linear algebra, against numpy.linalg where a result is unique; tests/ops/test_linalg.py has the rest."""
 
 import numpy as np
-from scipy import linalg
 
 from . import BOTH_FLOATS, WITH_COMPLEX, Op, Sample
+from ._reference import linalg
 
 
 def _invertible(make, *shape):

@@ -1,9 +1,9 @@
 """Functions of two and three numbers: arithmetic, comparison, logic, bits."""
 
 import numpy as np
-from scipy import special
 
 from . import BOTH_FLOATS, EVERY, FLOATING, INTEGERS, NUMERIC, Op, Sample, binary
+from ._reference import special
 
 REAL = (*INTEGERS, *FLOATING)
 

@@ -1,9 +1,9 @@
 """Functions of torch.special: gamma, Bessel, the normal distribution, orthogonal polynomials."""
 
 import numpy as np
-from scipy import special
 
 from . import BOTH_FLOATS, Op, Sample, unary
+from ._reference import special
 
 REALS = ("int64", *BOTH_FLOATS)
 
