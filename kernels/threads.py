@@ -7,9 +7,11 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from types import ModuleType
 
 import numba
 import numpy as np
+from numba.core import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as pool
 
@@ -17,8 +19,14 @@ from numba.np.ufunc import parallel as pool
 #: costs 5 to 50 us depending on whether the workers are still awake, and 128 Ki elements take 15 us on one core.
 PARALLEL_THRESHOLD = 131072
 
-# Held while a parallel kernel runs: Numba's workqueue aborts the process when two Python threads use it at once.
+# Held while a parallel kernel runs in a pool of Numba's: its workqueue aborts the process when two Python threads use it
+# at once.
 _launch = threading.RLock()
+
+_opening = threading.RLock()
+_opened = False
+_our_pool: ModuleType | None = None  # once it is in place
+_exchange: Callable | None = None  # sets Numba's number of threads for this thread, returns what it was
 
 _num_threads: int | None = None
 
@@ -55,6 +63,8 @@ def set_num_threads(num_threads: int) -> None:
         raise RuntimeError("set_num_threads expects a positive integer")
     _num_threads = int(num_threads)
     _limit_blas(_num_threads)
+    if _our_pool is not None:
+        _our_pool.set_limit(_num_threads)
 
 
 def _limit_blas(num_threads: int) -> None:
@@ -78,11 +88,26 @@ def _openblas() -> ctypes.CDLL | None:
     return None
 
 
-def _open_pool() -> None:
-    """Choose Numba's threading layer unless the user has: workqueue, which survives a fork; GNU OpenMP does not."""
-    if not pool._is_initialized and str(numba.config.THREADING_LAYER).lower() == "default":
-        numba.config.THREADING_LAYER = "workqueue"
-    pool._launch_threads()
+def open_pool() -> None:
+    """Get the thread pool ready, before the first parallel kernel is compiled or loaded: our own (`pool`), or the
+    threading layer that the user asks Numba for.
+    """
+    global _our_pool, _exchange, _opened
+    with _opening:
+        if _opened:
+            return
+        ours = not pool._is_initialized and str(numba.config.THREADING_LAYER).lower() == "default"
+        if ours:
+            # What ours leaves to Numba is in its workqueue, which survives a fork; GNU OpenMP does not.
+            numba.config.THREADING_LAYER = "workqueue"
+        pool._launch_threads()
+        _opened = True
+        if ours:
+            from . import pool as our_pool
+
+            if our_pool.install(get_num_threads()):
+                _exchange = our_pool.exchange_threads.compile((types.int64,))
+                _our_pool = our_pool
 
 
 class ParallelKernel:
@@ -121,10 +146,19 @@ class ParallelKernel:
 
 
 def _launch_parallel(kernel, args):
-    with _launch:
-        if not pool._is_initialized:
-            _open_pool()
+    if not _opened:
+        open_pool()
+    if _our_pool is not None:
         # The number is a setting of the calling thread, and kernels of the user's own may rely on it.
+        before = _exchange(_our_pool.units(get_num_threads()))
+        try:
+            return kernel(*args)
+        except SystemError as error:
+            # An exception in a prange body: Numba leaves it behind in the thread's state and returns as if all were well.
+            raise error.__cause__ or error from None
+        finally:
+            _exchange(before)
+    with _launch:
         before = pool._get_num_threads()
         wanted = min(get_num_threads(), pool.NUM_THREADS)
         if wanted == before:
@@ -149,7 +183,9 @@ def _after_fork() -> None:
 
 def _in_child() -> None:
     _after_fork()
-    if pool._is_initialized and pool._threading_layer == "omp":
+    if _our_pool is not None:
+        _our_pool.forget_threads()
+    elif pool._is_initialized and pool._threading_layer == "omp":
         set_num_threads(1)  # GNU OpenMP, chosen by the user, would kill the child at its first parallel kernel
 
 
