@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numtorch.kernels.cpu.winograd_plan import allow_winograd
+
 from ._tensor import Tensor
 from ._tensor_str import set_printoptions
 
@@ -9,8 +11,12 @@ _deterministic = {"enabled": False, "warn_only": False}
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Ask for kernels whose results do not depend on scheduling; all of numtorch's CPU kernels are such."""
+    """Ask for kernels whose results do not depend on scheduling; all of numtorch's CPU kernels are such.
+
+    Convolutions then also leave Winograd's algorithm, whose rounding depends on the shape of the batch.
+    """
     _deterministic.update(enabled=bool(mode), warn_only=bool(warn_only))
+    allow_winograd(not mode)
 
 
 def are_deterministic_algorithms_enabled() -> bool:

@@ -57,12 +57,14 @@ from .winograd_plan import (
     plan,
 )
 from .winograd_tiles import turn_in, turn_out
-from .winograd_transforms import gather_sums, lanes, spread_pixels, spread_slopes, spread_taps
+from .winograd_transforms import gather_sums, gather_taps, lanes, spread_pixels, spread_slopes, spread_taps
 
 # Rows and vectors of the register tile: 6 x 4 vectors of sums with 32 registers, 6 x 2 with 16.
 ROWS = 6
 # Chunks of tasks handed to the threads: buffers are made once a chunk.
 CHUNKS = 16
+# Tiles of one pass of the taps' gradient: 128 rows of 64 channels are 32 KB, as much as the first-level cache.
+DEPTH = 128
 
 
 @jit
@@ -139,13 +141,19 @@ def _slopes_to_points(first_unit, last_unit, first, last, grad, d, plane, g, pla
 
 
 @jit
+def _nine(vl):
+    """Places of nine taps, one vector apart, and of what is read behind them."""
+    return np.minimum(np.arange(9 + vl), 8) * vl
+
+
+@jit
 def _taps_to_points(panel, first, depth, weight, turned, u, u0, g, stage):
     """u[u0 + point * plane + (c - first) * PANEL + k] for the outputs of a panel, channels first .. first + depth - 1.
 
     `turned`: weight is (channels, outputs, 3, 3), and its taps run backwards.
     """
     m, vl, wide = g[TILE], lanes(weight), g[PANEL]
-    nine = np.arange(9) * vl
+    nine = _nine(vl)
     of_output = 9 if turned else g[CHANNELS] * 9
     of_channel = g[OUTPUTS] * 9 if turned else 9
     at, step = (8 * vl, -vl) if turned else (0, vl)
@@ -154,7 +162,8 @@ def _taps_to_points(panel, first, depth, weight, turned, u, u0, g, stage):
     for c in range(depth):
         for k in range(k0, min(k0 + wide, g[OUTPUTS]), vl):
             start = k * of_output + (first + c) * of_channel
-            turn_in(weight, start, of_output, g[OUTPUTS] - k, 9, stage, nine, 0)
+            for t in range(0, 9, vl):
+                turn_in(weight, start + t, of_output, g[OUTPUTS] - k, 9 - t, stage, nine, t)
             spread_taps(m, stage, at, step, u, u0 + c * wide + k - k0, plane)
 
 
@@ -295,6 +304,134 @@ def _by_outputs_parallel(chunks, panels, v, weight, turned, bias, out, g, place)
         _by_outputs(i * panels // chunks, (i + 1) * panels // chunks, v, weight, turned, bias, out, g, place)
 
 
+# -- the gradient of the taps ------------------------------------------------------------------------------------
+
+
+@jit
+def _correlate_points(tiles, d, plane_d, k0, rows, v, plane_v, c0, columns, u, plane_u, row_u, more, g):
+    """u[point, k, c] (+)= sum_tile d[point, tile, k0 + k] * v[point, tile, c0 + c], k < rows, c < columns."""
+    for point in range(g[POINTS]):
+        for t in range(0, tiles, DEPTH):
+            _multiply(
+                d, point * plane_d + t * g[OUTPUT_PITCH] + k0, 1, g[OUTPUT_PITCH], rows,
+                v, point * plane_v + t * g[CHANNEL_PITCH] + c0, g[CHANNEL_PITCH], columns, min(DEPTH, tiles - t),
+                u, point * plane_u, row_u, more or t > 0,
+            )  # fmt: skip
+
+
+@jit
+def _points_to_taps(u, plane, row, k0, rows, c0, columns, out, o0, g, stage):
+    """out[o0 + (k * channels + c) * 9 + t] = G^T u G for the outputs k0 .. and channels c0 .. of u[point, k, c]."""
+    vl = lanes(u)
+    nine, none = _nine(vl), np.zeros(vl, u.dtype)
+    for k in range(min(rows, g[OUTPUTS] - k0)):
+        for c in range(0, min(columns, g[CHANNELS] - c0), vl):
+            gather_taps(g[TILE], u, k * row + c, plane, stage, 0)
+            to = o0 + ((k0 + k) * g[CHANNELS] + c0 + c) * 9
+            for t in range(0, 9, vl):
+                turn_out(stage, nine, t, g[CHANNELS] - c0 - c, 9 - t, out, to + t, 9, none, 0)
+
+
+@jit(nogil=True)
+def _taps_by_tiles(first, last, parts, x, grad, partial, g, place_in, place_out):
+    """Tasks: a part of the groups of units each; partial[part] is the gradient of all taps from its tiles."""
+    vl, most = lanes(x), g[GROUP] * g[UNIT_TILES]
+    vectors_in, vectors_out = (g[CHANNELS] + vl - 1) // vl, (g[OUTPUTS] + vl - 1) // vl
+    plane_v, plane_d = _plane(most, g[CHANNEL_PITCH], vl), _plane(most, g[OUTPUT_PITCH], vl)
+    plane_u = _plane(g[OUTPUTS], vectors_in * vl, vl)
+    v, d = np.empty(g[POINTS] * plane_v, x.dtype), np.empty(g[POINTS] * plane_d, x.dtype)
+    u, stage = np.empty(g[POINTS] * plane_u, x.dtype), np.empty(9 * vl, x.dtype)
+    region_in, region_out = _regions(x, g)
+    groups = (g[UNITS] + g[GROUP] - 1) // g[GROUP]
+    size = g[OUTPUTS] * g[CHANNELS] * 9
+    for part in range(first, last):
+        begin = part * groups // parts
+        for group in range(begin, (part + 1) * groups // parts):
+            unit0 = group * g[GROUP]
+            unit1 = min(unit0 + g[GROUP], g[UNITS])
+            tiles = (unit1 - unit0) * g[UNIT_TILES]
+            _pixels_to_points(unit0, unit1, 0, vectors_in, x, v, plane_v, g, place_in, region_in)
+            _slopes_to_points(unit0, unit1, 0, vectors_out, grad, d, plane_d, g, place_out, region_out)
+            _correlate_points(
+                tiles, d, plane_d, 0, g[OUTPUTS], v, plane_v, 0, vectors_in * vl,
+                u, plane_u, vectors_in * vl, group > begin, g,
+            )  # fmt: skip
+        _points_to_taps(u, plane_u, vectors_in * vl, 0, g[OUTPUTS], 0, vectors_in * vl, partial, part * size, g, stage)
+
+
+@jit(nogil=True)
+def _all_slopes(first, last, grad, d, g, place):
+    """Points of all gradients' tiles, for the vectors first .. last - 1 of outputs."""
+    vl = lanes(grad)
+    _, region = _regions(grad, g)
+    plane = _plane(g[UNITS] * g[UNIT_TILES], g[OUTPUT_PITCH], vl)
+    _slopes_to_points(0, g[UNITS], first, last, grad, d, plane, g, place, region)
+
+
+@jit(nogil=True)
+def _all_points(first, last, x, grad, v, d, g, place_in, place_out):
+    """Items: the vectors of channels of x, then those of the outputs of grad."""
+    vl = lanes(x)
+    vectors = (g[CHANNELS] + vl - 1) // vl
+    if first < vectors:
+        _all_pixels(first, min(last, vectors), x, v, g, place_in)
+    if last > vectors:
+        _all_slopes(max(first, vectors) - vectors, last - vectors, grad, d, g, place_out)
+
+
+@jit(nogil=True)
+def _taps_by_outputs(first, last, v, d, out, g):
+    """Tasks: the taps from a block of channels to a panel of outputs each, from all tiles."""
+    vl, wide, tiles = lanes(v), g[PANEL], g[UNITS] * g[UNIT_TILES]
+    plane_v, plane_d = _plane(tiles, g[CHANNEL_PITCH], vl), _plane(tiles, g[OUTPUT_PITCH], vl)
+    plane_u = _plane(wide, g[BLOCK], vl)
+    u, stage = np.empty(g[POINTS] * plane_u, v.dtype), np.empty(9 * vl, v.dtype)
+    blocks = (g[CHANNELS] + g[BLOCK] - 1) // g[BLOCK]
+    for task in range(first, last):
+        k, c = task // blocks * wide, task % blocks * g[BLOCK]
+        rows, columns = min(wide, g[OUTPUTS] - k), (min(g[BLOCK], g[CHANNELS] - c) + vl - 1) // vl * vl
+        _correlate_points(tiles, d, plane_d, k, rows, v, plane_v, c, columns, u, plane_u, g[BLOCK], False, g)
+        _points_to_taps(u, plane_u, g[BLOCK], k, rows, c, columns, out, 0, g, stage)
+
+
+@jit(nogil=True)
+def _sum_parts(first, last, parts, size, partial, out):
+    """out = the sum of the parts, in their order."""
+    target = out[first:last]
+    target[:] = partial[first:last]
+    for part in range(1, parts):
+        value = partial[part * size + first : part * size + last]
+        for i in range(last - first):
+            target[i] += value[i]
+
+
+@jit(parallel=True)
+def _taps_by_tiles_parallel(chunks, parts, x, grad, partial, g, place_in, place_out):
+    for i in prange(chunks):
+        _taps_by_tiles(i * parts // chunks, (i + 1) * parts // chunks, parts, x, grad, partial, g, place_in, place_out)
+
+
+@jit(parallel=True)
+def _all_points_parallel(chunks, items, x, grad, v, d, g, place_in, place_out):
+    for i in prange(chunks):
+        _all_points(i * items // chunks, (i + 1) * items // chunks, x, grad, v, d, g, place_in, place_out)
+
+
+@jit(parallel=True)
+def _taps_by_outputs_parallel(chunks, tasks, v, d, out, g):
+    for i in prange(chunks):
+        _taps_by_outputs(i * tasks // chunks, (i + 1) * tasks // chunks, v, d, out, g)
+
+
+@jit(parallel=True)
+def _sum_parts_parallel(chunks, parts, size, partial, out):
+    for i in prange(chunks):
+        _sum_parts(i * size // chunks, (i + 1) * size // chunks, parts, size, partial, out)
+
+
+# -- entry points ------------------------------------------------------------------------------------------------
+
+
 def winograd_forward(x, weight, bias, images, channels, outputs, src, padding, out, turned, tile):
     """out (images, outputs, *out) of x (images, channels, *src) and weight (outputs, channels, 3, 3).
 
@@ -325,4 +462,36 @@ def winograd_forward(x, weight, bias, images, channels, outputs, src, padding, o
     else:
         _all_pixels_parallel(min(CHUNKS, p.vectors_in), p.vectors_in, x, v, g, p.place_in)
         _by_outputs_parallel(min(CHUNKS, p.tasks), p.tasks, v, weight, turned, shift, result, g, p.place_out)
+    return result
+
+
+def winograd_backward_weight(x, grad, images, channels, outputs, src, padding, out, tile):
+    """Gradient (outputs, channels, 3, 3) of winograd_forward (taps not turned) with respect to its weight.
+
+    Arguments as there; grad is (images, outputs, *out).
+    """
+    result = np.zeros(outputs * channels * 9, x.dtype)
+    if result.size == 0 or grad.size == 0:
+        return result
+    p = plan("weight", images, channels, outputs, src, padding, out, tile, x.itemsize)
+    g = p.geometry
+    if p.by_tiles:
+        partial = np.empty(p.tasks * result.size, x.dtype) if p.tasks > 1 else result
+        if p.serial:
+            _taps_by_tiles(0, p.tasks, p.tasks, x, grad, partial, g, p.place_in, p.place_out)
+            if p.tasks > 1:
+                _sum_parts(0, result.size, p.tasks, result.size, partial, result)
+        else:
+            _taps_by_tiles_parallel(p.tasks, p.tasks, x, grad, partial, g, p.place_in, p.place_out)
+            if p.tasks > 1:
+                _sum_parts_parallel(CHUNKS, p.tasks, result.size, partial, result)
+        return result
+    v, d = np.empty(p.points_in, x.dtype), np.empty(p.points_out, x.dtype)
+    items = p.vectors_in + p.vectors_out
+    if p.serial:
+        _all_points(0, items, x, grad, v, d, g, p.place_in, p.place_out)
+        _taps_by_outputs(0, p.tasks, v, d, result, g)
+    else:
+        _all_points_parallel(min(CHUNKS, items), items, x, grad, v, d, g, p.place_in, p.place_out)
+        _taps_by_outputs_parallel(min(CHUNKS, p.tasks), p.tasks, v, d, result, g)
     return result

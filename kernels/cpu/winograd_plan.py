@@ -1,4 +1,4 @@
-"""The geometry of a Winograd convolution, worked out once per shape, and the choice of its order of work."""
+"""Winograd's convolution: where it is used, its geometry, worked out once per shape, and its order of work."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ SERIAL_WORK = 400_000
 # From so many bytes on, the points of the taps are made where they are used, if all tiles' points take no more than
 # twice that.
 TAP_BYTES = 2 * 1024 * 1024
+# Parts of the tiles whose gradients of the taps are summed apart: fixed, so that the result does not depend on the
+# number of threads.
+WEIGHT_PARTS = 8
 
 
 class Plan(NamedTuple):
@@ -97,6 +100,10 @@ def plan(
     panel = PANEL_OUTPUTS if by_tiles or outputs >= 8 * PANEL_OUTPUTS else PANEL_OUTPUTS // 2
     panel = min(panel, -(-outputs // vl) * vl)
     panels, blocks = -(-outputs // panel), -(-channels // block)
+    tasks = -(-units // group) if by_tiles else panels
+    if kind == "weight":
+        by_tiles = tap_bytes < TAP_BYTES
+        tasks = min(WEIGHT_PARTS, -(-units // group)) if by_tiles else panels * blocks
     geometry = [
         tile, points, channels, outputs, *src, *out, padding[0],
         tiles_x, strip, strips, units, unit_tiles, group,
@@ -108,7 +115,7 @@ def plan(
         _places(strip * tile, out[1], 0, tiles_x * tile, vl),
         by_tiles,
         images * channels * outputs * out[0] * out[1] * 9 < SERIAL_WORK,
-        -(-units // group) if by_tiles else panels,
+        tasks,
         panels * blocks,
         panels * blocks * points * (block * panel + 64),
         points * _plane(all_tiles, channel_pitch, vl),
@@ -116,3 +123,52 @@ def plan(
         -(-channels // vl),
         -(-outputs // vl),
     )
+
+
+# -- where it is used --------------------------------------------------------------------------------------------
+
+# Cycles for one vector of channels, measured: to take the pixels of a tile to their points, the sums of a tile to its
+# outputs, and nine taps to their points (or back).
+TILE_CYCLES = {2: 110, 4: 300}
+TAP_CYCLES = {2: 130, 4: 260}
+# Share of the peak that the direct kernel reaches, and that of the product of the points.
+DIRECT_SHARE, POINT_SHARE = 0.95, 0.85
+# Multiply-adds of the direct kernel below which the calls cost more than the arithmetic.
+LEAST_WORK = 100_000
+
+_state = {"allowed": True}
+
+
+def allow_winograd(allowed: bool) -> None:
+    """Let convolutions use Winograd's algorithm where it is faster (as they do from the start), or never."""
+    _state["allowed"] = bool(allowed)
+
+
+def winograd_tile(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype) -> int:
+    """The side of the output tiles with which a convolution is fastest, 2 or 4, or 0 for the direct kernel.
+
+    kind is "forward", "transposed" or "weight", the rest as in conv.py. Only for float32: its error is that of a few
+    more roundings, which who asks for float64 does not want.
+    """
+    if kernel != (1, 3, 3) or groups != 1 or dtype != np.float32 or not _state["allowed"]:
+        return 0
+    if stride != (1, 1, 1) or dilation != (1, 1, 1) or padding[0] or src[0] != 1 or out[0] != 1:
+        return 0
+    # tiles lie on the result; those of the weight's gradient on the outputs of the forward convolution
+    return _fastest(images, channels, outputs, out[1], out[2], kind == "weight", lanes(dtype.itemsize))
+
+
+@lru_cache(maxsize=1024)
+def _fastest(images, channels, outputs, height, width, is_weight, vl) -> int:
+    work = images * channels * outputs * height * width * 9
+    if work < LEAST_WORK:
+        return 0
+    vectors_in, vectors_out = -(-channels // vl), -(-outputs // vl)
+    cycles = {0: work / vl / DIRECT_SHARE}
+    for tile in (2, 4):
+        tiles = images * -(-height // tile) * -(-width // tile)
+        points = (tile + 2) ** 2 * tiles * (outputs * vectors_in if is_weight else channels * vectors_out)
+        maps = TILE_CYCLES[tile] * tiles * (vectors_in + vectors_out)
+        taps = TAP_CYCLES[tile] * (outputs * vectors_in if is_weight else channels * vectors_out)
+        cycles[tile] = points / POINT_SHARE + maps + taps
+    return min(cycles, key=cycles.get)
