@@ -23,7 +23,7 @@ PIECE = 4096
 TILE = 128
 
 
-@jit
+@jit(bare=True)
 def piece_moments(x, lo, hi):
     """(mean, M2) of x[lo:hi], hi > lo; sums in the dtype of x, the results in float64."""
     v = x[lo:hi]
@@ -43,14 +43,14 @@ def piece_moments(x, lo, hi):
     return np.float64(centre) + rest, np.float64(squares) - rest * rest * len(v)
 
 
-@jit
+@jit(bare=True)
 def merge_moments(n_a, mean_a, m2_a, n_b, mean_b, m2_b):
     n = n_a + n_b
     d = mean_b - mean_a
     return mean_a + d * n_b / n, m2_a + m2_b + d * d * n_a * n_b / n
 
 
-@jit
+@jit(bare=True)
 def range_moments(x, lo, hi):
     """(mean, M2) of x[lo:hi], piece by piece."""
     mean, m2 = piece_moments(x, lo, min(lo + PIECE, hi))
@@ -61,7 +61,7 @@ def range_moments(x, lo, hi):
     return mean, m2
 
 
-@jit(nogil=True)
+@jit(nogil=True, bare=True)
 def moments_rows(x, outer, n, mean, m2):
     """mean[o] and m2[o] = sum (x[o, :] - mean[o])**2; x: (outer, n), n >= 1."""
     for o in range(outer):
@@ -89,7 +89,11 @@ def moments_rows_parallel(x, outer, n, mean, m2):
 
 @jit
 def columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p):
-    """Moments of one tile of columns over one unit of rows, into [o, unit, j]."""
+    """Moments of one tile of columns over one unit of rows, into [o, unit, j].
+
+    Four rows are folded in the dtype of x before they join the float64 sums: a quarter of the conversions. What the
+    rounding of the mean leaves over is summed as well, as in piece_moments.
+    """
     o, u, j0 = p // tiles // units, p // tiles % units, p % tiles * TILE
     width = min(TILE, inner - j0)
     count = min(unit_rows, n - u * unit_rows)
@@ -97,22 +101,44 @@ def columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p):
     to = (o * units + u) * inner + j0
     mean = means[to : to + width]
     m2 = m2s[to : to + width]
+    off = np.zeros(width)
+    centre = np.empty(width, x.dtype)
     mean[:] = 0
     m2[:] = 0
-    for r in range(count):
+    fours = count // 4
+    for r in range(fours):
+        at = lo + 4 * r * inner
+        a, b = x[at : at + width], x[at + inner : at + inner + width]
+        c, d = x[at + 2 * inner : at + 2 * inner + width], x[at + 3 * inner : at + 3 * inner + width]
+        for j in range(width):
+            mean[j] += (a[j] + b[j]) + (c[j] + d[j])
+    for r in range(4 * fours, count):
         v = x[lo + r * inner : lo + r * inner + width]
         for j in range(width):
             mean[j] += v[j]
     for j in range(width):
-        mean[j] /= count
-    for r in range(count):
+        centre[j] = mean[j] / count
+    for r in range(fours):
+        at = lo + 4 * r * inner
+        a, b = x[at : at + width], x[at + inner : at + inner + width]
+        c, d = x[at + 2 * inner : at + 2 * inner + width], x[at + 3 * inner : at + 3 * inner + width]
+        for j in range(width):
+            e, f, g, h = a[j] - centre[j], b[j] - centre[j], c[j] - centre[j], d[j] - centre[j]
+            m2[j] += (e * e + f * f) + (g * g + h * h)
+            off[j] += (e + f) + (g + h)
+    for r in range(4 * fours, count):
         v = x[lo + r * inner : lo + r * inner + width]
         for j in range(width):
-            d = v[j] - mean[j]
-            m2[j] += d * d
+            e = v[j] - centre[j]
+            m2[j] += e * e
+            off[j] += e
+    for j in range(width):
+        rest = off[j] / count
+        mean[j] = centre[j] + rest
+        m2[j] -= rest * off[j]
 
 
-@jit
+@jit(bare=True)
 def columns_merge(means, m2s, outer, n, inner, unit_rows, units, mean, m2):
     for o in range(outer):
         for j in range(inner):

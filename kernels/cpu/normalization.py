@@ -13,16 +13,24 @@ import numpy as np
 
 from ..compiler import jit
 from .lanes import lane_add
-from .moments import merge_moments, range_moments
+from .moments import merge_moments, moments, range_moments
 from .spread import spread
 
 # Rows that one unit of a layer-norm backward sums into its own gw and gb before these are joined.
 UNIT_ROWS = 32
-# Columns of (N, C) batch norm that one part handles: 64 float32 are four cache lines of each row.
-TILE = 64
+# A part is whole rows of about this many elements: handing arrays to a part costs up to 80 ns, which for a row of 64
+# is more than its arithmetic.
+PART = 8192
+# Channels of fewer elements than this are too short for loops along them: (N, C, L) is then taken as N rows of C * L
+# columns, each with the coefficients of its channel.
+SHORT = 32
+# Elements that one unit of column sums reads: 256 KiB of float32, second-level cache.
+UNIT = 65536
+# Rows that column sums add up in float32 before they go on in float64: converting every element costs twice the time.
+FEW = 16
 
 
-@jit
+@jit(bare=True)
 def affine(weight, bias, c):
     """(weight[c], bias[c]), or 1 and 0 where they are absent; rounded to the dtype of weight."""
     w = weight[c] if len(weight) > 0 else weight.dtype.type(1)
@@ -30,7 +38,7 @@ def affine(weight, bias, c):
     return w, b
 
 
-@jit
+@jit(bare=True)
 def update_running(running_mean, running_var, c, mean, m2, count, momentum):
     """running = (1 - momentum) * running + momentum * (mean, unbiased variance)."""
     if len(running_mean) > 0:
@@ -43,35 +51,29 @@ def update_running(running_mean, running_var, c, mean, m2, count, momentum):
 # -- batch norm over (N, C, L) -------------------------------------------------------------------------------
 
 
-@jit
+@jit(inline=True, bare=True)
+def train_channel(c, mean, m2, count, weight, bias, running_mean, running_var, momentum, eps, save_mean, save_rstd):
+    """Keep the statistics of one channel; gives its (scale, shift): y = x * scale + shift."""
+    rstd = 1 / np.sqrt(m2 / count + eps)
+    save_mean[c] = mean
+    save_rstd[c] = rstd
+    update_running(running_mean, running_var, c, mean, m2, count, momentum)
+    w, b = affine(weight, bias, c)
+    return rstd * w, b - mean * rstd * w
+
+
+@jit(bare=True)
 def batch_norm_train_channel(
-    c,
-    x,
-    n,
-    channels,
-    length,
-    weight,
-    bias,
-    running_mean,
-    running_var,
-    momentum,
-    eps,
-    out,
-    save_mean,
-    save_rstd,
+    c, x, n, channels, length, weight, bias, running_mean, running_var, momentum, eps, out, save_mean, save_rstd
 ):
     mean, m2 = range_moments(x, c * length, c * length + length)
     for i in range(1, n):
         lo = (i * channels + c) * length
         mean_b, m2_b = range_moments(x, lo, lo + length)
         mean, m2 = merge_moments(i * length, mean, m2, length, mean_b, m2_b)
-    rstd = 1 / np.sqrt(m2 / (n * length) + eps)
-    save_mean[c] = mean
-    save_rstd[c] = rstd
-    update_running(running_mean, running_var, c, mean, m2, n * length, momentum)
-    w, b = affine(weight, bias, c)
-    scale = x.dtype.type(rstd * w)
-    shift = x.dtype.type(b - mean * rstd * w)
+    rest = (weight, bias, running_mean, running_var, momentum, eps, save_mean, save_rstd)
+    scale_of_c, shift_of_c = train_channel(c, mean, m2, n * length, *rest)
+    scale, shift = x.dtype.type(scale_of_c), x.dtype.type(shift_of_c)
     for i in range(n):
         lo = (i * channels + c) * length
         v, y = x[lo : lo + length], out[lo : lo + length]
@@ -79,55 +81,70 @@ def batch_norm_train_channel(
             y[j] = v[j] * scale + shift
 
 
-@jit
-def batch_norm_train_tile(
-    p, x, n, channels, weight, bias, running_mean, running_var, momentum, eps, out, save_mean, save_rstd
+@jit(bare=True)
+def train_columns(
+    n,
+    channels,
+    length,
+    means,
+    m2s,
+    weight,
+    bias,
+    running_mean,
+    running_var,
+    momentum,
+    eps,
+    save_mean,
+    save_rstd,
+    scale,
+    shift,
 ):
-    """The same for length 1, by tiles of channels: x is (N, C)."""
-    lo = p * TILE
-    width = min(TILE, channels - lo)
-    mean, m2 = np.zeros(width), np.zeros(width)
-    for i in range(n):
-        v = x[i * channels + lo : i * channels + lo + width]
-        for j in range(width):
-            mean[j] += v[j]
-    for j in range(width):
-        mean[j] /= n
-    for i in range(n):
-        v = x[i * channels + lo : i * channels + lo + width]
-        for j in range(width):
-            d = v[j] - mean[j]
-            m2[j] += d * d
-    scale, shift = np.empty(width, x.dtype), np.empty(width, x.dtype)
-    for j in range(width):
-        rstd = 1 / np.sqrt(m2[j] / n + eps)
-        save_mean[lo + j] = mean[j]
-        save_rstd[lo + j] = rstd
-        update_running(running_mean, running_var, lo + j, mean[j], m2[j], n, momentum)
-        w, b = affine(weight, bias, lo + j)
-        scale[j] = rstd * w
-        shift[j] = b - mean[j] * rstd * w
-    for i in range(n):
-        at = i * channels + lo
-        v, y = x[at : at + width], out[at : at + width]
-        for j in range(width):
-            y[j] = v[j] * scale[j] + shift[j]
+    """The statistics of short channels from those of their columns; scale, shift: (channels * length,)."""
+    for c in range(channels):
+        mean, m2 = means[c * length], m2s[c * length]
+        for k in range(1, length):
+            mean, m2 = merge_moments(k * n, mean, m2, n, means[c * length + k], m2s[c * length + k])
+        rest = (weight, bias, running_mean, running_var, momentum, eps, save_mean, save_rstd)
+        s, t = train_channel(c, mean, m2, n * length, *rest)
+        for k in range(length):
+            scale[c * length + k] = s
+            shift[c * length + k] = t
 
 
-@jit
-def batch_norm_eval_row(p, x, channels, length, mean, var, weight, bias, eps, out):
-    """out[n, c, :] = (x[n, c, :] - mean[c]) / sqrt(var[c] + eps) * w + b; p = n * channels + c."""
-    c = p % channels
-    w, b = affine(weight, bias, c)
-    rstd = 1 / np.sqrt(np.float64(var[c]) + eps)
-    scale = x.dtype.type(rstd * w)
-    shift = x.dtype.type(b - mean[c] * rstd * w)
-    v, y = x[p * length : p * length + length], out[p * length : p * length + length]
-    for j in range(length):
-        y[j] = v[j] * scale + shift
+@jit(bare=True)
+def eval_columns(channels, repeat, mean, var, weight, bias, eps, scale, shift):
+    """scale, shift: (channels * repeat,) of y = x * scale + shift = (x - mean) / sqrt(var + eps) * w + b."""
+    for c in range(channels):
+        w, b = affine(weight, bias, c)
+        rstd = 1 / np.sqrt(np.float64(var[c]) + eps)
+        for k in range(repeat):
+            scale[c * repeat + k] = rstd * w
+            shift[c * repeat + k] = b - mean[c] * rstd * w
 
 
-@jit
+@jit(bare=True)
+def scale_rows(p, x, rows, channels, length, scale, shift, out):
+    """out = x * scale + shift on PART elements of x: (rows, length); row r is of channel r % channels."""
+    block = max(1, PART // length)
+    for r in range(p * block, min((p + 1) * block, rows)):
+        s, t = scale[r % channels], shift[r % channels]
+        v, y = x[r * length : r * length + length], out[r * length : r * length + length]
+        for j in range(length):
+            y[j] = v[j] * s + t
+
+
+@jit(bare=True)
+def scale_columns(p, x, n, columns, scale, shift, out):
+    """out = x * scale + shift on PART elements of x: (n, columns); scale, shift: (columns,)."""
+    block = max(1, PART // columns)
+    s, t = scale[:columns], shift[:columns]
+    for r in range(p * block, min((p + 1) * block, n)):
+        v, y = x[r * columns : r * columns + columns], out[r * columns : r * columns + columns]
+        for j in range(columns):
+            y[j] = v[j] * s[j] + t[j]
+
+
+@jit(bare=True)
 def batch_norm_backward_channel(c, grad, x, n, channels, length, weight, mean, rstd, train, gx, gw, gb):
     """gx, gw, gb of one channel; mean and rstd as used by the forward (batch or running)."""
     centre = mean[c]
@@ -155,68 +172,140 @@ def batch_norm_backward_channel(c, grad, x, n, channels, length, weight, mean, r
             y[j] = (g[j] - a - (v[j] - centre) * b) * scale
 
 
-@jit
-def batch_norm_backward_tile(p, grad, x, n, channels, weight, mean, rstd, train, gx, gw, gb):
-    """The same for length 1, by tiles of channels."""
-    lo = p * TILE
-    width = min(TILE, channels - lo)
-    centre = mean[lo : lo + width]
-    total, dot = np.zeros(width), np.zeros(width)
-    for i in range(n):
-        at = i * channels + lo
-        g, v = grad[at : at + width], x[at : at + width]
-        for j in range(width):
-            total[j] += g[j]
-            dot[j] += g[j] * (v[j] - centre[j])
-    scale, a, b = np.empty(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
-    for j in range(width):
-        c = lo + j
-        gw[c] = dot[j] * rstd[c]
-        gb[c] = total[j]
-        scale[j] = (weight[c] if len(weight) > 0 else weight.dtype.type(1)) * rstd[c]
-        a[j] = total[j] / n if train else 0.0
-        b[j] = dot[j] * rstd[c] * rstd[c] / n if train else 0.0
-    for i in range(n):
-        at = i * channels + lo
-        g, v, y = grad[at : at + width], x[at : at + width], gx[at : at + width]
-        for j in range(width):
-            y[j] = (g[j] - a[j] - (v[j] - centre[j]) * b[j]) * scale[j]
+@jit(bare=True)
+def backward_column_sums(u, grad, x, n, columns, unit_rows, centre, few, totals, dots):
+    """totals, dots[u, j] = sum over one unit of rows of grad[r, j], and of grad[r, j] * (x[r, j] - centre[j]).
+
+    FEW rows are added up in the dtype of x, in few: (units, 2, columns), before they join the float64 sums.
+    """
+    first, last = u * unit_rows, min((u + 1) * unit_rows, n)
+    total, dot = totals[u * columns : u * columns + columns], dots[u * columns : u * columns + columns]
+    some, some_dot = few[2 * u * columns : (2 * u + 1) * columns], few[(2 * u + 1) * columns : (2 * u + 2) * columns]
+    m = centre[:columns]
+    for j in range(columns):
+        total[j] = 0
+        dot[j] = 0
+        some[j] = 0
+        some_dot[j] = 0
+    for r in range(first, last):
+        g, v = grad[r * columns : r * columns + columns], x[r * columns : r * columns + columns]
+        for j in range(columns):
+            some[j] += g[j]
+            some_dot[j] += g[j] * (v[j] - m[j])
+        if (r - first) % FEW == FEW - 1 or r == last - 1:
+            for j in range(columns):
+                total[j] += some[j]
+                dot[j] += some_dot[j]
+                some[j] = 0
+                some_dot[j] = 0
 
 
-_train_channels, _train_tiles = spread(batch_norm_train_channel), spread(batch_norm_train_tile)
-_eval_rows = spread(batch_norm_eval_row)
-_backward_channels, _backward_tiles = spread(batch_norm_backward_channel), spread(batch_norm_backward_tile)
+@jit(bare=True)
+def backward_columns(n, channels, length, units, totals, dots, weight, rstd, train, a, b, scale, gw, gb):
+    """gw, gb from the sums of the units; a, b, scale: (columns,) of gx = (g - a - (x - centre) * b) * scale."""
+    columns = channels * length
+    for u in range(1, units):
+        for j in range(columns):
+            totals[j] += totals[u * columns + j]
+            dots[j] += dots[u * columns + j]
+    for c in range(channels):
+        total, dot = 0.0, 0.0
+        for k in range(length):
+            total += totals[c * length + k]
+            dot += dots[c * length + k]
+        gw[c] = dot * rstd[c]
+        gb[c] = total
+        w = weight[c] if len(weight) > 0 else weight.dtype.type(1)
+        for k in range(length):
+            scale[c * length + k] = w * rstd[c]
+            a[c * length + k] = total / (n * length) if train else 0.0
+            b[c * length + k] = dot * rstd[c] * rstd[c] / (n * length) if train else 0.0
+
+
+@jit(bare=True)
+def backward_scale_columns(p, grad, x, n, columns, centre, a, b, scale, gx):
+    """gx = (grad - a - (x - centre) * b) * scale on PART elements."""
+    block = max(1, PART // columns)
+    m, a, b, s = centre[:columns], a[:columns], b[:columns], scale[:columns]
+    for r in range(p * block, min((p + 1) * block, n)):
+        at = r * columns
+        g, v, y = grad[at : at + columns], x[at : at + columns], gx[at : at + columns]
+        for j in range(columns):
+            y[j] = (g[j] - a[j] - (v[j] - m[j]) * b[j]) * s[j]
+
+
+_train_channels, _backward_channels = (
+    spread(batch_norm_train_channel, bare=True),
+    spread(batch_norm_backward_channel, bare=True),
+)
+_scale_rows, _scale_columns = spread(scale_rows, bare=True), spread(scale_columns, bare=True)
+_column_sums, _backward_scale_columns = (
+    spread(backward_column_sums, bare=True),
+    spread(backward_scale_columns, bare=True),
+)
+
+
+def _parts(rows: int, n: int) -> int:
+    """Parts of PART elements that rows of n make, as the kernels cut them."""
+    block = max(1, PART // n)
+    return (rows + block - 1) // block
 
 
 def batch_norm_train(
     x, n, channels, length, weight, bias, running_mean, running_var, momentum, eps, out, save_mean, save_rstd
 ):
     """x: (n, channels, length) -> out; save_*: (channels,); the running buffers are updated in place."""
-    rest = (weight, bias, running_mean, running_var, momentum, eps, out, save_mean, save_rstd)
-    if length == 1:
-        _train_tiles(x.size, (channels + TILE - 1) // TILE, x, n, channels, *rest)
-    else:
-        _train_channels(x.size, channels, x, n, channels, length, *rest)
+    rest = (weight, bias, running_mean, running_var, momentum, eps)
+    if length >= SHORT:
+        _train_channels(x.size, channels, x, n, channels, length, *rest, out, save_mean, save_rstd)
+        return
+    columns = channels * length
+    means, m2s, scale, shift = (
+        np.empty(columns),
+        np.empty(columns),
+        np.empty(columns, x.dtype),
+        np.empty(columns, x.dtype),
+    )
+    moments(x, 1, n, columns, means, m2s)
+    train_columns(n, channels, length, means, m2s, *rest, save_mean, save_rstd, scale, shift)
+    _scale_columns(x.size, _parts(n, columns), x, n, columns, scale, shift, out)
 
 
 def batch_norm_eval(x, n, channels, length, mean, var, weight, bias, eps, out):
     """x: (n, channels, length) -> out, with the given mean and var."""
-    _eval_rows(x.size, n * channels, x, channels, length, mean, var, weight, bias, eps, out)
+    repeat = length if length < SHORT else 1
+    scale, shift = np.empty(channels * repeat, x.dtype), np.empty(channels * repeat, x.dtype)
+    eval_columns(channels, repeat, mean, var, weight, bias, eps, scale, shift)
+    if length < SHORT:
+        columns = channels * length
+        _scale_columns(x.size, _parts(n, columns), x, n, columns, scale, shift, out)
+    else:
+        rows = n * channels
+        _scale_rows(x.size, _parts(rows, length), x, rows, channels, length, scale, shift, out)
 
 
 def batch_norm_backward(grad, x, n, channels, length, weight, mean, rstd, train, gx, gw, gb):
     """Gradients of input (gx), weight (gw) and bias (gb)."""
-    rest = (weight, mean, rstd, train, gx, gw, gb)
-    if length == 1:
-        _backward_tiles(x.size, (channels + TILE - 1) // TILE, grad, x, n, channels, *rest)
-    else:
+    if length >= SHORT:
+        rest = (weight, mean, rstd, train, gx, gw, gb)
         _backward_channels(x.size, channels, grad, x, n, channels, length, *rest)
+        return
+    columns = channels * length
+    unit_rows = max(16, UNIT // columns)
+    units = (n + unit_rows - 1) // unit_rows
+    few = np.empty(units * 2 * columns, x.dtype)
+    totals, dots = np.empty(units * columns), np.empty(units * columns)
+    centre = mean if length == 1 else np.repeat(mean, length)
+    a, b, scale = np.empty(columns, x.dtype), np.empty(columns, x.dtype), np.empty(columns, x.dtype)
+    _column_sums(x.size, units, grad, x, n, columns, unit_rows, centre, few, totals, dots)
+    backward_columns(n, channels, length, units, totals, dots, weight, rstd, train, a, b, scale, gw, gb)
+    _backward_scale_columns(x.size, _parts(n, columns), grad, x, n, columns, centre, a, b, scale, gx)
 
 
 # -- layer norm and RMS norm: rows (M, N), the affine parameters over N --------------------------------------
 
 
-@jit
+@jit(inline=True, bare=True)
 def layer_norm_row(p, x, n, weight, bias, centred, eps, out, save_mean, save_rstd):
     """One row; with centred false (RMS norm) the mean is taken as 0."""
     lo = p * n
@@ -233,18 +322,26 @@ def layer_norm_row(p, x, n, weight, bias, centred, eps, out, save_mean, save_rst
     if len(weight) > 0 and len(bias) > 0:
         for j in range(n):
             y[j] = (v[j] - centre) * scale * weight[j] + bias[j]
+    elif len(weight) > 0:
+        for j in range(n):
+            y[j] = (v[j] - centre) * scale * weight[j]
     else:
         for j in range(n):
             y[j] = (v[j] - centre) * scale
-        if len(weight) > 0:
-            for j in range(n):
-                y[j] *= weight[j]
         if len(bias) > 0:
             for j in range(n):
                 y[j] += bias[j]
 
 
-@jit
+@jit(bare=True)
+def layer_norm_rows(p, x, rows, n, weight, bias, centred, eps, out, save_mean, save_rstd):
+    """The rows of one part of PART elements."""
+    block = max(1, PART // n)
+    for r in range(p * block, min((p + 1) * block, rows)):
+        layer_norm_row(r, x, n, weight, bias, centred, eps, out, save_mean, save_rstd)
+
+
+@jit(bare=True)
 def layer_norm_backward_unit(p, grad, x, rows, n, weight, centred, mean, rstd, gx, gws, gbs):
     """gx of UNIT_ROWS rows, and their share of gw and gb into gws[p], gbs[p]."""
     gw, gb = gws[p * n : p * n + n], gbs[p * n : p * n + n]
@@ -257,17 +354,18 @@ def layer_norm_backward_unit(p, grad, x, rows, n, weight, centred, mean, rstd, g
         total, dot = x.dtype.type(0), x.dtype.type(0)
         if has_weight:
             for j in range(n):
-                total = lane_add(total, g[j] * weight[j])
-                dot = lane_add(dot, g[j] * weight[j] * (v[j] - centre))
+                h = g[j] * weight[j]
+                total = lane_add(total, h)
+                dot = lane_add(dot, h * (v[j] - centre))
         else:
             for j in range(n):
                 total = lane_add(total, g[j])
                 dot = lane_add(dot, g[j] * (v[j] - centre))
         a = x.dtype.type(total / n if centred else 0.0)
         b = x.dtype.type(dot * scale * scale / n)
+        # two loops, since LLVM compares the addresses of at most eight pairs of arrays before it gives up on vectors
         for j in range(n):
-            d = v[j] - centre
-            gw[j] += g[j] * d * scale
+            gw[j] += g[j] * ((v[j] - centre) * scale)
             gb[j] += g[j]
         if has_weight:
             for j in range(n):
@@ -277,7 +375,7 @@ def layer_norm_backward_unit(p, grad, x, rows, n, weight, centred, mean, rstd, g
                 y[j] = (g[j] - a - (v[j] - centre) * b) * scale
 
 
-@jit
+@jit(bare=True)
 def add_rows(parts, units, n, out):
     """out[j] = sum of parts[u, j]."""
     for j in range(n):
@@ -288,18 +386,21 @@ def add_rows(parts, units, n, out):
             out[j] += v[j]
 
 
-_layer_rows = spread(layer_norm_row)
-_layer_backward_units = spread(layer_norm_backward_unit)
+_layer_rows = spread(layer_norm_rows, bare=True)
+_layer_backward_units = spread(layer_norm_backward_unit, bare=True)
 
 
 def layer_norm(x, rows, n, weight, bias, centred, eps, out, save_mean, save_rstd):
     """x: (rows, n) normalised row by row; weight, bias: (n,) or empty; save_mean, save_rstd: (rows,)."""
-    _layer_rows(x.size, rows, x, n, weight, bias, centred, eps, out, save_mean, save_rstd)
+    _layer_rows(x.size, _parts(rows, n), x, rows, n, weight, bias, centred, eps, out, save_mean, save_rstd)
 
 
 def layer_norm_backward(grad, x, rows, n, weight, centred, mean, rstd, gx, gw, gb):
     """Gradients of input, weight (n,) and bias (n,); rows and n at least 1."""
     units = (rows + UNIT_ROWS - 1) // UNIT_ROWS
+    if units == 1:
+        _layer_backward_units(x.size, 1, grad, x, rows, n, weight, centred, mean, rstd, gx, gw, gb)
+        return
     gws, gbs = np.empty(units * n, x.dtype), np.empty(units * n, x.dtype)
     _layer_backward_units(x.size, units, grad, x, rows, n, weight, centred, mean, rstd, gx, gws, gbs)
     add_rows(gws, units, n, gw)
@@ -309,7 +410,7 @@ def layer_norm_backward(grad, x, rows, n, weight, centred, mean, rstd, gx, gw, g
 # -- group norm: rows (N * G) of D channels of length L, the affine parameters over channels -----------------
 
 
-@jit
+@jit(bare=True)
 def group_norm_row(p, x, groups, depth, length, weight, bias, eps, out, save_mean, save_rstd):
     """One group of one sample: depth channels of length elements."""
     n = depth * length
@@ -328,7 +429,7 @@ def group_norm_row(p, x, groups, depth, length, weight, bias, eps, out, save_mea
             y[j] = v[j] * scale + shift
 
 
-@jit
+@jit(bare=True)
 def group_norm_backward_row(p, grad, x, groups, depth, length, weight, mean, rstd, gx, gws, gbs):
     """gx of one group, and the sums over length that gw and gb are made of: gws, gbs (N * G * D,)."""
     n = depth * length
@@ -356,7 +457,7 @@ def group_norm_backward_row(p, grad, x, groups, depth, length, weight, mean, rst
             y[j] = (g[j] * w - a - (v[j] - centre) * b) * scale
 
 
-_group_rows, _group_backward_rows = spread(group_norm_row), spread(group_norm_backward_row)
+_group_rows, _group_backward_rows = spread(group_norm_row, bare=True), spread(group_norm_backward_row, bare=True)
 
 
 def group_norm(x, n, groups, depth, length, weight, bias, eps, out, save_mean, save_rstd):

@@ -12,15 +12,15 @@ from ..compiler import jit
 PARALLEL_SIZE = 65536
 
 
-def spread(part) -> Callable:
+def spread(part, bare: bool = False) -> Callable:
     """`launch(size, count, *args)` that calls part(p, *args) for each p < count; parallel if size elements
     deserve it.
 
     Parts write to places of their own and read nothing that another part writes, so that the result does not
-    depend on how many threads there are.
+    depend on how many threads there are. `bare`: the part is a bare kernel.
     """
 
-    @jit(nogil=True)
+    @jit(nogil=True, bare=bare)
     def serial(count, *args):
         for p in range(count):
             part(p, *args)
