@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from numtorch.kernels.compiler import jit
 from numtorch.kernels.cpu import conv
-from numtorch.kernels.cpu.conv_plan import REGION_BYTES, plan
-from numtorch.kernels.cpu.microkernel import DOT_COLUMNS, ROWS, VECTORS, dot_tile, gemm_tile, lanes
+from numtorch.kernels.cpu.conv_plan import REGION, REGION_BYTES, plan
+from numtorch.kernels.cpu.conv_tile import conv_tile
+from numtorch.kernels.cpu.microkernel import ROWS, VECTORS, lanes
 from numtorch.kernels.threads import get_num_threads, set_num_threads
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
@@ -160,36 +161,26 @@ def test_a_region_fits_the_second_level_cache():
     made = plan("forward", 8, 1, 64, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
     again = plan("forward", 8, 1, 64, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
     assert again is made
-    assert conv.REGION and made.head[conv.REGION] * 4 <= 1.1 * REGION_BYTES
+    assert made.head[REGION] * 4 <= 1.1 * REGION_BYTES
     assert made.tasks >= 16
 
 
 @jit
-def run_gemm_tile(panel, offset, depth, region, sums, ldc, more):
-    gemm_tile(ROWS, VECTORS, panel, 0, offset, 0, depth, region, 0, sums, 0, ldc, more)
-
-
-@jit
-def run_dot_tile(rows, length, region, offset, sums):
-    dot_tile(2, DOT_COLUMNS, rows, 0, length, length, region, 0, offset, 0, sums, 0, DOT_COLUMNS)
+def run_conv_tile(a, row, place, depth, b, sums, ldc, more):
+    conv_tile(ROWS, VECTORS, a, 0, row, 0, place, 0, depth, b, 0, sums, 0, ldc, more)
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
-def test_register_tiles(dtype):
+def test_register_tile(dtype):
     rng = np.random.default_rng(0)
     width, depth = VECTORS * lanes(np.dtype(dtype).itemsize), 19
-    panel, region = rng.standard_normal((depth, ROWS)), rng.standard_normal(500)
-    offset = rng.integers(0, 500 - width, depth)
+    a, b = rng.standard_normal(500), rng.standard_normal(500)
+    row, place = rng.integers(0, 250, ROWS), rng.integers(0, 250, (depth, 2))
     start = rng.standard_normal((ROWS, width + 3))
-    product = panel.T @ np.stack([region[o : o + width] for o in offset])
+    product = a[row[:, None] + place[:, 0]] @ np.stack([b[at : at + width] for at in place[:, 1]])
     for more in (False, True):
         sums = start.astype(dtype).reshape(-1)
-        run_gemm_tile(panel.astype(dtype).reshape(-1), offset, depth, region.astype(dtype), sums, width + 3, more)
+        run_conv_tile(a.astype(dtype), row, place.reshape(-1), depth, b.astype(dtype), sums, width + 3, more)
         sums = sums.reshape(ROWS, width + 3)
         assert np.allclose(sums[:, :width], product + (start[:, :width] if more else 0), rtol=1e-4, atol=1e-5)
         assert np.array_equal(sums[:, width:], start.astype(dtype)[:, width:])
-    rows, offset = rng.standard_normal((2, width)), offset[:DOT_COLUMNS]
-    sums = np.ones(2 * DOT_COLUMNS, dtype)
-    run_dot_tile(rows.astype(dtype).reshape(-1), width, region.astype(dtype), offset, sums)
-    expected = 1 + rows @ np.stack([region[o : o + width] for o in offset]).T
-    assert np.allclose(sums.reshape(2, -1), expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,290 @@
+"""The innermost loops of convolutions as explicit SIMD: five intrinsics and their plain Python definitions.
+
+    conv_tile      c[i, p] (+)= sum_k a[row[i] + place[k, 0]] * b[place[k, 1] + p]     a block of sums in registers
+    load_row       row[e] = source[first + e * step], zero outside of the source       a row of an image
+    load_shifted   row[e] = source[e] where the bits of mask say so, else zero         a whole plane, moved
+    load_mapped    row[e] = source[index[e]], zero where the index is negative         anything else
+    store_row      target[e * step] = value[e] + shift
+
+Neither operand of conv_tile is packed. Elements of a are broadcast from wherever they lie, which one table of places
+for the rows and one for the depth tells; vectors of b run along p, and start where the table says. So a convolution
+needs no im2col matrix, and its weights are read where they are.
+
+Tile sizes: with 32 vector registers 8 x 3 vectors of sums leave room for 3 vectors of b and keep 24 independent chains
+in flight (one AVX-512 FMA a cycle at a latency of four needs 4); with 16 registers 4 x 3.
+"""
+
+from __future__ import annotations
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from .microkernel import (
+    VECTOR_BYTES,
+    _counted_loop,
+    _load_vector,
+    _masked,
+    _multiply_add,
+    _pointer,
+    _pointers,
+    _row_loop,
+    _splat,
+    _store_vector,
+)
+
+
+@intrinsic(prefer_literal=True)
+def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, k0, depth, b, b0, c, c0, ldc, accumulate):
+    if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
+        return None
+    mr, nv, scalar = rows.literal_value, vectors.literal_value, a.dtype
+    word = types.int64
+    signature = types.void(
+        rows, vectors, a, word, row, word, place, word, word, b, word, c, word, word, types.boolean
+    )  # fmt: skip
+
+    def codegen(context, builder, sig, args):
+        _, _, av, a0v, rv, r0v, lv, k0v, depthv, bv, b0v, cv, c0v, ldcv, accv = args
+        element = context.get_data_type(scalar)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector = ir.VectorType(element, vl)
+        index = ldcv.type
+        pa = _pointer(context, builder, a, av, a0v)
+        pr = _pointer(context, builder, row, rv, r0v)
+        pl = _pointer(context, builder, place, lv, builder.mul(k0v, index(2)))
+        pb = _pointer(context, builder, b, bv, b0v)
+        pc = _pointer(context, builder, c, cv, c0v)
+        a_rows = [builder.gep(pa, [builder.load(builder.gep(pr, [index(i)]))]) for i in range(mr)]
+
+        def target(i, v):
+            return builder.gep(pc, [builder.add(builder.mul(ldcv, index(i)), index(v * vl))])
+
+        before = builder.block
+        with builder.if_then(accv):
+            old = [_load_vector(builder, target(i, v), vector, itemsize) for i in range(mr) for v in range(nv)]
+            loaded = builder.block
+        sums = []
+        for value in old:
+            phi = builder.phi(vector)
+            phi.add_incoming(ir.Constant(vector, None), before)
+            phi.add_incoming(value, loaded)
+            sums.append(phi)
+
+        def body(k, totals):
+            pair = builder.gep(pl, [builder.mul(k, index(2))])
+            at = builder.load(pair)
+            b_row = builder.gep(pb, [builder.load(builder.gep(pair, [index(1)]))])
+            bs = [_load_vector(builder, builder.gep(b_row, [index(v * vl)]), vector, itemsize) for v in range(nv)]
+            new = []
+            for i in range(mr):
+                ai = _splat(builder, builder.load(builder.gep(a_rows[i], [at])), vector)
+                new += [_multiply_add(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
+            return new
+
+        sums = _counted_loop(builder, depthv, sums, body)
+        for n, total in enumerate(sums):
+            _store_vector(builder, total, target(*divmod(n, nv)), itemsize)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _between(builder, places, low, high):
+    """The lanes whose place is low .. high - 1."""
+    return builder.and_(builder.icmp_signed(">=", places, low), builder.icmp_signed("<", places, high))
+
+
+@intrinsic(prefer_literal=True)
+def _load_row(typingctx, stride, source, s0, first, step, length, row, r0, count):
+    if not isinstance(stride, types.IntegerLiteral):
+        return None
+    word, near = types.int64, stride.literal_value
+    signature = types.void(stride, source, word, word, word, word, row, word, word)
+
+    def codegen(context, builder, sig, args):
+        _, sv, s0v, firstv, stepv, lengthv, rv, r0v, countv = args
+        element = context.get_data_type(row.dtype)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
+        zero = ir.Constant(vector, None)
+        ps = _pointer(context, builder, source, sv, s0v)
+        pr = _pointer(context, builder, row, rv, r0v)
+        longs = ir.VectorType(countv.type, vl)
+        numbers = ir.Constant(longs, list(range(vl)))
+        low, high = ir.Constant(longs, None), _splat(builder, lengthv, longs)
+
+        def dense(start):
+            """The vector at `start`, zero where that is outside of the source."""
+            inside = _between(builder, builder.add(_splat(builder, start, longs), numbers), low, high)
+            pointer = builder.bitcast(builder.gep(ps, [start]), vector.as_pointer())
+            return _masked(builder, "load", vector, [pointer, align, inside, zero])
+
+        def body(at, lane, active):
+            if near == 1:
+                value = dense(builder.add(at, firstv))
+            elif near == 2:  # the even elements of two vectors
+                start = builder.add(builder.mul(at, at.type(2)), firstv)
+                even = ir.Constant(ir.VectorType(ir.IntType(32), vl), list(range(0, 2 * vl, 2)))
+                value = builder.shuffle_vector(dense(start), dense(builder.add(start, at.type(vl))), even)
+            else:
+                places = builder.add(builder.mul(lane, _splat(builder, stepv, longs)), _splat(builder, firstv, longs))
+                inside = builder.and_(active, _between(builder, places, low, high))
+                value = _masked(
+                    builder, "gather", vector, [_pointers(builder, ps, places, itemsize), align, inside, zero]
+                )
+            target = builder.bitcast(builder.gep(pr, [at]), vector.as_pointer())
+            _masked(builder, "store", vector, [value, target, align, active])
+
+        _row_loop(builder, countv, vl, body)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _vector_loop(context, builder, row, rv, r0v, countv, value_at):
+    """row[vector number i] = value_at(i, vector type), for i below count."""
+    element = context.get_data_type(row.dtype)
+    itemsize = context.get_abi_sizeof(element)
+    vector = ir.VectorType(element, VECTOR_BYTES // itemsize)
+    pr = _pointer(context, builder, row, rv, r0v)
+
+    def body(i, nothing):
+        target = builder.gep(pr, [builder.mul(i, i.type(vector.count))])
+        _store_vector(builder, value_at(i, vector, itemsize), target, itemsize)
+        return []
+
+    _counted_loop(builder, countv, [], body)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def _load_shifted(typingctx, source, s0, mask, m0, row, r0, count):
+    word = types.int64
+    signature = types.void(source, word, mask, word, row, word, word)
+
+    def codegen(context, builder, sig, args):
+        sv, s0v, mv, m0v, rv, r0v, countv = args
+        ps = _pointer(context, builder, source, sv, s0v)
+        pm = _pointer(context, builder, mask, mv, m0v)
+
+        def value_at(i, vector, itemsize):
+            bits = builder.trunc(builder.load(builder.gep(pm, [i])), ir.IntType(vector.count))
+            inside = builder.bitcast(bits, ir.VectorType(ir.IntType(1), vector.count))
+            at = builder.gep(ps, [builder.mul(i, i.type(vector.count))])
+            pointer = builder.bitcast(at, vector.as_pointer())
+            return _masked(
+                builder, "load", vector, [pointer, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)]
+            )
+
+        return _vector_loop(context, builder, row, rv, r0v, countv, value_at)
+
+    return signature, codegen
+
+
+@intrinsic
+def _load_mapped(typingctx, source, s0, index, i0, row, r0, count):
+    word = types.int64
+    signature = types.void(source, word, index, word, row, word, word)
+
+    def codegen(context, builder, sig, args):
+        sv, s0v, iv, i0v, rv, r0v, countv = args
+        ps = _pointer(context, builder, source, sv, s0v)
+        pi = _pointer(context, builder, index, iv, i0v)
+
+        def value_at(i, vector, itemsize):
+            longs = ir.VectorType(i.type, vector.count)
+            places = _load_vector(builder, builder.gep(pi, [builder.mul(i, i.type(vector.count))]), longs, 8)
+            inside = builder.icmp_signed(">=", places, ir.Constant(longs, None))
+            pointers = _pointers(builder, ps, places, itemsize)
+            return _masked(
+                builder, "gather", vector, [pointers, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)]
+            )
+
+        return _vector_loop(context, builder, row, rv, r0v, countv, value_at)
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
+def _store_row(typingctx, strided, value, v0, shift, target, t0, step, count):
+    if not isinstance(strided, types.IntegerLiteral):
+        return None
+    word = types.int64
+    signature = types.void(strided, value, word, value.dtype, target, word, word, word)
+
+    def codegen(context, builder, sig, args):
+        _, vv, v0v, shiftv, tv, t0v, stepv, countv = args
+        element = context.get_data_type(value.dtype)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
+        zero = ir.Constant(vector, None)
+        pv = _pointer(context, builder, value, vv, v0v)
+        pt = _pointer(context, builder, target, tv, t0v)
+        shifts = _splat(builder, shiftv, vector)
+        longs = ir.VectorType(countv.type, vl)
+
+        def body(at, lane, active):
+            pointer = builder.bitcast(builder.gep(pv, [at]), vector.as_pointer())
+            sums = builder.fadd(_masked(builder, "load", vector, [pointer, align, active, zero]), shifts)
+            if strided.literal_value:
+                pointers = _pointers(builder, pt, builder.mul(lane, _splat(builder, stepv, longs)), itemsize)
+                _masked(builder, "scatter", vector, [sums, pointers, align, active])
+            else:
+                place = builder.bitcast(builder.gep(pt, [at]), vector.as_pointer())
+                _masked(builder, "store", vector, [sums, place, align, active])
+
+        _row_loop(builder, countv, vl, body)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _conv_tile_python(rows, vectors, a, a0, row, r0, place, k0, depth, b, b0, c, c0, ldc, accumulate):
+    """conv_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
+    width = vectors * (VECTOR_BYTES // a.itemsize)
+    for i in range(rows):
+        sums = c[c0 + i * ldc : c0 + i * ldc + width]
+        if not accumulate:
+            sums[:] = 0
+        for k in range(k0, k0 + depth):
+            start = b0 + place[2 * k + 1]
+            sums += a[a0 + row[r0 + i] + place[2 * k]] * b[start : start + width]
+
+
+def _load_row_python(stride, source, s0, first, step, length, row, r0, count):
+    """load_row in plain Python. `stride` is the step where that is 1 or 2, 0 for any other step."""
+    for e in range(count):
+        at = first + e * step
+        row[r0 + e] = source[s0 + at] if 0 <= at < length else 0
+
+
+def _load_shifted_python(source, s0, mask, m0, row, r0, count):
+    """load_shifted in plain Python: `count` vectors, and an integer of `mask` for each, a bit for a lane."""
+    vl = VECTOR_BYTES // row.itemsize
+    for e in range(count * vl):
+        row[r0 + e] = source[s0 + e] if int(mask[m0 + e // vl]) >> e % vl & 1 else 0
+
+
+def _load_mapped_python(source, s0, index, i0, row, r0, count):
+    """load_mapped in plain Python: `count` vectors."""
+    for e in range(count * (VECTOR_BYTES // row.itemsize)):
+        row[r0 + e] = source[s0 + index[i0 + e]] if index[i0 + e] >= 0 else 0
+
+
+def _store_row_python(strided, value, v0, shift, target, t0, step, count):
+    """store_row in plain Python."""
+    for e in range(count):
+        target[t0 + e * step] = value[v0 + e] + shift
+
+
+PLAIN = numba.config.DISABLE_JIT
+conv_tile = _conv_tile_python if PLAIN else _conv_tile
+load_row = _load_row_python if PLAIN else _load_row
+load_shifted = _load_shifted_python if PLAIN else _load_shifted
+load_mapped = _load_mapped_python if PLAIN else _load_mapped
+store_row = _store_row_python if PLAIN else _store_row
