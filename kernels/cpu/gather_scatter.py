@@ -12,8 +12,15 @@ An empty `inner` stands for adjacent elements.  The caller has checked the index
 
 from __future__ import annotations
 
+import numpy as np
+from numba import prange
+
 from ..compiler import jit
-from .indexing import combine
+from .indexing import SUM, combine, first_bad_index
+from .row_indexing import any_outside
+
+#: Beside the reductions of `combine`: the last value stays.
+SET = -1
 
 
 @jit(nogil=True)
@@ -76,3 +83,146 @@ def scatter_reduce_forward(target, outer, inner, index, stride, count, width, va
                 where = outer[o] + index[place] * stride + (inner[i] if inner.size else i)
                 target[where] = combine(target[where], values[place * step], mode)
                 place += 1
+
+
+# --- contiguous blocks --------------------------------------------------------------------------------------
+# The usual case: tensor (outer, size, inner) and index (outer, count, inner), all of them row-major. A task is a few
+# rows `o`, and for an inner extent a range of columns besides; its part of the target stays in the second-level cache.
+
+#: Elements that one task gathers or scatters: tens of microseconds of work.
+TASK = 1 << 14
+#: Columns of a task are whole cache lines of every dtype.
+LINE = 64
+
+
+@jit(inline=True)
+def _columns(inner, outer, work):
+    """How many columns a task takes: all of them where there are rows enough to share, or little work in all."""
+    if outer > 1 or work <= TASK:
+        return inner
+    return min(max(inner // 16 // LINE * LINE, LINE), inner)
+
+
+@jit(parallel=True)
+def gather_block(source, index, size, outer, count, inner, out):
+    """out[o, n, i] = source[o, index[o, n, i], i]; returns the position of the first index outside [0, size), or -1."""
+    columns = _columns(inner, outer, index.size)
+    across = (inner + columns - 1) // max(columns, 1)
+    rows = max(TASK // max(count * inner, 1), 1)
+    tasks = ((outer + rows - 1) // rows) * across
+    faults = np.zeros(tasks, np.int8)
+    for task in prange(tasks):
+        i0 = (task % across) * columns
+        width = min(columns, inner - i0)
+        o0 = (task // across) * rows
+        o1 = min(o0 + rows, outer)
+        if width == inner:
+            bad = any_outside(index, o0 * count * inner, o1 * count * inner, size, 0)
+        else:
+            bad = False
+            for n in range(o0 * count, o1 * count):
+                bad |= any_outside(index, n * inner + i0, n * inner + i0 + width, size, 0)
+        if bad:
+            faults[task] = 1
+            continue
+        if inner == 1:
+            for o in range(o0, o1):
+                row, to = index[o * count : (o + 1) * count], out[o * count : (o + 1) * count]
+                start = o * size
+                for n in range(count):
+                    to[n] = source[np.uint64(start + row[n])]
+        else:
+            for o in range(o0, o1):
+                for n in range(count):
+                    first = (o * count + n) * inner + i0
+                    row, to = index[first : first + width], out[first : first + width]
+                    start = o * size * inner + i0
+                    for i in range(width):
+                        to[i] = source[np.uint64(start + row[i] * inner + i)]
+    for task in range(tasks):
+        if faults[task]:
+            return first_bad_index(index, size, 0)
+    return -1
+
+
+@jit
+def _scatter_part(target, index, values, step, mode, place, start, inner, width):
+    """One line of a block: `width` elements from `place` on into the columns that begin at `start`."""
+    row = index[place : place + width]
+    if inner == 1:
+        # A whole row of the target: the line runs along the dimension that is indexed.
+        if mode == SET:
+            for i in range(width):
+                target[np.uint64(start + row[i])] = values[np.uint64((place + i) * step)]
+        elif mode == SUM:
+            for i in range(width):
+                target[np.uint64(start + row[i])] += values[np.uint64((place + i) * step)]
+        else:
+            for i in range(width):
+                where = np.uint64(start + row[i])
+                target[where] = combine(target[where], values[np.uint64((place + i) * step)], mode)
+    elif mode == SET:
+        for i in range(width):
+            target[np.uint64(start + row[i] * inner + i)] = values[np.uint64((place + i) * step)]
+    elif mode == SUM:
+        for i in range(width):
+            target[np.uint64(start + row[i] * inner + i)] += values[np.uint64((place + i) * step)]
+    else:
+        for i in range(width):
+            where = np.uint64(start + row[i] * inner + i)
+            target[where] = combine(target[where], values[np.uint64((place + i) * step)], mode)
+
+
+@jit(parallel=True)
+def scatter_block(before, index, values, size, outer, count, inner, mode, target):
+    """target[o, index[o, n, i], i] = or (+)= values[o, n, i] in the order of n, for a mode of `combine` or SET.
+
+    `before` is copied to the target first; an empty one means that the target is written in place. A `values` of one
+    element serves everywhere. Returns the position of the first index outside [0, size), or -1; in place nothing is
+    written where there is one, and a copy is not to be used.
+    """
+    copies = before.size > 0
+    if not copies:
+        bad = first_bad_index(index, size, 0)
+        if bad >= 0:
+            return bad
+    step = 1 if values.size != 1 else 0
+    columns = _columns(inner, outer, index.size)
+    across = (inner + columns - 1) // max(columns, 1)
+    rows = max(TASK // max(max(count, size) * inner, 1), 1)
+    tasks = ((outer + rows - 1) // rows) * across
+    faults = np.zeros(tasks, np.int8)
+    for task in prange(tasks):
+        i0 = (task % across) * columns
+        width = min(columns, inner - i0)
+        o0 = (task // across) * rows
+        for o in range(o0, min(o0 + rows, outer)):
+            block = o * size * inner
+            if copies:
+                if width == inner:
+                    to, held = target[block : block + size * inner], before[block : block + size * inner]
+                    for e in range(size * inner):
+                        to[e] = held[e]
+                else:
+                    for s in range(size):
+                        first = block + s * inner + i0
+                        to, held = target[first : first + width], before[first : first + width]
+                        for e in range(width):
+                            to[e] = held[e]
+            # The index of a row is read twice, the second time from the first-level cache.
+            if inner == 1:
+                if copies and any_outside(index, o * count, (o + 1) * count, size, 0):
+                    faults[task] = 1
+                else:
+                    _scatter_part(target, index, values, step, mode, o * count, block, 1, count)
+            else:
+                for n in range(count):
+                    place = (o * count + n) * inner + i0
+                    if copies and any_outside(index, place, place + width, size, 0):
+                        faults[task] = 1
+                    else:
+                        _scatter_part(target, index, values, step, mode, place, block + i0, inner, width)
+    for task in range(tasks):
+        if faults[task]:
+            return first_bad_index(index, size, 0)
+    return -1

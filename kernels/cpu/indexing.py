@@ -227,26 +227,3 @@ def masked_fill_forward(target, mask, value):
     """target[i] = value where mask[i]."""
     for i in range(mask.size):
         target[i] = value if mask[i] else target[i]
-
-
-@jit(nogil=True)
-def take_parts(source, index, size, width, out):
-    """out[p, :] = source[index[p], :] for a contiguous source (size, width), negative indices counting from
-    the end.
-
-    Checks all indices first: returns the position of the first bad one, or -1.  The short way for the most
-    usual case."""
-    bad = first_bad_index(index, size, -size)
-    if bad >= 0 and width > 0:
-        return bad
-    place = 0
-    for p in range(index.size):
-        i = index[p]
-        start = (i + size if i < 0 else i) * width
-        if width == 1:
-            out[place] = source[start]
-        else:
-            for k in range(width):
-                out[place + k] = source[start + k]
-        place += width
-    return -1

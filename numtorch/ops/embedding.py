@@ -7,6 +7,7 @@ import numpy as np
 from numtorch.graph import no_grad
 from numtorch.kernels.cpu import embedding as _kernels
 from numtorch.kernels.cpu.embedding import MAX, MEAN, SUM
+from numtorch.kernels.cpu.row_indexing import ADD
 
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
@@ -49,6 +50,13 @@ def _embedding(
     """The rows of weight (rows, dim) at indices; the gradient skips padding_idx."""
     if len(weight._size) != 2:
         raise RuntimeError("'weight' must be 2-D")
+    table, flat = weight._flat, indices._flat
+    if table is not None and flat is not None and indices._dtype is int64 and weight._device is indices._device is cpu:
+        rows, dim = weight._size
+        out, bad = at.read_rows(table, flat, rows, 0, 1, dim)
+        if bad >= 0:
+            raise IndexError("index out of range in self")
+        return wrap(out, Size((*indices._size, dim)), weight._dtype)
     flat = _check_indices(indices, "embedding", weight._size[0], weight)
     if weight._device is not cpu:
         from ..cuda._indexing import index_select
@@ -71,6 +79,13 @@ _embedding.derivative(weight=_table_gradient)
 def embedding_dense_backward(grad, indices, num_weights: int, padding_idx: int, scale_grad_by_freq: bool):
     """The gradient of a table (num_weights, dim): each row of grad added at its index."""
     dim = grad._size[-1]
+    rows, flat = grad._flat, indices._flat
+    if rows is not None and flat is not None and indices._dtype is int64 and grad._device is indices._device is cpu:
+        d = grad._dtype
+        if not scale_grad_by_freq and d.np == d.compute and rows.size == flat.size * dim and rows.size:
+            out = np.empty(num_weights * dim, d.np)
+            if at.write_rows(rows[:0], True, flat, rows, num_weights, 0, int(padding_idx), 1, dim, ADD, out) < 0:
+                return wrap(out, Size((num_weights, dim)), d)
     flat = _check_indices(indices, "embedding_backward", num_weights, grad)
     if grad._device is not cpu:
         return _dense_backward_of_parts(grad.detach(), indices, num_weights, padding_idx, scale_grad_by_freq)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from numtorch.kernels.cpu import gather_scatter as _kernels
+from numtorch.kernels.cpu.gather_scatter import SET
 from numtorch.kernels.cpu.indexing import PROD, SUM
 
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
-from .._dtype import float32, int32, int64
+from .._dtype import BOOL, COMPLEX, float32, int32, int64
 from .._inplace import inplace_form
 from .._loops import check_devices
 from .._primitive import primitive
@@ -49,8 +52,7 @@ def inplace(name: str, prim: Callable, into: Callable) -> Callable:
 
     def call(self, *args, **kwargs):
         bound = signature.bind((self, *args), kwargs)
-        del bound[signature.names[0]]
-        return write_recorded(self, prim, into, *bound.values())
+        return write_recorded(self, prim, into, *[bound[name] for name in signature.names[1:] if name in bound])
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"In-place {name.rstrip('_')}()."
@@ -64,6 +66,68 @@ def values_flat(values: Tensor, target: Tensor) -> np.ndarray:
 
 
 _NO_INDEX = np.empty(0, np.int64)
+
+# --- contiguous blocks --------------------------------------------------------------------------------------
+
+_gather_block = at.compiled_pair(_kernels.gather_block, "xinnnnx")
+_scatter_block = at.compiled_pair(_kernels.scatter_block, "xixnnnnnx")
+
+
+@lru_cache(maxsize=1024)
+def _block_plan(size: tuple[int, ...], index_size: tuple[int, ...], dim: int):
+    """(dimension, outer, size, count, inner) where the index covers whole blocks of a contiguous tensor, else None.
+
+    It may be shorter in the first dimension: then the last blocks are not used."""
+    ndim = len(size)
+    if ndim != len(index_size) or not ndim or not -ndim <= dim < ndim or 0 in size or 0 in index_size:
+        return None
+    d = dim % ndim
+    if any(k != d and n != size[k] and (k or n > size[0]) for k, n in enumerate(index_size)):
+        return None
+    return d, prod(index_size[:d]), size[d], index_size[d], prod(size[d + 1 :])
+
+
+def _bad_index(flat: np.ndarray, where: int, dim: int, n: int) -> RuntimeError:
+    return RuntimeError(f"index {int(flat[where])} is out of bounds for dimension {dim} with size {n}")
+
+
+def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_place: bool) -> Tensor | None:
+    """The usual scatter in one kernel, in a copy of input (or in place): contiguous operands, whole blocks.
+
+    None where the call is another one, or wrong: then nothing has happened."""
+    held, flat = input._flat, index._flat
+    if held is None or flat is None or index._dtype is not int64 or input._device is not cpu:
+        return None
+    d = input._dtype
+    if isinstance(src, Tensor):
+        values = src._flat
+        if values is None or src._dtype is not d or src._size != index._size or src._device is not cpu:
+            return None
+    else:
+        return None
+    if d.category == COMPLEX if mode == SET else d.category in (COMPLEX, BOOL) or d.np != d.compute:
+        return None
+    plan = _block_plan(input._size, index._size, dim)
+    if plan is None:
+        return None
+    where, outer, n, count, inner = plan
+    if in_place:
+        target, before = held, held[:0]
+        if np.may_share_memory(values, held):
+            values = values.copy()
+    elif outer * n * inner != held.size:
+        target, before = held.copy(), held[:0]  # a shorter first dimension: what no task owns is copied here
+    else:
+        target, before = np.empty(held.size, held.dtype), held
+    into = target
+    if mode == SET:
+        before, values, into = at.as_moved(before), at.as_moved(values), at.as_moved(target)
+    kernel = _scatter_block[flat.size + held.size >= at.PARALLEL_ELEMENTS][into.dtype]
+    bad = kernel(before, flat, values, n, outer, count, inner, mode, into)
+    if bad >= 0:
+        raise _bad_index(flat, bad, where, n)
+    return input if in_place else wrap(target, input._size, d)
+
 
 # --- gather -------------------------------------------------------------------------------------------------
 
@@ -109,6 +173,18 @@ def gather(input, dim: int, index, *, sparse_grad: bool = False) -> Tensor:
 
     index may be smaller than input in the other dimensions. RuntimeError for an index outside 0 .. size -
     1."""
+    source, flat = input._flat, index._flat
+    if source is not None and flat is not None and index._dtype is int64 and type(dim) is int:
+        plan = _block_plan(input._size, index._size, dim) if input._device is cpu and index._device is cpu else None
+        if plan is not None:
+            d, outer, n, count, inner = plan
+            out = np.empty(flat.size, source.dtype)
+            source, to = at.as_moved(source), at.as_moved(out)
+            kernel = _gather_block[flat.size >= at.PARALLEL_ELEMENTS][to.dtype]
+            bad = kernel(source, flat, n, outer, count, inner, to)
+            if bad >= 0:
+                raise _bad_index(flat, bad, d, n)
+            return wrap(out, index._size, input._dtype)
     d = dim_of(input, dim)
     flat = _check_gather_index(index, "gather", input)
     if not index._size.numel():
@@ -218,6 +294,8 @@ def _source_flat(self: Tensor, index: Tensor, src) -> np.ndarray:
 
 
 def scatter_into(self: Tensor, dim: int, index: Tensor, src) -> None:
+    if _block_scattered(self, dim, index, src, SET, True) is not None:
+        return
     d = dim_of(self, dim)
     flat = check_scatter(self, d, index, src, "scatter")
     if flat.size and self._device is not cpu:
@@ -244,6 +322,8 @@ def _reduce_buffer(self: Tensor, dim: int, flat: np.ndarray, index_size, values:
 
 
 def reduce_into(self: Tensor, dim: int, index: Tensor, src, mode: int, name: str) -> None:
+    if _block_scattered(self, dim, index, src, mode, True) is not None:
+        return
     d = dim_of(self, dim)
     flat = check_scatter(self, d, index, src, name)
     if not flat.size:
@@ -285,6 +365,9 @@ def _mask_places(ctx, grad):
 
 @primitive(node="ScatterBackward0", save=("index",), public=False)
 def _scatter_tensor(self, dim: int, index, src):
+    result = _block_scattered(self, dim, index, src, SET, False)
+    if result is not None:
+        return result
     result = copied(self)
     scatter_into(result, dim, index, src)
     return result
@@ -306,6 +389,9 @@ _scatter_value.derivative(self=_mask_places)
 @primitive(save=("index",), out=True)
 def scatter_add(input, dim: int, index, src) -> Tensor:
     """A copy of input with src added at index along dim: out[index[i][j]][j] += src[i][j] for dim 0."""
+    result = _block_scattered(input, dim, index, src, SUM, False)
+    if result is not None:
+        return result
     result = copied(input)
     _scatter_add_into(result, dim, index, src)
     return result

@@ -6,10 +6,11 @@ from __future__ import annotations
 import numpy as np
 
 from numtorch.kernels.cpu import indexing as _kernels
+from numtorch.kernels.cpu.row_indexing import ADD, SET
 
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
-from .._dtype import COMPLEX, float32, int64
+from .._dtype import BOOL, COMPLEX, float32, int64
 from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
@@ -26,6 +27,15 @@ from .gather_scatter import copied, dim_of, inplace, is_half, length, values_fla
 @primitive(save=("index",), out=True)
 def index_select(input, dim: int, index) -> Tensor:
     """The parts of `input` at index (a vector) along dim, copied. IndexError outside 0 .. size - 1."""
+    source, flat = input._flat, index._flat
+    if source is not None and flat is not None and index._dtype is int64 and len(index._size) == 1:
+        size = input._size
+        if size and type(dim) is int and input._device is cpu and index._device is cpu:
+            d, outer, n, width = at.block_of(size, dim)
+            out, bad = at.read_rows(source, flat, n, 0, outer, width)
+            if bad >= 0:
+                raise IndexError("index out of range in self")
+            return wrap(out, Size((*size[:d], flat.size, *size[d + 1 :])), input._dtype)
     d = dim_of(input, dim)
     if index._device is not input._device:
         check_devices((input, index))
@@ -73,7 +83,38 @@ def _shape_mismatch(own: list[int], given: list[int]) -> RuntimeError:
     )
 
 
+def _rows_written(self: Tensor, dim: int, index: Tensor, source: Tensor, mode: int, in_place: bool) -> Tensor | None:
+    """The usual index_add or index_copy in one kernel, in a copy of self or in place: contiguous, no broadcasting.
+
+    None where the call is another one, or wrong: then nothing has happened."""
+    held, flat, values = self._flat, index._flat, source._flat
+    if held is None or flat is None or values is None or index._dtype is not int64 or len(index._size) != 1:
+        return None
+    d = self._dtype
+    if source._dtype is not d or self._device is not cpu or index._device is not cpu or source._device is not cpu:
+        return None
+    if mode == ADD and (d.category == BOOL or d.np != d.compute):
+        return None
+    size = self._size
+    if not size or type(dim) is not int or not -len(size) <= dim < len(size):
+        return None
+    axis, outer, n, width = at.block_of(size, dim)
+    if source._size != (*size[:axis], flat.size, *size[axis + 1 :]) or not values.size:
+        return None
+    if in_place:
+        target, before = held, held[:0]
+        if np.may_share_memory(values, held):
+            values = values.copy()
+    else:
+        target, before = np.empty(held.size, held.dtype), held
+    if at.write_rows(before, False, flat, values, n, 0, -1, outer, width, mode, target) >= 0:
+        return None
+    return self if in_place else wrap(target, size, d)
+
+
 def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=1) -> None:
+    if alpha == 1 and _rows_written(self, dim, index, source, ADD, True) is not None:
+        return
     d = dim_of(self, dim)
     if self._device is not index._device or self._device is not source._device:
         check_devices((self, index, source))
@@ -111,6 +152,9 @@ def _source_rows(ctx, grad):
 @primitive(save=("index",), out=True)
 def index_add(input, dim: int, index, source, *, alpha=1) -> Tensor:
     """A copy of input with alpha * source added at index (a vector) along dim."""
+    result = _rows_written(input, dim, index, source, ADD, False) if alpha == 1 else None
+    if result is not None:
+        return result
     result = copied(input)
     index_add_into(result, dim, index, source, alpha)
     return result
@@ -124,6 +168,8 @@ inplace("index_add_", index_add, index_add_into)
 
 
 def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    if _rows_written(self, dim, index, source, SET, True) is not None:
+        return
     d = dim_of(self, dim)
     if len(index._size) > 1:
         raise IndexError("index_copy_(): Index should have dimension 1 or 0 (got " + str(len(index._size)) + ")")
@@ -170,6 +216,9 @@ def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> No
 @primitive(save=("index",), out=True)
 def index_copy(input, dim: int, index, source) -> Tensor:
     """A copy of input with the parts at index (a vector) along dim replaced by those of source."""
+    result = _rows_written(input, dim, index, source, SET, False)
+    if result is not None:
+        return result
     result = copied(input)
     index_copy_into(result, dim, index, source)
     return result
@@ -251,14 +300,24 @@ def _flat_places(t: Tensor, index: Tensor, name: str) -> at.Places:
     sizes, strides = np.array(t._size, np.int64), np.array(t._stride, np.int64)
     bad = _kernels.flat_positions(flat, total, sizes, strides, base)
     if bad >= 0:
-        raise IndexError(f"out of range: tried to access index {int(flat[bad])} on a tensor of {total} elements.")
+        raise _out_of_range(int(flat[bad]), total)
     return at.Places(at.positions((), (), t._offset), base, at.NOTHING, 1, index._size)
+
+
+def _out_of_range(index: int, total: int) -> IndexError:
+    return IndexError(f"out of range: tried to access index {index} on a tensor of {total} elements.")
 
 
 @primitive(save=("index",), out=True)
 def take(input, index) -> Tensor:
     """The elements of input at flat positions (row-major, negative ones from the end); the size is
     index's."""
+    source, flat = input._flat, index._flat
+    if source is not None and flat is not None and source.size and index._dtype is int64 and input._device is cpu:
+        out, bad = at.read_rows(source, flat, source.size, -source.size, 1, 1)
+        if bad >= 0:
+            raise _out_of_range(int(flat[bad]), source.size)
+        return wrap(out, index._size, input._dtype)
     return wrap(at.read(input, _flat_places(input, index, "take")), index._size, input._dtype)
 
 
@@ -276,8 +335,16 @@ def put_into(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = Fal
             "put_(): Expected source and index to have the same number of elements, but got source.numel() = "
             f"{source._size.numel()}, index.numel() = {index._size.numel()}"
         )
-    places = _flat_places(self, index, "put_")
     values = values_flat(source, self)
+    held, flat = self._flat, index._flat
+    direct = held is not None and flat is not None and held.size > 0 and values.size > 0 and index._dtype is int64
+    if direct and self._device is cpu and not (accumulate and (self._dtype.category == BOOL or is_half(self))):
+        n = held.size
+        bad = at.write_rows(held[:0], False, flat, values, n, -n, -1, 1, 1, ADD if accumulate else SET, held)
+        if bad >= 0:
+            raise _out_of_range(int(flat[bad]), n)
+        return
+    places = _flat_places(self, index, "put_")
     if not accumulate:
         at.write(self, places, values)
     elif is_half(self):

@@ -31,7 +31,7 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .positions import bits_of
+from .positions import bits_of, read_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 
 # --- gradients of the basic views ---------------------------------------------------------------------------
@@ -231,9 +231,8 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
         n, width, size, _ = _first_dim(self._size, self._stride)
         if n == 0 or width * n != source.size:
             return None
-        out = np.empty(flat.size * width, source.dtype)
-        bad = _kernels.take_parts(bits_of(source), flat, n, width, bits_of(out))
-        if bad >= 0:
+        out, bad = read_rows(source, flat, n, -n, 1, width)
+        if bad >= 0 and width > 0:
             raise _out_of_bounds(int(flat[bad]), 0, n)
         result = wrap(out, Size(tuple(key._size) + tuple(size)), self._dtype)
     elif d is bool_ and key._size == self._size:

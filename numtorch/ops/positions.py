@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from numba import from_dtype, types
 
+from numtorch.kernels.compiler import entry_point
 from numtorch.kernels.cpu import indexing as _kernels
+from numtorch.kernels.cpu import row_indexing as _rows
 
 from .._copy import _BITS, contiguous
 from .._device import cpu
 from .._dtype import dtype, int32, int64
-from .._size import Size, is_contiguous
+from .._size import Size, is_contiguous, wrap_dim
 from .._tensor import Tensor
 
 NOTHING = np.empty(0, np.int64)
@@ -63,6 +67,106 @@ def inner_block(size: tuple[int, ...], stride: tuple[int, ...]) -> tuple[np.ndar
     if is_contiguous(size, stride):
         return NOTHING, count
     return positions(size, stride), count
+
+
+# --- compiled once a dtype, called without a look at the arguments --------------------------------------------
+
+#: Elements moved from which a parallel kernel beats a serial one.
+PARALLEL_ELEMENTS = 1 << 16
+
+# Elements are moved as numbers of their own dtype where that is common, so that the small calls need no view of their
+# buffers (0.25 us each), and as others of their size where it is not, so that kernels compile for few dtypes.
+_MOVED_AS = {1: np.uint8, 2: np.uint16, 4: np.float32, 8: np.float64, 16: np.complex128}
+_MOVED_ITSELF = (np.uint8, np.float32, np.float64, np.int64)
+
+
+def moved_as(np_dtype):
+    """The numpy dtype whose kernel moves elements of `np_dtype`."""
+    if np_dtype.type in _MOVED_ITSELF:
+        return np_dtype
+    return np.dtype(_MOVED_AS[np_dtype.itemsize])
+
+
+def as_moved(flat: np.ndarray) -> np.ndarray:
+    """A flat array in the dtype that it is moved as."""
+    d = moved_as(flat.dtype)
+    return flat if d is flat.dtype else flat.view(d)
+
+
+class Compiled(dict):
+    """The compiled builtins of one kernel by numpy dtype, made when first asked for.
+
+    `letters` describes the arguments: x an array of the dtype, v one of its numbers, i an array of int64, m a mask,
+    n an integer, b a boolean. The caller answers for the types. `parallel` chooses the form of a prange kernel.
+    """
+
+    def __init__(self, kernel, letters: str, parallel: bool = False):
+        self.kernel = kernel if parallel else getattr(kernel, "serial", kernel)
+        self.letters = letters
+
+    def __missing__(self, np_dtype):
+        element = types.boolean if np_dtype == np.bool_ else from_dtype(np_dtype)
+        kinds = {
+            "x": types.Array(element, 1, "C"),
+            "v": element,
+            "i": types.Array(types.int64, 1, "C"),
+            "m": types.Array(types.boolean, 1, "C"),
+            "n": types.int64,
+            "b": types.boolean,
+        }
+        found = self[np_dtype] = entry_point(self.kernel, tuple([kinds[letter] for letter in self.letters]))
+        return found
+
+
+def compiled_pair(kernel, letters: str) -> tuple[Compiled, Compiled]:
+    """The serial and the parallel form of a prange kernel."""
+    return Compiled(kernel, letters), Compiled(kernel, letters, parallel=True)
+
+
+_read_rows = compiled_pair(_rows.rows_forward, "xinnnnx")
+_write_rows = compiled_pair(_rows.rows_update, "xbixnnnnnnx")
+
+
+def read_rows(source: np.ndarray, index: np.ndarray, size: int, low: int, outer: int, width: int):
+    """(elements, position of a bad index or -1): source[o, index[p], :] of a flat (outer, size, width) array."""
+    out = np.empty(outer * index.size * width, source.dtype)
+    d = source.dtype
+    if d.type in _MOVED_ITSELF:
+        kernel = _read_rows[out.size >= PARALLEL_ELEMENTS][d]
+        return out, kernel(source, index, size, low, outer, width, out)
+    d = moved_as(d)
+    source, to = source.view(d), out.view(d)
+    if d.itemsize == 16:  # twice as many of 8 bytes: vectors have no complex numbers
+        d, width = np.dtype(np.float64), width * 2
+        source, to = source.view(d), to.view(d)
+    kernel = _read_rows[out.size >= PARALLEL_ELEMENTS][d]
+    return out, kernel(source, index, size, low, outer, width, to)
+
+
+def write_rows(
+    before, zeros: bool, index, values, size: int, low: int, skip: int, outer: int, width: int, mode: int, target
+):
+    """target[o, index[p], :] = or += values[o, p, :] (or one row for all), see kernels/cpu/row_indexing.py.
+
+    The position of a bad index, or -1. To add, the dtype is a real number's; to set, any."""
+    d = target.dtype
+    if d.type not in _MOVED_ITSELF and mode == _rows.SET:
+        d = moved_as(d)
+        before, values, target = before.view(d), values.view(d), target.view(d)
+    if d.kind == "c":  # complex numbers are set and added part by part
+        d, width = np.dtype(f"f{d.itemsize // 2}"), width * 2
+        before, values, target = before.view(d), values.view(d), target.view(d)
+    kernel = _write_rows[target.size + values.size >= PARALLEL_ELEMENTS][d]
+    return kernel(before, zeros, index, values, size, low, skip, outer, width, mode, target)
+
+
+@lru_cache(maxsize=1024)
+def block_of(size: tuple[int, ...], dim: int) -> tuple[int, int, int, int]:
+    """(dimension, outer, size, width): a contiguous tensor as a block around one dimension."""
+    d = wrap_dim(dim, len(size))
+    if not size:
+        return 0, 1, 1, 1
+    return d, prod(size[:d]), size[d], prod(size[d + 1 :])
 
 
 class Places(NamedTuple):

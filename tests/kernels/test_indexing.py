@@ -5,6 +5,7 @@ import pytest
 
 from numtorch.kernels.cpu import gather_scatter as g
 from numtorch.kernels.cpu import indexing as k
+from numtorch.kernels.cpu import row_indexing as rows
 
 pytestmark = pytest.mark.nojit
 
@@ -129,11 +130,11 @@ def test_coordinates_of_flat_positions():
 
 @pytest.mark.parametrize("width", [1, 3])
 def test_rows_are_taken_only_if_every_index_is_good(width):
-    x = np.arange(4 * width, dtype=np.uint64)
-    out = np.full(3 * width, 99, np.uint64)
-    assert k.take_parts(x, ints(0, 4, 1), 4, width, out) == 1
+    x = np.arange(4 * width, dtype=np.int64)
+    out = np.full(3 * width, 99, np.int64)
+    assert rows.rows_forward(x, ints(0, 4, 1), 4, -4, 1, width, out) == 1
     assert (out == 99).all()
-    assert k.take_parts(x, ints(-1, 0, 3), 4, width, out) == -1
+    assert rows.rows_forward(x, ints(-1, 0, 3), 4, -4, 1, width, out) == -1
     np.testing.assert_array_equal(out.reshape(3, width), x.reshape(4, width)[[-1, 0, 3]])
 
 

@@ -1,0 +1,167 @@
+"""Rows of a contiguous block by an index: index_select, x[i], embedding, take; index_add, index_copy and their kin.
+
+The tensor is (outer, size, width), flat; the index (points) counts along `size`, negative numbers from its end where
+`low` is -size and not at all where it is 0; what is read or written is (outer, points, width). Tensors with other
+strides take the general way of `indexing`.
+
+Reading: each task checks the part of the index that it is going to follow, and follows it only if all of it is good.
+Writing: the whole index is checked first. The target is cut into ranges of rows, and each task applies, in order,
+what falls into its own: no two tasks write to one place, and each place sees its values in the order of the
+index, whatever the number of threads. A range stays in the second-level cache while it is copied and then added to.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from ..compiler import jit
+from .indexing import first_bad_index
+from .runs import add_run, copy_run
+
+#: Elements that one task reads: some microseconds of work, and enough tasks for the threads to share.
+TASK = 1 << 14
+#: Bytes of the target that one task writes to: a quarter of a common second-level cache.
+RANGE_BYTES = 1 << 18
+#: The index is sorted by ranges first, in order; few enough that their ends stay in registers and first-level cache.
+MOST_RANGES = 64
+#: Rows below two cache lines are not worth that.
+LINE_BYTES = 64
+
+SET, ADD = 0, 1
+
+
+@jit(inline=True)
+def any_outside(index, first, last, size, low):
+    """Whether some index[first:last] lies outside [low, size): the sign bit of (i - low) | (size - 1 - i)."""
+    part = index[first:last]
+    top = np.int64(size - 1)
+    signs = np.int64(0)
+    for p in range(part.size):
+        signs |= (part[p] - low) | (top - part[p])
+    return signs < 0
+
+
+@jit(parallel=True)
+def rows_forward(source, index, size, low, outer, width, out):
+    """out[o, p, :] = source[o, index[p], :]; returns the position of the first bad index, or -1."""
+    points = index.size
+    block = max(min(TASK // max(width, 1), points), 1)
+    rows = max(min(TASK // max(width * block, 1), outer), 1)
+    blocks = (points + block - 1) // block
+    tasks = blocks * ((outer + rows - 1) // rows)
+    faults = np.zeros(tasks, np.int8)
+    for task in prange(tasks):
+        p0 = (task % blocks) * block
+        p1 = min(p0 + block, points)
+        o0 = (task // blocks) * rows
+        if any_outside(index, p0, p1, size, low):
+            faults[task] = 1
+        else:
+            part = index[p0:p1]
+            for o in range(o0, min(o0 + rows, outer)):
+                start = o * size * width
+                place = (o * points + p0) * width
+                if width == 1:
+                    piece = out[place : place + part.size]
+                    for p in range(part.size):
+                        i = part[p]
+                        i += size & (i >> 63)
+                        piece[p] = source[np.uint64(start + i)]
+                else:
+                    for p in range(part.size):
+                        i = part[p]
+                        i += size & (i >> 63)
+                        copy_run(out, place + p * width, source, start + i * width, width)
+    for task in range(tasks):
+        if faults[task]:
+            return first_bad_index(index, size, low)
+    return -1
+
+
+@jit
+def _order_by_range(index, size, skip, shift, ranges):
+    """(order, ends): the places in the index of what falls into range r = i >> shift, in order, up to ends[r]."""
+    ends = np.zeros(ranges + 1, np.int64)
+    order = np.empty(index.size, np.int64)
+    for p in range(index.size):
+        i = index[p]
+        i += size & (i >> 63)
+        if i != skip:
+            ends[(i >> shift) + 1] += 1
+    for r in range(ranges):
+        ends[r + 1] += ends[r]
+    for p in range(index.size):
+        i = index[p]
+        i += size & (i >> 63)
+        if i != skip:
+            order[ends[i >> shift]] = p
+            ends[i >> shift] += 1
+    return order, ends
+
+
+@jit(inline=True)
+def _update_row(target, place, values, value, width, mode):
+    if mode == ADD:
+        if width == 1:
+            target[np.uint64(place)] += values[np.uint64(value)]
+        else:
+            add_run(target, place, values, value, width)
+    elif width == 1:
+        target[np.uint64(place)] = values[np.uint64(value)]
+    else:
+        copy_run(target, place, values, value, width)
+
+
+@jit(parallel=True)
+def rows_update(before, zeros, index, values, size, low, skip, outer, width, mode, target):
+    """target[o, index[p], :] = or += values[o, p, :], in the order of p.
+
+    The target is first a copy of `before`, or zero with `zeros`; with neither it is written in place. A row `skip`
+    is left alone (-1: none). `values` may be one row (width) that serves everywhere. Returns the position of the first
+    bad index, or -1: then nothing is written.
+    """
+    bad = first_bad_index(index, size, low)
+    if bad >= 0:
+        return bad
+    points = index.size
+    # Rows of a range: a power of two, so that a shift tells where an index belongs. Narrow rows stay together: finding
+    # out whose they are would cost more than moving them.
+    shift = 62
+    if width * target.itemsize >= 2 * LINE_BYTES and points > 1:
+        shift = 0
+        while shift < 62 and (width * target.itemsize << shift) < RANGE_BYTES:
+            shift += 1
+        while shift < 62 and (size >> shift) > MOST_RANGES:
+            shift += 1
+    ranges = ((size - 1) >> shift) + 1
+    split = ranges > 1 or skip >= 0
+    order = index
+    ends = index
+    if split:
+        order, ends = _order_by_range(index, size, skip, shift, ranges)
+    nothing = target.dtype.type(0)
+    step = width if values.size != width or outer * points == 1 else 0
+    for task in prange(outer * ranges):
+        o = task // ranges
+        r = task % ranges
+        row0 = o * size * width
+        first = row0 + (r << shift if ranges > 1 else 0) * width
+        last = min(row0 + ((r + 1) << shift) * width if ranges > 1 else row0 + size * width, row0 + size * width)
+        if before.size:
+            copy_run(target, first, before, first, last - first)
+        elif zeros:
+            target[first:last] = nothing
+        value0 = o * points * step
+        if split:
+            for k in range(ends[r - 1] if r else 0, ends[r]):
+                p = order[k]
+                i = index[p]
+                i += size & (i >> 63)
+                _update_row(target, row0 + i * width, values, value0 + p * step, width, mode)
+        else:
+            for p in range(points):
+                i = index[p]
+                i += size & (i >> 63)
+                _update_row(target, row0 + i * width, values, value0 + p * step, width, mode)
+    return -1
