@@ -38,18 +38,19 @@ def _rnn_layer(input, hx, cx, w_ih, w_hh, b_ih, b_hh, kind, batch_sizes, reverse
     dtype = input._dtype
     rows, inputs = input._size
     batch, size = hx._size
-    total = GATES[kind] * size
     new, nothing = np.empty, np.empty(0, dtype.np)
-    bias = None if b_ih is None else _flat(b_ih)
-    gates = mm(_flat(input), _flat(w_ih), rows, inputs, total, None, bias, False, True)
     h = _flat(hx).copy()
     c = nothing if cx is None else _flat(cx).copy()
     output = new(rows * size, dtype.np)
+    gates = new(rows * GATES[kind] * size, dtype.np) if keep else nothing
     saved_h = new(rows * size, dtype.np) if keep else nothing
     saved_c = new(rows * size, dtype.np) if keep and kind <= GRU else nothing
     saved_tanh = new(rows * size, dtype.np) if keep and kind == LSTM else nothing
-    bias = nothing if b_hh is None else _flat(b_hh)
-    rnn_forward(kind, batch_sizes, reverse, gates, _flat(w_hh), bias, h, c, output, saved_h, saved_c, saved_tanh, size)
+    rnn_forward(
+        kind, batch_sizes, reverse, _flat(input), _flat(w_ih), _flat(w_hh),
+        nothing if b_ih is None else _flat(b_ih), nothing if b_hh is None else _flat(b_hh),
+        h, c, output, gates, saved_h, saved_c, saved_tanh, inputs, size,
+    )  # fmt: skip
     last_c = wrap(c, (0 if cx is None else batch, size), dtype)
     results = [wrap(output, (rows, size), dtype), wrap(h, (batch, size), dtype), last_c]
     if keep:

@@ -27,56 +27,48 @@ def cell(mode, x, y, h, c):
     return (np.tanh(x + y) if mode == RNN_TANH else np.maximum(x + y, 0)), c
 
 
-def reference(mode, sizes, reverse, gates, weight, bias, h, c):
+def reference(mode, sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h, c):
     """(output (N, H), h, c), written one step at a time."""
     h, c = h.copy(), c.copy()
-    output = np.zeros((sum(sizes), h.shape[1]))
+    output = np.zeros((sum(sizes), h.shape[1]), h.dtype)
     starts = np.cumsum([0, *sizes])
+    gates = x @ w_ih.T + b_ih
     for t in reversed(range(len(sizes))) if reverse else range(len(sizes)):
         n, rows = sizes[t], slice(starts[t], starts[t + 1])
         state_c = c[:n] if mode == LSTM else None
-        h[:n], new_c = cell(mode, gates[rows], h[:n] @ weight.T + bias, h[:n], state_c)
+        h[:n], new_c = cell(mode, gates[rows], h[:n] @ w_hh.T + b_hh, h[:n], state_c)
         if mode == LSTM:
             c[:n] = new_c
         output[rows] = h[:n]
     return output, h, c
 
 
-def arguments(mode, sizes, size, dtype="f8", seed=0):
+def arguments(mode, sizes, size, dtype="f8", seed=0, inputs=2):
     rng = np.random.default_rng(seed)
     total, batch = GATES[mode] * size, max(sizes)
     state_c = (batch if mode == LSTM else 0, size)
-    shapes = [(sum(sizes), total), (total, size), (total,), (batch, size), state_c]
+    shapes = [(sum(sizes), inputs), (total, inputs), (total, size), (total,), (total,), (batch, size), state_c]
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-def forward(mode, sizes, reverse, gates, weight, bias, h, c, save=True):
+def forward(mode, sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h, c, save=True):
     """Run the kernel on copies: (output, h, c, buffers for the backward pass)."""
-    size, dtype = h.shape[1], gates.dtype
-    rows = len(gates)
+    size, dtype = h.shape[1], x.dtype
+    rows = len(x)
     empty = np.empty(0, dtype)
-    gates, h, c = gates.flatten(), h.flatten(), c.flatten()
+    given = [array.flatten() for array in (x, w_ih, w_hh, b_ih, b_hh, h, c)]
+    h, c = given[-2:]
     output = np.full(rows * size, 7, dtype)
+    gates = np.full(rows * GATES[mode] * size, np.nan, dtype) if save else empty
     saved = [np.full(rows * size, np.nan, dtype) if save else empty for _ in range(3)]
-    rnn.rnn_forward(
-        mode,
-        np.array(sizes),
-        reverse,
-        gates,
-        weight.reshape(-1),
-        bias.reshape(-1),
-        h,
-        c,
-        output,
-        *saved,
-        size,
-    )
+    rnn.rnn_forward(mode, np.array(sizes), reverse, *given, output, gates, *saved, x.shape[1], size)
     return output.reshape(rows, -1), h.reshape(-1, size), c.reshape(-1, size), (gates, *saved)
 
 
-@pytest.fixture(params=["one kernel", "BLAS per step"])
+@pytest.fixture(params=["one part", "three parts"])
 def path(request, monkeypatch):
-    monkeypatch.setattr(rnn, "_SMALL", 10**9 if request.param == "one kernel" else -1)
+    monkeypatch.setattr(rnn, "PARALLEL", 10**18 if request.param == "one part" else 0)
+    monkeypatch.setattr(rnn, "get_num_threads", lambda: 3)
 
 
 SEQUENCES = [[2, 2, 2], [1], [3, 3, 2, 1, 1], [1] * 9]
@@ -99,9 +91,10 @@ def test_values(path, mode, sizes, reverse, size, dtype):
 
 @pytest.mark.parametrize("mode", MODES, ids=NAMES)
 def test_without_bias_and_saved_buffers_the_values_are_the_same(path, mode):
-    gates, weight, bias, h, c = arguments(mode, [2, 2], 4)
-    got = forward(mode, [2, 2], False, gates, weight, np.empty(0), h, c, save=False)
-    want = reference(mode, [2, 2], False, gates, weight, 0 * bias, h, c)
+    x, w_ih, w_hh, bias, _, h, c = arguments(mode, [2, 2], 4)
+    none = np.empty(0)
+    got = forward(mode, [2, 2], False, x, w_ih, w_hh, none, none, h, c, save=False)
+    want = reference(mode, [2, 2], False, x, w_ih, w_hh, 0 * bias, 0 * bias, h, c)
     for g, w in zip(got, want, strict=False):
         np.testing.assert_allclose(g, w, rtol=1e-13)
 
@@ -113,7 +106,7 @@ def test_without_bias_and_saved_buffers_the_values_are_the_same(path, mode):
 def test_gradients(path, mode, sizes, reverse, with_output):
     size = 3
     given = arguments(mode, sizes, size)
-    weight, h, c = given[1], given[3], given[4]
+    x, _, weight, *_, h, c = given
     rng = np.random.default_rng(1)
     d_output = rng.standard_normal((sum(sizes), size)) * with_output
     d_h, d_c = rng.standard_normal(h.shape), rng.standard_normal(c.shape)
@@ -142,8 +135,9 @@ def test_gradients(path, mode, sizes, reverse, with_output):
         grad_recurrent,
         size,
     )
-    d_recurrent = grad_recurrent.reshape(sum(sizes), -1)
-    got = [grad_gates, d_recurrent.T @ saved_h.reshape(-1, size), d_recurrent.sum(0), grad_h, grad_c]
+    d_gates, d_recurrent = grad_gates.reshape(sum(sizes), -1), grad_recurrent.reshape(sum(sizes), -1)
+    d_weights = [d_gates @ given[1], d_gates.T @ x, d_recurrent.T @ saved_h.reshape(-1, size)]
+    got = [*d_weights, d_gates.sum(0), d_recurrent.sum(0), grad_h, grad_c]
     for position, gradient in enumerate(got):
         want = central_differences(loss, given, position)
         np.testing.assert_allclose(gradient.reshape(-1), want, rtol=1e-6, atol=1e-8)
@@ -164,7 +158,7 @@ def central_differences(loss, arguments, position, step=1e-5):
 
 
 def test_relu_keeps_nan(path):
-    gates, weight, bias, h, c = arguments(RNN_RELU, [1], 2)
-    gates[0, 0] = np.nan
-    output = forward(RNN_RELU, [1], False, gates, weight, bias, h, c)[0]
+    x, w_ih, w_hh, b_ih, *rest = arguments(RNN_RELU, [1], 2)
+    b_ih[0] = np.nan
+    output = forward(RNN_RELU, [1], False, x, w_ih, w_hh, b_ih, *rest)[0]
     assert np.isnan(output[0, 0]) and not np.isnan(output[0, 1])

@@ -27,9 +27,10 @@ def arguments(kind, batch, inputs, size, layers=1, directions=1, proj=0, biases=
     return ((h, random(layers * directions, batch, size, seed=101)) if kind == "lstm" else h), params
 
 
-@pytest.fixture(params=["one kernel", "BLAS per step"])
+@pytest.fixture(params=["one part", "three parts"])
 def path(request, monkeypatch):
-    monkeypatch.setattr(kernels, "_SMALL", 10**9 if request.param == "one kernel" else -1)
+    monkeypatch.setattr(kernels, "PARALLEL", 10**18 if request.param == "one part" else 0)
+    monkeypatch.setattr(kernels, "get_num_threads", lambda: 3)
 
 
 @pytest.mark.parametrize("kind", GATES)
