@@ -13,6 +13,7 @@ from numba import from_dtype, types
 
 from numtorch.kernels.compiler import entry_point, jit, specialise
 from numtorch.kernels.cpu import pointwise as _loops
+from numtorch.kernels.cpu import pointwise_inplace as _inplace_loops
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from . import _dtype
@@ -65,7 +66,7 @@ class Loops:
         return np_dtype
 
     def entry(self, kind: str, np_dtype, n_params: int):
-        """The compiled loop of this kind ("contiguous", "parallel", "strided", "row") for a dtype."""
+        """The compiled loop of this kind ("contiguous", "parallel", "strided", "row", "inplace", ...) for a dtype."""
         key = (kind, np_dtype, n_params)
         found = self.compiled.get(key)
         if found is None:
@@ -90,10 +91,13 @@ class Loops:
             signature = (*pairs, out, types.int64, types.int64[::1], params)
         elif kind == "row":
             loop, signature = _loops.row(f), (*operands, out, params)
+        elif kind == "inplace" or kind == "inplace parallel":
+            loops = _inplace_loops.serial if kind == "inplace" else _inplace_loops.parallel
+            loop, signature = loops[self.arity](f), (*operands, params)
         else:
             loop = getattr(_loops, kind)[self.arity](f)
             signature = (*operands, out, params)
-        return entry_point(jit(loop, parallel=kind in ("parallel", "rows")), signature)
+        return entry_point(jit(loop, parallel=kind in ("parallel", "rows", "inplace parallel")), signature)
 
 
 def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:

@@ -22,7 +22,16 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from . import _dtype
 from ._copy import cast
-from ._derivatives import PointwiseNode, Rule, _keeps, argument_names, record, record_pair
+from ._derivatives import (
+    PointwiseNode,
+    Rule,
+    _keeps,
+    argument_names,
+    record,
+    record_beside_number,
+    record_pair,
+    record_unary,
+)
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
 from ._inplace import inplace_form, write_out
@@ -223,7 +232,10 @@ def unary(
                     result._stride = input._stride
                     result._dtype = out_dtype
                     if input._requires_grad and differentiable and mode.enabled:
-                        record(node_class, (input,), result)
+                        if out_dtype is input._dtype:
+                            record_unary(node_class, input, result)
+                        else:
+                            record(node_class, (input,), result)
                     return result
             return general(input, (), out)
 
@@ -400,7 +412,7 @@ def binary(
             result._stride = input._stride
             result._dtype = out_dtype
             if input._requires_grad and differentiable and mode.enabled:
-                record(node_class_number, (input, other), result)
+                record_beside_number(node_class_number, input, other, False, result)
             return result
         try:
             b = other._flat

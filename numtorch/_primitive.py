@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from operator import itemgetter
 
 from numtorch.graph import Node, mode, next_sequence, rare, save, stamp, unpack
 
@@ -40,31 +41,42 @@ from ._registry import OPERATORS, register
 from ._size import PublicSize
 from ._tensor import Tensor, _new, alias
 
+_new_tuple = tuple.__new__
 
-class Meta:
-    """What remains of a tensor argument that the rule does not need as a tensor."""
 
-    __slots__ = ("_size", "dtype", "device", "requires_grad")
+class Meta(tuple):
+    """What remains of a tensor argument that the rule does not need as a tensor: (size, dtype, device, requires_grad).
 
-    def __init__(self, t: Tensor):
-        self._size, self.dtype, self.device, self.requires_grad = t._size, t._dtype, t._device, t._requires_grad
+    A tuple, since one is made for each such argument of each recorded call.
+    """
+
+    __slots__ = ()
+
+    _size = property(itemgetter(0))
+    dtype = property(itemgetter(1))
+    device = property(itemgetter(2))
+    requires_grad = property(itemgetter(3))
 
     @property
     def shape(self) -> PublicSize:
-        return PublicSize(self._size)
+        return PublicSize(self[0])
 
     @property
     def ndim(self) -> int:
-        return len(self._size)
+        return len(self[0])
 
     def dim(self) -> int:
-        return len(self._size)
+        return len(self[0])
 
     def size(self, dim: int | None = None):
-        return self.shape if dim is None else self._size[dim]
+        return self.shape if dim is None else self[0][dim]
 
     def numel(self) -> int:
-        return self._size.numel()
+        return self[0].numel()
+
+
+def _meta(t: Tensor) -> Meta:
+    return _new_tuple(Meta, (t._size, t._dtype, t._device, t._requires_grad))
 
 
 class PrimitiveNode(Node):
@@ -78,17 +90,28 @@ class PrimitiveNode(Node):
         spec = self.spec
         if spec.picked is not None:
             grads = tuple([grads[i] for i in spec.picked(self)])
-        if all(g is None for g in grads):
+        for grad in grads:
+            if grad is not None:
+                break
+        else:
             return (None,) * len(self.next_nodes)
-        ctx = Context(self, dict(zip(self.saved_names, unpack(self))) if self.saved else {})
+        ctx = _new(Context)
+        ctx._node = self
+        ctx._saved = dict(zip(self.saved_names, unpack(self))) if self.saved else {}
         if spec.joint is not None:
             found = spec.joint(ctx, *grads)
             results = [found.get(name) for name in spec.differentiable]
+        elif self.spans is None:
+            return tuple(
+                [
+                    None if target is None or rule is None else rule(ctx, *grads)
+                    for target, rule in zip(self.next_nodes, spec.ordered_rules)
+                ]
+            )
         else:
-            rules = spec.rules
             results = [
-                rules[name](ctx, *grads) if ctx.needs(name) and rules[name] is not None else None
-                for name in spec.differentiable
+                rule(ctx, *grads) if rule is not None and ctx.needs(name) else None
+                for name, rule in zip(spec.differentiable, spec.ordered_rules)
             ]
         if self.spans is None:
             return tuple(results)
@@ -104,9 +127,8 @@ class PrimitiveNode(Node):
 class Context:
     """What a backward rule sees of the forward call."""
 
-    def __init__(self, node: PrimitiveNode, saved: dict):
-        self._node = node
-        self._saved = saved
+    _node: PrimitiveNode
+    _saved: dict
 
     def __getattr__(self, name: str):
         saved = self._saved
@@ -158,12 +180,16 @@ class Primitive:
         self.forward = forward
         self.signature = inspect.signature(forward)
         self.names = tuple(self.signature.parameters)
+        # Argument name -> default, in order; None where there is no default.
         self.defaults = {
-            n: p.default for n, p in self.signature.parameters.items() if p.default is not inspect.Parameter.empty
+            n: None if p.default is inspect.Parameter.empty else p.default for n, p in self.signature.parameters.items()
         }
         self.save = save
+        # What is saved: (name, None) for an argument, (name, output number) for a result.
+        self.saves = tuple((n, int(n[6:] or 0) if n.startswith("result") else None) for n in save)
         self.nondifferentiable = nondifferentiable
         self.rules: dict[str, Callable | None] = {}
+        self.ordered_rules: tuple[Callable | None, ...] = ()
         self.differentiable: tuple[str, ...] = ()
         self.positions: tuple[tuple[int, str], ...] = ()
         self.joint: Callable | None = None
@@ -177,11 +203,16 @@ class Primitive:
         self.differentiable = names
         self.positions = tuple((self.names.index(n), n) for n in names)
 
+    def set_rules(self, rules: dict) -> None:
+        self.rules = rules
+        self.set_differentiable(tuple(rules))
+        self.ordered_rules = tuple(rules.values())
+
     def bind(self, args: tuple, kwargs: dict) -> dict:
-        arguments = dict(zip(self.names, args))
-        arguments.update(kwargs)
-        for name, default in self.defaults.items():
-            arguments.setdefault(name, default)
+        arguments = self.defaults.copy()
+        arguments.update(zip(self.names, args))
+        if kwargs:
+            arguments.update(kwargs)
         return arguments
 
     def record(self, args: tuple, kwargs: dict, result):
@@ -189,26 +220,9 @@ class Primitive:
         arguments = self.bind(args, kwargs)
         node = _new(self.node_class)
         node.sequence_nr = next_sequence()
-        edges, nrs, spans = [], [], []
-        for name in self.differentiable:
-            value = arguments[name]
-            if isinstance(value, (list, tuple)):
-                spans.append(len(value))
-                for t in value:
-                    edges.append(t._edge() if t._requires_grad else None)
-                    nrs.append(t._output_nr)
-            else:
-                spans.append(None)
-                connected = value is not None and isinstance(value, Tensor) and value._requires_grad
-                edges.append(value._edge() if connected else None)
-                nrs.append(value._output_nr if connected else 0)
-        node.next_nodes = tuple(edges)
-        if any(nrs):
-            node.next_nrs = tuple(nrs)
-        if any(s is not None for s in spans):
-            node.spans = tuple(spans)
-        outputs = result if isinstance(result, tuple) else (result,)
-        if len(outputs) > 1 or isinstance(result, tuple):
+        self._connect(node, arguments)
+        if isinstance(result, tuple):
+            outputs = result
             node.num_outputs = len(outputs)
             node.picked = tuple(
                 i
@@ -216,40 +230,72 @@ class Primitive:
                 if isinstance(t, Tensor) and t._dtype.category >= FLOATING and i not in self.nondifferentiable
             )
             self.picked = _picked
-        for i, t in enumerate(outputs):
-            if isinstance(t, Tensor) and t._dtype.category >= FLOATING and i not in self.nondifferentiable:
+            for i in node.picked:
+                t = outputs[i]
                 t._grad_fn, t._requires_grad = node, True
                 if i:
                     t._output_nr = i
+        else:
+            outputs = (result,)
+            if result._dtype.category >= FLOATING and 0 not in self.nondifferentiable:
+                result._grad_fn, result._requires_grad = node, True
         saved, names = [], []
-        for name in self.save:
-            if name.startswith("result"):
-                t = outputs[int(name[6:] or 0)]
-                value = None if t is None else alias(t)
+        for name, nr in self.saves:
+            if nr is not None:
+                value = outputs[nr]
+                if value is not None:
+                    value = alias(value)
             else:
                 value = arguments[name]
-                if not isinstance(value, Tensor) and value is not None:
+                if isinstance(value, Tensor):
+                    arguments[name] = None  # a rule finds what is saved before it looks among the arguments
+                elif value is not None:
                     continue  # a number where a tensor may stand: it stays in `arguments`
             saved.append(value)
             names.append(name)
+        for name, value in arguments.items():
+            if value is not None:
+                if isinstance(value, Tensor):
+                    arguments[name] = _meta(value)
+                elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor):
+                    arguments[name] = [_meta(t) for t in value]
         node.saved_names = names
-        node.arguments = {n: _without_tensors(v) for n, v in arguments.items()}
+        node.arguments = arguments
         if saved or rare.active:
             save(node, tuple(saved))
         stamp(node)
         return result
 
+    def _connect(self, node: PrimitiveNode, arguments: dict) -> None:
+        """Point `node` at the nodes that made the differentiable arguments."""
+        edges, nrs, lists = [], [], False
+        for name in self.differentiable:
+            value = arguments[name]
+            if value is None:
+                edges.append(None)
+                nrs.append(0)
+            elif isinstance(value, Tensor):
+                connected = value._requires_grad
+                edges.append(value._edge() if connected else None)
+                nrs.append(value._output_nr if connected else 0)
+            elif isinstance(value, (list, tuple)):
+                lists = True
+                for t in value:
+                    edges.append(t._edge() if t._requires_grad else None)
+                    nrs.append(t._output_nr)
+            else:
+                edges.append(None)
+                nrs.append(0)
+        node.next_nodes = tuple(edges)
+        if any(nrs):
+            node.next_nrs = tuple(nrs)
+        if lists:
+            values = [arguments[name] for name in self.differentiable]
+            node.spans = tuple([len(v) if isinstance(v, (list, tuple)) else None for v in values])
+
 
 def _picked(node):
     return node.picked
-
-
-def _without_tensors(value):
-    if isinstance(value, Tensor):
-        return Meta(value)
-    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor):
-        return [Meta(t) for t in value]
-    return value
 
 
 def primitive(
@@ -282,16 +328,17 @@ def primitive(
                     value = args[position] if position < given else kwargs.get(argument)
                     if value is None:
                         continue
-                    if isinstance(value, (list, tuple)):
-                        if any(t._requires_grad for t in value):
+                    if isinstance(value, Tensor):
+                        if value._requires_grad:
                             return spec.record(args, kwargs, result)
-                    elif isinstance(value, Tensor) and value._requires_grad:
-                        return spec.record(args, kwargs, result)
+                    elif isinstance(value, (list, tuple)):
+                        for t in value:
+                            if t._requires_grad:
+                                return spec.record(args, kwargs, result)
             return result
 
         def derivative(**rules):
-            spec.rules = rules
-            spec.set_differentiable(tuple(rules))
+            spec.set_rules(rules)
             return call
 
         def backward(rule):

@@ -53,6 +53,12 @@ EMPTY = Size()
 
 
 @lru_cache(maxsize=4096)
+def public_size(size: Size) -> PublicSize:
+    """The size as users see it, made once for each."""
+    return PublicSize(size)
+
+
+@lru_cache(maxsize=4096)
 def contiguous_strides(size: tuple[int, ...]) -> tuple[int, ...]:
     """Row-major strides in elements; a dimension of size 0 counts as 1, as in torch."""
     strides, step = [], 1

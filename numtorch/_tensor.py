@@ -21,7 +21,7 @@ from numtorch.graph import AccumulateGrad, add_tensor_hook, mode, run_backward, 
 from . import _dtype
 from ._device import cpu, device
 from ._dtype import dtype
-from ._size import EMPTY, PublicSize, Size, contiguous_strides, is_contiguous
+from ._size import EMPTY, Size, contiguous_strides, is_contiguous, public_size
 from ._storage import Storage
 
 _new = object.__new__
@@ -97,7 +97,7 @@ class Tensor:
     @property
     def shape(self) -> Size:
         """The size of each dimension."""
-        return PublicSize(self._size)
+        return public_size(self._size)
 
     @property
     def dtype(self) -> dtype:

@@ -16,9 +16,18 @@ def make_view(t: Tensor, size, stride, offset: int, node_class=None, /, **argume
 
     `arguments` become attributes of the node, next to `input_size`, the size of `t`.
     """
+    result = plain_view(t, size if type(size) is Size else Size(size), stride, offset)
+    base = t._base
+    if t._requires_grad or (base is not None and base._requires_grad):
+        return track_view(result, t, node_class, arguments)
+    return result
+
+
+def plain_view(t: Tensor, size: Size, stride: tuple[int, ...], offset: int) -> Tensor:
+    """A view of `t` that the graph does not know of: for a tensor that is not `tracked`."""
     result = _new(Tensor)
     result._flat = None
-    result._size = size if type(size) is Size else Size(size)
+    result._size = size
     result._stride = stride
     result._dtype = t._dtype
     result._storage = t._storage or t._get_storage()
@@ -26,7 +35,17 @@ def make_view(t: Tensor, size, stride, offset: int, node_class=None, /, **argume
         result._offset = offset
     if t._device is not cpu:
         result._device = t._device
-    return track_view(result, t, node_class, arguments)
+    base = t._base
+    result._base = t if base is None else base
+    return result
+
+
+def tracked(t: Tensor) -> bool:
+    """Whether a view of `t` needs a node, or the version of its base."""
+    if t._requires_grad:
+        return True
+    base = t._base
+    return base is not None and base._requires_grad
 
 
 def make_parts(t: Tensor, geometries: list, node_class, /, **arguments) -> tuple[Tensor, ...]:

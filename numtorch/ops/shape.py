@@ -8,27 +8,26 @@ from __future__ import annotations
 
 from numtorch.graph import Node, mode, next_sequence
 
+from .. import _view_geometry
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
 from .._device import cpu
 from .._dtype import dtype
 from .._registry import op, register
 from .._size import (
-    PublicSize,
     Size,
     contiguous_strides,
     dense,
-    expanded_strides,
     extent,
     flatten_sizes,
     infer_size,
     is_contiguous,
+    public_size,
     view_strides,
     wrap_dim,
-    wrap_dims,
 )
 from .._tensor import Tensor, _new, alias
-from .._views import AsStridedBackward0, make_view
+from .._views import AsStridedBackward0, make_view, plain_view, tracked
 
 # -- the shape, asked for ---------------------------------------------------------------------------------------------
 
@@ -37,7 +36,7 @@ from .._views import AsStridedBackward0, make_view
 def size(self, dim: int | None = None):
     """The size of every dimension, or of one."""
     if dim is None:
-        return PublicSize(self._size)
+        return public_size(self._size)
     d = wrap_dim(dim, len(self._size))
     if not self._size:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
@@ -174,6 +173,32 @@ def _all_whole(shape: tuple) -> bool:
     return True
 
 
+def _plain_shape(args: tuple) -> tuple | None:
+    """The sizes given as f(2, 3), f((2, 3)) or f([2, 3]), if all are Python ints."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = tuple(args[0])
+    for n in args:
+        if n.__class__ is not int:
+            return None
+    return args
+
+
+def _reshaped_view(t: Tensor, args: tuple, node_class) -> Tensor | None:
+    """The view under a shape given in Python ints, in one look-up; None where the general way has to be taken."""
+    shape = _plain_shape(args)
+    if shape is None:
+        return None
+    size, stride = _view_geometry.reshaped(t._size, t._stride, shape)
+    if stride is None:
+        return None
+    if t._requires_grad or t._base is not None:
+        result = make_view(t, size, stride, t._offset, node_class)
+    else:
+        result = plain_view(t, size, stride, t._offset)
+    result._flat = t._flat
+    return result
+
+
 @op(function=False)
 def view(self, *shape) -> Tensor:
     """The same memory under another shape (one -1 is computed), or under another dtype of elements."""
@@ -194,6 +219,9 @@ def view(self, *shape) -> Tensor:
             return result
     if len(shape) == 1 and isinstance(shape[0], dtype):
         return _view_dtype(self, shape[0])
+    result = _reshaped_view(self, shape, ViewBackward0)
+    if result is not None:
+        return result
     new_size = infer_size(flatten_sizes(shape, "size"), self._size.numel())
     result = _view_as(self, new_size, ViewBackward0)
     if result is None:
@@ -236,6 +264,10 @@ def _view_dtype(t: Tensor, d) -> Tensor:
 @op()
 def reshape(input, *args, shape=None) -> Tensor:
     """A view under another shape where the layout allows one, else a copy."""
+    if shape is None:
+        result = _reshaped_view(input, args, ViewBackward0)
+        if result is not None:
+            return result
     new_size = infer_size(flatten_sizes(args if shape is None else (shape,), "shape"), input._size.numel())
     result = _view_as(input, new_size, ViewBackward0)
     if result is None:
@@ -251,7 +283,7 @@ def unsafe_view(t: Tensor, size) -> Tensor:
 @op(function=False)
 def view_as(self, other) -> Tensor:
     """`self.view(other.size())`."""
-    return view(self, other._size)
+    return view(self, *other._size)
 
 
 @op(function=False)
@@ -271,8 +303,10 @@ def flatten(input, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return reshape(input, 1)
     if start == end:
         return input
+    if start == 0 and end == n - 1:
+        return reshape(input, input._size.numel())
     size = input._size
-    return reshape(input, (*size[:start], Size(size[start : end + 1]).numel(), *size[end + 1 :]))
+    return reshape(input, *size[:start], Size(size[start : end + 1]).numel(), *size[end + 1 :])
 
 
 @op()
@@ -325,28 +359,13 @@ class PermuteBackward0(Node):
         return (permute(grads[0], inverse),)
 
 
-def _swap(values: tuple, i: int, j: int) -> tuple:
-    swapped = list(values)
-    swapped[i], swapped[j] = swapped[j], swapped[i]
-    return tuple(swapped)
-
-
 @op(aliases=("swapaxes", "swapdims"))
 def transpose(input, dim0: int, dim1: int) -> Tensor:
     """Swap two dimensions."""
-    n = len(input._size)
-    i, j = wrap_dim(dim0, n), wrap_dim(dim1, n)
-    if n == 0:
-        return make_view(input, input._size, input._stride, input._offset, TransposeBackward0, dim0=0, dim1=0)
-    return make_view(
-        input,
-        Size(_swap(input._size, i, j)),
-        _swap(input._stride, i, j),
-        input._offset,
-        TransposeBackward0,
-        dim0=i,
-        dim1=j,
-    )
+    size, stride, i, j = _view_geometry.transposed(input._size, input._stride, dim0, dim1)
+    if input._requires_grad or input._base is not None:
+        return make_view(input, size, stride, input._offset, TransposeBackward0, dim0=i, dim1=j)
+    return plain_view(input, size, stride, input._offset)
 
 
 @op()
@@ -354,8 +373,10 @@ def t(input) -> Tensor:
     """The transpose of a matrix (a vector or 0-d tensor as it is)."""
     size = input._size
     if len(size) == 2:
-        stride = input._stride
-        return make_view(input, Size((size[1], size[0])), (stride[1], stride[0]), input._offset, TBackward0)
+        size, stride, _, _ = _view_geometry.transposed(size, input._stride, 0, 1)
+        if input._requires_grad or input._base is not None:
+            return make_view(input, size, stride, input._offset, TBackward0)
+        return plain_view(input, size, stride, input._offset)
     if len(size) > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {len(size)}D")
     return make_view(input, size, input._stride, input._offset, TBackward0)
@@ -364,43 +385,21 @@ def t(input) -> Tensor:
 @op()
 def permute(input, *args, dims=None) -> Tensor:
     """The dimensions in another order."""
-    dims = flatten_sizes(args if dims is None else (dims,), "dims")
-    n = len(input._size)
-    if len(dims) != n:
-        raise RuntimeError(
-            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-            f"ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(dims)}"
-        )
-    try:
-        dims = wrap_dims(dims, n)
-    except RuntimeError as error:
-        raise RuntimeError("permute(): duplicate dims are not allowed.") from error
-    return make_view(
-        input,
-        Size([input._size[d] for d in dims]),
-        tuple([input._stride[d] for d in dims]),
-        input._offset,
-        PermuteBackward0,
-        dims=dims,
-    )
+    order = _plain_shape(args if dims is None else (dims,))
+    if order is None:
+        order = flatten_sizes(args if dims is None else (dims,), "dims")
+    size, stride, order = _view_geometry.permuted(input._size, input._stride, order)
+    if input._requires_grad or input._base is not None:
+        return make_view(input, size, stride, input._offset, PermuteBackward0, dims=order)
+    return plain_view(input, size, stride, input._offset)
 
 
 @op(aliases=("moveaxis",))
 def movedim(input, source, destination) -> Tensor:
     """Move dimensions to new positions; the others keep their order."""
-    n = len(input._size)
-    src = wrap_dims((source,) if isinstance(source, int) else source, n)
-    dst = wrap_dims((destination,) if isinstance(destination, int) else destination, n)
-    if len(src) != len(dst):
-        raise RuntimeError(
-            "movedim: Invalid source or destination dims: source "
-            f"({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
-        )
-    order = [-1] * n
-    for s, d in zip(src, dst):
-        order[d] = s
-    rest = iter(d for d in range(n) if d not in src)
-    return permute(input, [next(rest) if d == -1 else d for d in order])
+    source = (source,) if isinstance(source, int) else tuple(source)
+    destination = (destination,) if isinstance(destination, int) else tuple(destination)
+    return permute(input, _view_geometry.moved(len(input._size), source, destination))
 
 
 @property
@@ -472,18 +471,11 @@ class SqueezeBackward2(ViewBackward0):
 @op()
 def unsqueeze(input, dim: int) -> Tensor:
     """A new dimension of size 1 before `dim`."""
-    n = len(input._size)
-    d = wrap_dim(dim, n + 1)
-    size, stride = input._size, input._stride
-    step = size[d] * stride[d] if d < n else 1
-    result = make_view(
-        input,
-        Size((*tuple(size[:d]), 1, *tuple(size[d:]))),
-        (*stride[:d], step, *stride[d:]),
-        input._offset,
-        UnsqueezeBackward0,
-        dim=d,
-    )
+    size, stride, d = _view_geometry.unsqueezed(input._size, input._stride, dim)
+    if input._requires_grad or input._base is not None:
+        result = make_view(input, size, stride, input._offset, UnsqueezeBackward0, dim=d)
+    else:
+        result = plain_view(input, size, stride, input._offset)
     result._flat = input._flat
     return result
 
@@ -491,18 +483,14 @@ def unsqueeze(input, dim: int) -> Tensor:
 @op()
 def squeeze(input, dim=None) -> Tensor:
     """Without the dimensions of size 1: all of them, one, or those in a tuple."""
-    size = input._size
-    n = len(size)
-    if dim is None:
-        keep = [i for i in range(n) if size[i] != 1]
-        node = SqueezeBackward0
+    if isinstance(dim, list):
+        dim = tuple(dim)
+    size, stride = _view_geometry.squeezed(input._size, input._stride, dim)
+    if input._requires_grad or input._base is not None:
+        node = SqueezeBackward0 if dim is None else SqueezeBackward1 if isinstance(dim, int) else SqueezeBackward2
+        result = make_view(input, size, stride, input._offset, node)
     else:
-        dims = wrap_dims((dim,) if isinstance(dim, int) else dim, n)
-        keep = [i for i in range(n) if not (i in dims and size[i] == 1)]
-        node = SqueezeBackward1 if isinstance(dim, int) else SqueezeBackward2
-    result = make_view(
-        input, Size([size[i] for i in keep]), tuple([input._stride[i] for i in keep]), input._offset, node
-    )
+        result = plain_view(input, size, stride, input._offset)
     result._flat = input._flat
     return result
 
@@ -521,41 +509,27 @@ def expand(self, *sizes, size=None, implicit: bool = False) -> Tensor:
 
     The new dimensions have stride 0; -1 keeps a size.
     """
-    sizes = flatten_sizes(sizes if size is None else (size,), "size")
-    old = self._size
-    lead = len(sizes) - len(old)
-    if lead < 0:
-        raise RuntimeError(
-            f"expand({self.type()}{{{list(old)}}}, size={list(sizes)}): the number of sizes provided ({len(sizes)}) must "
-            f"be greater or equal to the number of dimensions in the tensor ({len(old)})"
-        )
-    target = []
-    for i, n in enumerate(sizes):
-        have = old[i - lead] if i >= lead else None
-        if n == -1:
-            if have is None:
-                raise RuntimeError(
-                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
-                )
-            n = have
-        elif n < 0:
-            raise RuntimeError(
-                f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
-            )
-        elif have is not None and have != n and have != 1:
-            raise RuntimeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton dimension "
-                f"{i}.  Target sizes: {list(sizes)}.  Tensor sizes: {list(old)}"
-            )
-        target.append(n)
-    target = Size(target)
-    return make_view(self, target, expanded_strides(old, self._stride, target), self._offset, ExpandBackward0)
+    given = sizes if size is None else (size,)
+    sizes = _plain_shape(given)
+    if sizes is None:
+        sizes = flatten_sizes(given, "size")
+    return _expanded(self, sizes)
+
+
+def _expanded(t: Tensor, sizes: tuple) -> Tensor:
+    try:
+        size, stride = _view_geometry.expanded(t._size, t._stride, sizes)
+    except _view_geometry.NotExpandable as error:
+        raise RuntimeError(str(error).replace("TYPE", t.type(), 1)) from None
+    if t._requires_grad or t._base is not None:
+        return make_view(t, size, stride, t._offset, ExpandBackward0)
+    return plain_view(t, size, stride, t._offset)
 
 
 @op(function=False)
 def expand_as(self, other) -> Tensor:
     """`self.expand(other.size())`."""
-    return expand(self, other._size)
+    return _expanded(self, other._size)
 
 
 @op()
@@ -575,6 +549,8 @@ def sum_to_size(self, *size) -> Tensor:
     lead = len(self._size) - len(size)
     if lead < 0 or any(n not in (m, 1) for n, m in zip(size, self._size[lead:])):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(self._size)}}}.")
+    if lead and self._size[lead:] == size:
+        return self.sum(tuple(range(lead)))
     dims = [d for d in range(len(self._size)) if d < lead or (size[d - lead] == 1 and self._size[d] != 1)]
     result = self.sum(dims, keepdim=True) if dims else self
     return reshape(result, size) if lead else result
@@ -616,31 +592,20 @@ def select(input, dim: int, index: int) -> Tensor:
         raise IndexError(f"select(): index {index} out of range for tensor of size {list(size)} at dimension {d}")
     if index < 0:
         index += n
-    return make_view(
-        input,
-        Size((*tuple(size[:d]), *tuple(size[d + 1 :]))),
-        (*stride[:d], *stride[d + 1 :]),
-        input._offset + index * stride[d],
-        SelectBackward0,
-        dim=d,
-        index=index,
-    )
+    offset = input._offset + index * stride[d]
+    rest, rest_stride = _view_geometry.without(size, stride, d)
+    if input._requires_grad or input._base is not None:
+        return make_view(input, rest, rest_stride, offset, SelectBackward0, dim=d, index=index)
+    return plain_view(input, rest, rest_stride, offset)
 
 
 def slice_along(input: Tensor, dim: int, start: int, end: int, step: int) -> Tensor:
     """input[start:end:step] along a dimension, with 0 <= start <= end <= size and step > 0."""
-    size, stride = input._size, input._stride
-    count = (end - start + step - 1) // step
-    return make_view(
-        input,
-        Size((*tuple(size[:dim]), count, *tuple(size[dim + 1 :]))),
-        stride if step == 1 else (*stride[:dim], stride[dim] * step, *stride[dim + 1 :]),
-        input._offset + start * stride[dim],
-        SliceBackward0,
-        dim=dim,
-        start=start,
-        step=step,
-    )
+    size, stride = _view_geometry.sliced(input._size, input._stride, dim, (end - start + step - 1) // step, step)
+    offset = input._offset + start * input._stride[dim]
+    if input._requires_grad or input._base is not None:
+        return make_view(input, size, stride, offset, SliceBackward0, dim=dim, start=start, step=step)
+    return plain_view(input, size, stride, offset)
 
 
 @op()
@@ -674,27 +639,11 @@ class DiagonalBackward0(Node):
 @op()
 def diagonal(input, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two dimensions, as the last dimension of a view."""
-    n = len(input._size)
-    d1, d2 = wrap_dim(dim1, n), wrap_dim(dim2, n)
-    if d1 == d2:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    size, stride = input._size, input._stride
-    rows, columns = size[d1], size[d2]
-    count = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
-    start = input._offset
-    if count:
-        start += offset * stride[d2] if offset >= 0 else -offset * stride[d1]
-    keep = [d for d in range(n) if d not in (d1, d2)]
-    return make_view(
-        input,
-        Size([*[size[d] for d in keep], count]),
-        (*[stride[d] for d in keep], stride[d1] + stride[d2]),
-        start,
-        DiagonalBackward0,
-        offset=offset,
-        dim1=d1,
-        dim2=d2,
-    )
+    size, stride, start, d1, d2 = _view_geometry.diagonal(input._size, input._stride, offset, dim1, dim2)
+    start += input._offset
+    if tracked(input):
+        return make_view(input, size, stride, start, DiagonalBackward0, offset=offset, dim1=d1, dim2=d2)
+    return plain_view(input, size, stride, start)
 
 
 class UnfoldBackward0(Node):
@@ -758,6 +707,8 @@ def _recorded_copy(result: Tensor, source: Tensor) -> Tensor:
 @op(function=False)
 def contiguous(self, memory_format=None) -> Tensor:
     """`self` if its elements lie in row-major order, else a copy in which they do."""
+    if self._flat is not None:
+        return self
     if self._device is cpu:
         copy = raw_contiguous(self)
     else:
