@@ -9,8 +9,8 @@ dense. So all four transposes, slices and broadcast rows are read where they lie
         the first-level cache. The cut depends on k alone, so sums are the same for every number of threads.
     m   is cut so that a block of b, depth x columns, fills half of the second-level cache, from which the tiles
         stream it: three vectors for every 24 multiply-adds, an eighth of what that cache delivers.
-    b   is copied into panels as wide as a tile (vector copies, or squares turned in registers where b is stored
-        transposed) if enough rows of a use it; else tiles read it where it lies.
+    b   is read where it lies, unless it is stored transposed (squares are then turned in registers into panels as wide
+        as a tile) or so large that its rows hit the same sets of the second-level cache (panels by vector copies).
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ from .. import host
 from ..compiler import jit
 from ..simd import lanes, load, load_part, store
 from .gemm_tiles import product_tile, transpose_tile
+from .gemv import VECTOR_CHUNK, rows_times_rows, vector_times_matrix
 from .microkernel import ROWS, VECTORS
 
 _DEPTH_BYTES = host.cache_bytes(1) * 3 // 8 // ROWS
 _BLOCK_BYTES = host.cache_bytes(2) // 2
 _FEWER = ROWS // 2
-# Rows of a from which packing b pays: a copied element of b costs a third of a cycle, a row of tiles uses it for half.
-_PACK_ROWS = 48
+# Rows of a from which it pays to copy a b that does not fit the second-level cache into panels. Measured (Zen 4): tiles
+# that read b where it lies run at 114 GFLOP/s up to there, panels included 110; with b of 4 MB and more 99 against 104.
+_PACK_ROWS = 192
+_PACK_BYTES = host.cache_bytes(2)
+# Up to so many rows of a, a transposed b is used by scalar products of rows: turning it would cost more than that.
+_DOT_ROWS = 8
 
 
 @jit(inline=True)
@@ -148,39 +153,86 @@ def _pack_columns(b, b0, row_b, column_b, depth, columns, panels):
         j += vectors * width
 
 
+@jit
+def _cut(n, k, m, width, itemsize):
+    """(depth, columns): how k and m are cut. Equal cuts of k; columns in whole panels."""
+    most = _DEPTH_BYTES // itemsize
+    blocks = max(1, (k + most - 1) // most)
+    depth = max(1, (k + blocks - 1) // blocks)
+    panel = VECTORS * width
+    return depth, max(1, _BLOCK_BYTES // (depth * itemsize * panel)) * panel
+
+
+@jit(inline=True)
+def _packs(n, k, m, column_b, itemsize):
+    """Whether panels of b are made: where its rows are not dense, and where many rows of a use a large one."""
+    return column_b != 1 or (n >= _PACK_ROWS and k * m * itemsize > _PACK_BYTES)
+
+
+@jit
+def workspace(a, n, k, m, column_b):
+    """Elements of scratch memory that `gemm` needs for a product of these sizes."""
+    width = lanes(a)
+    if n == 1 or m == 1:
+        return VECTOR_CHUNK + k + width
+    if not _packs(n, k, m, column_b, a.itemsize):
+        return 0
+    depth, columns = _cut(n, k, m, width, a.itemsize)
+    return depth * (min(m + width - 1, columns) // width * width)
+
+
 @jit(nogil=True)
 def gemm(
-    a, a0, row_a, column_a, b, b0, row_b, column_b, start, s0, row_s, has_start, alpha, beta, out, o0, row_out, n, k, m
-):
+    a, a0, row_a, column_a, b, b0, row_b, column_b, start, s0, row_s, has_start, alpha, beta,
+    out, o0, row_out, n, k, m, work,
+):  # fmt: skip
     """out[i, j] = alpha * sum_p a[i, p] b[p, j] + beta * start[i, j], on the calling thread.
 
     a[i, p] is a[a0 + i * row_a + p * column_a], b likewise; start[i, j] is start[s0 + i * row_s + j], so that
     row_s = 0 adds one row (a bias) everywhere; it is read where `has_start`, and may be `out` itself. n x k x m.
-    Nothing is checked. Sums run over p in ascending order, in blocks cut by k alone.
+    `work` has workspace(...) elements. Nothing is checked.
     """
     width = lanes(a)
-    itemsize = a.itemsize
-    most = _DEPTH_BYTES // itemsize
-    blocks = max(1, (k + most - 1) // most)
-    depth = (k + blocks - 1) // blocks
-    panel = VECTORS * width
-    most_columns = max(1, _BLOCK_BYTES // (max(depth, 1) * itemsize * panel)) * panel
-    packs = column_b != 1 or n >= _PACK_ROWS
-    packed = np.empty(0, a.dtype)
-    if packs:
-        packed = np.empty(depth * (min(m + width - 1, most_columns) // width * width), a.dtype)
+    if n == 1 and column_b == 1:
+        vector_times_matrix(
+            a, a0, column_a, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m, work
+        )  # fmt: skip
+        return
+    if m == 1 and row_a == 1 and row_out == 1 and (row_s == 1 or not has_start):
+        vector_times_matrix(
+            b, b0, row_b, a, a0, column_a, start, s0, has_start, alpha, beta, out, o0, k, n, work
+        )  # fmt: skip
+        return
+    if m == 1 and column_a == 1:
+        vector, v0 = b, b0
+        if row_b != 1:
+            vector, v0 = work, 0
+            for p in range(k):
+                work[p] = b[b0 + p * row_b]
+        # The vector is the only row: the result and start have a step where rows_times_rows has its columns.
+        rows_times_rows(
+            vector, v0, 0, a, a0, row_a, start, s0, 0, row_s, has_start, alpha, beta, out, o0, 0, row_out, 1, k, n
+        )  # fmt: skip
+        return
+    if n <= _DOT_ROWS and row_b == 1 and column_a == 1 and k >= width:
+        rows_times_rows(
+            a, a0, row_a, b, b0, column_b, start, s0, row_s, 1, has_start, alpha, beta, out, o0, row_out, 1, n, k, m
+        )  # fmt: skip
+        return
+    depth, most_columns = _cut(n, k, m, width, a.itemsize)
+    packs = _packs(n, k, m, column_b, a.itemsize)
     one = a.dtype.type(1)
-    for block in range(blocks):
-        p0 = block * depth
+    p0 = 0
+    while True:
         here = min(depth, k - p0)
         for j0 in range(0, m, most_columns):
             columns = min(most_columns, m - j0)
             source = b0 + p0 * row_b + j0 * column_b
             if packs:
                 if column_b == 1:
-                    _pack_rows(b, source, row_b, here, columns, packed)
+                    _pack_rows(b, source, row_b, here, columns, work)
                 else:
-                    _pack_columns(b, source, row_b, column_b, here, columns, packed)
+                    _pack_columns(b, source, row_b, column_b, here, columns, work)
             for i in range(0, n, ROWS):
                 j = 0
                 while j < columns:
@@ -188,13 +240,16 @@ def gemm(
                     o = o0 + i * row_out + j0 + j
                     _tile(
                         a, a0 + i * row_a + p0 * column_a, row_a, column_a,
-                        packed if packs else b, j * here if packs else source + j,
+                        work if packs else b, j * here if packs else source + j,
                         vectors * width if packs else row_b, here,
-                        out if block else start, o if block else s0 + i * row_s + j0 + j,
-                        row_out if block else row_s, has_start or block > 0, alpha, one if block else beta,
+                        out if p0 else start, o if p0 else s0 + i * row_s + j0 + j,
+                        row_out if p0 else row_s, has_start or p0 > 0, alpha, one if p0 else beta,
                         out, o, row_out, min(ROWS, n - i), vectors, min(vectors * width, columns - j),
                     )  # fmt: skip
                     j += vectors * width
+        p0 += depth
+        if p0 >= k:
+            break
 
 
 @jit(nogil=True)
@@ -206,7 +261,8 @@ def gemm_serial(a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out
     must not overlap a or b. All are float32 or all float64; nothing is checked.
     """
     one = a.dtype.type(1)
+    work = np.empty(workspace(a, n, k, m, column_b), a.dtype)
     gemm(
         a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out, accumulate, one, one,
-        out, o0, row_out, n, k, m,
+        out, o0, row_out, n, k, m, work,
     )  # fmt: skip

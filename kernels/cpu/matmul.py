@@ -1,9 +1,9 @@
-"""Matrix products over flat buffers: the one place that chooses between BLAS and our own loops.
+"""Matrix products over flat buffers: the one place that chooses the kernel, and the number of threads.
 
 `mm` multiplies two dense matrices (each possibly stored transposed), `matmul` two strided batches of them.
-float32, float64, complex64 and complex128 go to BLAS through numpy, which takes all four combinations of
-transposes without a copy; small float products go to `small_matmul`, and the integers and bool, for which BLAS has
-nothing, to `mm_forward` below.
+float32 and float64 go to our own kernels (gemm.py, gemv.py); complex64 and complex128 to BLAS through numpy, which
+takes all four combinations of transposes without a copy; the integers and bool, for which BLAS has nothing, to
+`mm_forward` below.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ import re
 import warnings
 
 import numpy as np
-from numba import config, from_dtype, types
+from numba import from_dtype, types
 
 from ..compiler import entry_point, jit
-from .small_matmul import SMALL, mm_small
+from ..threads import get_num_threads
+from .gemm_batches import multiply, multiply_dense, multiply_parallel
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
 _ROWS_PER_PANEL = 64
 _COLUMNS_PER_PANEL = 256
+
+#: Multiply-adds from which threads share a product: with the launch they then save a third of its time. Products with a
+#: vector wait for memory, and are worth sharing sooner.
+PARALLEL_WORK = 2**19
+PARALLEL_VECTOR_WORK = 2**17
+# Parts for each thread: one that comes late leaves its second part to the others.
+_PARTS = 2
 
 # nan and inf are data here, as in torch; an errstate around each product would cost 0.4 us a call.
 warnings.filterwarnings("ignore", ".* encountered in (dot|matmul|add)", RuntimeWarning, re.escape(__name__))
@@ -64,17 +72,36 @@ def mm_forward(a, b, bias, out, n, k, m):
                         row[j] = row[j] + a0 * b0[j]
 
 
-_small: dict = {}  # dtype -> (compiled mm_small, an empty array for "no bias")
+class _Kernels:
+    """The compiled kernels of one dtype, each when it is first asked for."""
+
+    def __init__(self, dtype):
+        self.none = np.empty(0, dtype)
+        self.scalar = from_dtype(dtype)
+        self.flat = types.Array(self.scalar, 1, "C")
+
+    def __getattr__(self, name):
+        flat, size, flag = self.flat, types.int64, types.boolean
+        if name == "dense":
+            kernel, signature = multiply_dense, (flat, flag, flat, flag, flat, flat, size, size, size)
+        else:
+            kernel = multiply if name == "serial" else multiply_parallel
+            three, four, five = (types.UniTuple(size, n) for n in (3, 4, 5))
+            operand = (flat, size, four)
+            signature = (*operand, *operand, flat, size, three, flag, self.scalar, self.scalar, flat, five, size)
+        entry = entry_point(kernel, signature)
+        setattr(self, name, entry)
+        return entry
 
 
-def _compile_small(dtype):
-    """The small product for float32 and float64; None for the rest (explicit vectors exist in compiled code only)."""
-    if dtype.kind != "f" or dtype.itemsize < 4 or config.DISABLE_JIT:
-        return None
-    flat, size, flag = types.Array(from_dtype(dtype), 1, "C"), types.int64, types.boolean
-    entry = entry_point(mm_small, (flat, flag, flat, flag, flat, flat, size, size, size))
-    _small[dtype] = (entry, np.empty(0, dtype))
-    return _small[dtype]
+_kernels = {np.dtype(name): _Kernels(np.dtype(name)) for name in ("float32", "float64")}
+
+
+def _threads_for(work: int, n: int, m: int) -> int:
+    """How many threads share a product of `work` multiply-adds."""
+    if work < PARALLEL_VECTOR_WORK or (work < PARALLEL_WORK and n > 1 and m > 1):
+        return 1
+    return get_num_threads()
 
 
 def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, transpose_b=False):
@@ -86,15 +113,23 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
     dtype = a.dtype
     if out is None:
         out = _empty(n * m, dtype)
-    work = n * k * m
-    if work <= SMALL:
-        small = _small.get(dtype) or _compile_small(dtype)
-        if small is not None:
-            entry, none = small
-            entry(a, transpose_a, b, transpose_b, none if bias is None else bias, out, n, k, m)
-            return out
-    kind = dtype.kind
-    if kind == "f" or kind == "c":
+    kernels = _kernels.get(dtype)
+    if kernels is not None:
+        if bias is None:
+            bias = kernels.none
+        work = n * k * m
+        threads = 1 if work < PARALLEL_VECTOR_WORK else _threads_for(work, n, m)
+        if threads == 1:
+            kernels.dense(a, transpose_a, b, transpose_b, bias, out, n, k, m)
+        else:
+            left = (0, 0, 1, n) if transpose_a else (0, 0, k, 1)
+            right = (0, 0, 1, k) if transpose_b else (0, 0, m, 1)
+            sizes = (1, 1, n, k, m)
+            kernels.parallel(
+                a, 0, left, b, 0, right, bias, 0, (0, 0, 0), bias.size > 0, 1.0, 1.0, out, sizes, threads * _PARTS
+            )
+        return out
+    if dtype.kind == "c":
         rows = out.reshape(n, m)
         _dot(
             a.reshape(k, n).T if transpose_a else a.reshape(n, k),
@@ -125,9 +160,12 @@ def matmul(a, a_offset: int, a_shape, a_strides, b, b_offset: int, b_shape, b_st
         out = _empty(math.prod(a_shape[:-1]) * m, dtype)
     if out.size == 0:
         return out
+    if dtype in _kernels:
+        start = None if bias is None else (bias, 0, (0,) * (len(a_shape) - 1))
+        return scaled_matmul(a, a_offset, a_shape, a_strides, b, b_offset, b_shape, b_strides, out, start)
     left = _view(a, a_offset, a_shape, a_strides)
     right = _view(b, b_offset, b_shape, b_strides)
-    if dtype.kind in "fc":
+    if dtype.kind == "c":
         result = out.reshape(*a_shape[:-1], m)
         if len(a_shape) == 2:
             _dot(left, right, result)
@@ -144,6 +182,65 @@ def matmul(a, a_offset: int, a_shape, a_strides, b, b_offset: int, b_shape, b_st
         i, p, o = batch * n * k, batch * k * m, batch * n * m
         mm_forward(flat_left[i : i + n * k], flat_right[p : p + k * m], bias, out[o : o + n * m], n, k, m)
     return out
+
+
+def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides, out, start=None, alpha=1.0, beta=1.0):
+    """alpha * a b + beta * start for strided batches of float32 or float64, into the flat `out` (*batch * n * m).
+
+    As `matmul`; `start` is (buffer, offset, strides of the batch dimensions and of rows), its columns are dense.
+    """
+    kernels = _kernels[out.dtype]
+    n, k = a_shape[-2:]
+    m = b_shape[-1]
+    rank = len(a_shape) - 2
+    buffer, s0, s_strides = (kernels.none, 0, (0,) * (rank + 1)) if start is None else start
+    if rank > 1:
+        sizes, strides = _joined(a_shape[:-2], (a_strides, b_strides, s_strides))
+        a_strides = (*strides[0], *a_strides[-2:])
+        b_strides = (*strides[1], *b_strides[-2:])
+        s_strides = (*strides[2], s_strides[-1])
+        rank = len(sizes)
+        if rank > 2:
+            # The kernels follow two batch dimensions; those before them are followed here.
+            part, sizes = math.prod(sizes[1:]) * n * m, tuple(sizes)
+            for x in range(sizes[0]):
+                scaled_matmul(
+                    a, a0 + x * a_strides[0], (*sizes[1:], n, k), a_strides[1:],
+                    b, b0 + x * b_strides[0], (*sizes[1:], k, m), b_strides[1:],
+                    out[x * part : (x + 1) * part],
+                    None if start is None else (buffer, s0 + x * s_strides[0], s_strides[1:]), alpha, beta,
+                )  # fmt: skip
+            return out
+    else:
+        sizes = a_shape[:-2]
+    lead = (0,) * (2 - rank)
+    sizes = ((1, 1), (1, *sizes), sizes)[rank]
+    threads = _threads_for(out.size * k, n, m)
+    (kernels.serial if threads == 1 else kernels.parallel)(
+        a, a0, (*lead, *a_strides), b, b0, (*lead, *b_strides), buffer, s0, (*lead, *s_strides), start is not None,
+        alpha, beta, out, (*sizes, n, k, m), 1 if threads == 1 else threads * _PARTS,
+    )  # fmt: skip
+    return out
+
+
+def _joined(sizes, strides):
+    """The batch dimensions with neighbours joined where every operand steps through both at one stride.
+
+    Returns the sizes and, for each operand, its strides of the joined dimensions.
+    """
+    joined, steps = [], [[] for _ in strides]
+    for d, size in enumerate(sizes):
+        if size == 1 and (joined or d + 1 < len(sizes)):
+            continue
+        if joined and all(each[-1] == s[d] * size for each, s in zip(steps, strides)):
+            joined[-1] *= size
+            for each, s in zip(steps, strides):
+                each[-1] = s[d]
+        else:
+            joined.append(size)
+            for each, s in zip(steps, strides):
+                each.append(s[d])
+    return tuple(joined), tuple(tuple(each) for each in steps)
 
 
 def _view(buffer, offset, shape, strides):

@@ -1,0 +1,141 @@
+"""Products with a vector, and with a few rows: bound by the memory that holds the matrix, so it is read once, along rows.
+
+    vector_times_matrix     out[j] = sum_p x[p] b[p, j]         rows of b are added up, eight at a time
+    rows_times_rows         out[i, j] = sum_p a[i, p] b[j, p]   scalar products of a few rows of a with those of b
+
+A matrix times a vector is the second, with the vector as its only row of a. Both give alpha * that + beta * start.
+"""
+
+from __future__ import annotations
+
+from ..compiler import jit
+from ..simd import add_up, broadcast, fma, lanes, load, load_part, store
+
+# Columns of which the sums are kept at a time: 8 KB of float32, a quarter of the first-level cache.
+VECTOR_CHUNK = 2048
+
+
+@jit(nogil=True)
+def vector_times_matrix(x, x0, step_x, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m, work):
+    """out (m) = alpha * x b + beta * start, with x[p] at x0 + p * step_x and b (k, m) with dense rows.
+
+    `work` holds VECTOR_CHUNK elements and a vector more. Eight rows of b are read side by side: few enough for the
+    prefetchers, and the sums are loaded and stored once for eight multiply-adds.
+    """
+    width = lanes(b)
+    zero = b.dtype.type(0)
+    for j0 in range(0, m, VECTOR_CHUNK):
+        columns = min(VECTOR_CHUNK, m - j0)
+        whole = columns // width * width
+        rest = columns - whole
+        for j in range(0, columns, width):
+            store(work, j, broadcast(b, zero))
+        eights = k // 8 * 8
+        for p in range(0, eights, 8):
+            at, q = x0 + p * step_x, b0 + p * row_b + j0
+            x_0, x_1 = broadcast(b, x[at]), broadcast(b, x[at + step_x])
+            x_2, x_3 = broadcast(b, x[at + 2 * step_x]), broadcast(b, x[at + 3 * step_x])
+            x_4, x_5 = broadcast(b, x[at + 4 * step_x]), broadcast(b, x[at + 5 * step_x])
+            x_6, x_7 = broadcast(b, x[at + 6 * step_x]), broadcast(b, x[at + 7 * step_x])
+            for j in range(0, whole, width):
+                total = fma(x_0, load(b, q + j), load(work, j))
+                total = fma(x_1, load(b, q + row_b + j), total)
+                total = fma(x_2, load(b, q + 2 * row_b + j), total)
+                total = fma(x_3, load(b, q + 3 * row_b + j), total)
+                total = fma(x_4, load(b, q + 4 * row_b + j), total)
+                total = fma(x_5, load(b, q + 5 * row_b + j), total)
+                total = fma(x_6, load(b, q + 6 * row_b + j), total)
+                store(work, j, fma(x_7, load(b, q + 7 * row_b + j), total))
+            if rest:
+                total = load(work, whole)
+                for r in range(8):
+                    v = load_part(b, q + r * row_b + whole, rest)
+                    total = fma(broadcast(b, x[at + r * step_x]), v, total)
+                store(work, whole, total)
+        for p in range(eights, k):
+            x_0 = broadcast(b, x[x0 + p * step_x])
+            q = b0 + p * row_b + j0
+            for j in range(0, whole, width):
+                store(work, j, fma(x_0, load(b, q + j), load(work, j)))
+            if rest:
+                store(work, whole, fma(x_0, load_part(b, q + whole, rest), load(work, whole)))
+        if has_start:
+            for j in range(columns):
+                out[o0 + j0 + j] = alpha * work[j] + beta * start[s0 + j0 + j]
+        else:
+            for j in range(columns):
+                out[o0 + j0 + j] = alpha * work[j]
+
+
+@jit
+def _scaled(total, alpha, beta, start, s, has_start):
+    return alpha * total + beta * start[s] if has_start else alpha * total
+
+
+@jit(nogil=True)
+def rows_times_rows(
+    a,
+    a0,
+    row_a,
+    b,
+    b0,
+    row_b,
+    start,
+    s0,
+    row_s,
+    column_s,
+    has_start,
+    alpha,
+    beta,
+    out,
+    o0,
+    row_out,
+    column_out,
+    n,
+    k,
+    m,
+):
+    """out[i, j] = alpha * sum_p a[i, p] b[j, p] + beta * start[i, j], with dense rows of a (n, k) and b (m, k).
+
+    Four rows of b are multiplied with one of a; they stay in the first-level cache for the other rows of a. The lanes
+    of a sum are added up by halves, so every element has one order of summation.
+    """
+    width = lanes(b)
+    whole = k // width * width
+    rest = k - whole
+    zero = broadcast(b, b.dtype.type(0))
+    fours = m // 4 * 4
+    for j in range(0, fours, 4):
+        q0 = b0 + j * row_b
+        q1, q2, q3 = q0 + row_b, q0 + 2 * row_b, q0 + 3 * row_b
+        for i in range(n):
+            at = a0 + i * row_a
+            t0, t1, t2, t3 = zero, zero, zero, zero
+            for p in range(0, whole, width):
+                v = load(a, at + p)
+                t0 = fma(v, load(b, q0 + p), t0)
+                t1 = fma(v, load(b, q1 + p), t1)
+                t2 = fma(v, load(b, q2 + p), t2)
+                t3 = fma(v, load(b, q3 + p), t3)
+            if rest:
+                v = load_part(a, at + whole, rest)
+                t0 = fma(v, load_part(b, q0 + whole, rest), t0)
+                t1 = fma(v, load_part(b, q1 + whole, rest), t1)
+                t2 = fma(v, load_part(b, q2 + whole, rest), t2)
+                t3 = fma(v, load_part(b, q3 + whole, rest), t3)
+            s, o = s0 + i * row_s + j * column_s, o0 + i * row_out + j * column_out
+            out[o] = _scaled(add_up(t0), alpha, beta, start, s, has_start)
+            out[o + column_out] = _scaled(add_up(t1), alpha, beta, start, s + column_s, has_start)
+            out[o + 2 * column_out] = _scaled(add_up(t2), alpha, beta, start, s + 2 * column_s, has_start)
+            out[o + 3 * column_out] = _scaled(add_up(t3), alpha, beta, start, s + 3 * column_s, has_start)
+    for j in range(fours, m):
+        q0 = b0 + j * row_b
+        for i in range(n):
+            at = a0 + i * row_a
+            t0 = zero
+            for p in range(0, whole, width):
+                t0 = fma(load(a, at + p), load(b, q0 + p), t0)
+            if rest:
+                t0 = fma(load_part(a, at + whole, rest), load_part(b, q0 + whole, rest), t0)
+            s, o = s0 + i * row_s + j * column_s, o0 + i * row_out + j * column_out
+            out[o] = _scaled(add_up(t0), alpha, beta, start, s, has_start)
