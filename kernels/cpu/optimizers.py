@@ -15,6 +15,8 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from .lanes import lane_add
+from .reductions import reduction
 
 BLOCK = 1024
 
@@ -227,20 +229,20 @@ def adagrad_step_parallel(param, grad, total, lr, eps, weight_decay, sign):
         _adagrad_block(lo, hi, param, grad, total, lr, eps, weight_decay, sign)
 
 
-@jit(nogil=True)
-def sum_of_squares(x):
-    """sum of x^2 in float64, in 16 lanes, so that the order of the sum does not depend on the machine."""
-    lanes = np.zeros(16)
-    n = x.size // 16 * 16
-    for i in range(0, n, 16):
-        for j in range(16):
-            value = np.float64(x[i + j])
-            lanes[j] += value * value
-    total = lanes.sum()
-    for i in range(n, x.size):
-        value = np.float64(x[i])
-        total += value * value
-    return total
+@jit
+def _square_in_double(x):
+    value = np.float64(x)
+    return value * value
+
+
+@jit
+def _zero_in_double(x, i):
+    return np.float64(0)
+
+
+#: sum of x^2 in float64, whatever x is: squares of float32 gradients neither overflow nor vanish there, and reading
+#: the gradients takes longer than the conversion.
+SUM_OF_SQUARES = reduction(_square_in_double, lane_add, _zero_in_double)
 
 
 @jit(nogil=True)
@@ -249,3 +251,14 @@ def scale(x, factor):
     f = x.dtype.type(factor)
     for i in range(x.size):
         x[i] *= f
+
+
+@jit(parallel=True)
+def scale_parallel(x, factor):
+    """`scale` on all threads."""
+    n = x.size
+    for block in prange((n + BLOCK - 1) // BLOCK):
+        part = x[block * BLOCK : min(block * BLOCK + BLOCK, n)]
+        f = x.dtype.type(factor)
+        for i in range(part.size):
+            part[i] *= f

@@ -6,9 +6,13 @@ import math
 import warnings
 from collections.abc import Iterable
 
+import numpy as np
+from numba import types
+
 import numtorch
-from numtorch._tensor import Tensor
-from numtorch.kernels.cpu.optimizers import scale, sum_of_squares
+from numtorch._tensor import Tensor, scalar
+from numtorch.kernels.compiler import entry_point
+from numtorch.kernels.cpu.optimizers import PARALLEL_THRESHOLD, SUM_OF_SQUARES, scale, scale_parallel
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -18,21 +22,47 @@ def _as_list(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    return [p.grad for p in _as_list(parameters) if p.grad is not None]
+    return [p._grad for p in _as_list(parameters) if p._grad is not None]
 
 
 def _flat_floats(tensors: list[Tensor]) -> list | None:
     """The 1-D arrays of contiguous CPU tensors of one dtype, float32 or float64; None if any is something else."""
     arrays = []
-    dtype = tensors[0].dtype
+    dtype = tensors[0]._dtype
     if dtype is not numtorch.float32 and dtype is not numtorch.float64:
         return None
     for t in tensors:
-        array = t.flat() if t.dtype is dtype and not t.is_cuda else None
-        if array is None:
+        array = t._flat
+        if array is None or t._dtype is not dtype:
+            array = t.flat() if t._dtype is dtype and not t.is_cuda else None
+        if type(array) is not np.ndarray:
             return None
         arrays.append(array)
     return arrays
+
+
+_entries: dict = {}
+
+
+def _sum_of_squares(arrays: list) -> float:
+    """The sum of the squares of all elements, in float64."""
+    kind = arrays[0].dtype.type
+    entry = _entries.get(kind)
+    if entry is None:
+        x = (types.float32 if kind is np.float32 else types.float64)[::1]
+        signature = (x, types.int64, types.int64, types.float64[::1])
+        entry = _entries[kind] = entry_point(SUM_OF_SQUARES.rows, signature)
+    total, part = 0.0, np.empty(1)
+    for array in arrays:
+        n = array.size
+        if n >= PARALLEL_THRESHOLD:
+            SUM_OF_SQUARES.rows_parallel(array, 1, n, part)
+        elif n:
+            entry(array, 1, n, part)
+        else:
+            continue
+        total += part.item()
+    return total
 
 
 def get_total_norm(
@@ -48,8 +78,7 @@ def get_total_norm(
         return numtorch.tensor(0.0)
     arrays = _flat_floats(tensors) if norm_type == 2.0 and not any(t.requires_grad for t in tensors) else None
     if arrays is not None:
-        total = sum(sum_of_squares(a) for a in arrays)
-        norm = numtorch.tensor(math.sqrt(total), dtype=tensors[0].dtype)
+        norm = scalar(math.sqrt(_sum_of_squares(arrays)), tensors[0]._dtype)
     else:
         device = tensors[0].device
         norms = [numtorch.linalg.vector_norm(t, norm_type).to(device) for t in tensors]
@@ -80,7 +109,7 @@ def clip_grads_with_norm_(
     if value == 1.0:
         return
     for g, array in zip(grads, arrays, strict=True):
-        scale(array, value)
+        (scale if array.size < PARALLEL_THRESHOLD else scale_parallel)(array, value)
         g._bump_version()
 
 
