@@ -119,6 +119,8 @@ def test_nodes_have_the_names_of_torch(op: Op):
 def test_errors_are_those_of_torch(op: Op):
     theirs = operator.attrgetter(op.name)(torch)
     for sample, error, message in op.error_calls():
+        if "compare" in sample.skip:
+            continue
         other = torch_tensors(sample, "float32")
         with pytest.raises(error, match=message):
             theirs(*other.args, **other.kwargs)

@@ -60,9 +60,10 @@ def bag_errors(make):
         (Sample(np.array([0, 1]), table, np.array([1])), RuntimeError, r"offsets\[0\] has to be 0"),
         (Sample(np.array([0, 1]), table, np.array([0, 3])), RuntimeError, "can not be greater than input's length"),
         (
-            Sample(np.array([0, 1, 2]), table, np.array([0, 2, 1])),
+            # torch follows them out of bounds, and notices or not according to what it finds there
+            Sample(np.array([0, 1, 2]), table, np.array([0, 2, 1])).skipping(compare="torch does not check"),
             RuntimeError,
-            "offsets must not decrease|Expected i < index_size",
+            "offsets must not decrease",
         ),
         (Sample(np.array([[0]]), table, mode="min"), ValueError, "mode has to be one of sum, mean or max"),
     ]
