@@ -33,7 +33,9 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..simd import lanes, load_part, store
 from .gemm_tiles import product_tile
+from .microkernel import WIDE_FILE
 from .winograd_plan import (
     BLOCK,
     CHANNEL_PITCH,
@@ -57,10 +59,13 @@ from .winograd_plan import (
     plan,
 )
 from .winograd_tiles import turn_in, turn_out
-from .winograd_transforms import gather_sums, gather_taps, lanes, spread_pixels, spread_slopes, spread_taps
+from .winograd_transforms import gather_sums, gather_taps, spread_pixels, spread_slopes, spread_taps
 
-# Rows and vectors of the register tile: 6 x 4 vectors of sums with 32 registers, 6 x 2 with 16.
+# Rows and vectors of the register tile: 6 x 4 vectors of sums where there are 32 registers, 6 x 2 where there are 16;
+# for a single vector 12 rows, so that it is loaded less often and the chains of sums are long enough.
 ROWS = 6
+WIDE = 4 if WIDE_FILE else 2
+TALL = 12
 # Chunks of tasks handed to the threads: buffers are made once a chunk.
 CHUNKS = 16
 # Tiles of one pass of the taps' gradient: 128 rows of 64 channels are 32 KB, as much as the first-level cache.
@@ -71,25 +76,30 @@ DEPTH = 128
 def _multiply(a, a0, row_a, column_a, rows, b, b0, row_b, columns, depth, c, c0, row_c, more):
     """c[i, j] (+)= sum_p a[i, p] * b[p, j]; `columns` is a multiple of a vector."""
     one, vl = a.dtype.type(1), lanes(a)
-    for j in range(0, columns, 4 * vl):
-        vectors = min(4, (columns - j) // vl)
-        for i in range(0, rows, ROWS):
-            used, at, to = min(ROWS, rows - i), a0 + i * row_a, c0 + i * row_c + j
-            if vectors == 4:
+    for j in range(0, columns, WIDE * vl):
+        vectors = min(WIDE, (columns - j) // vl)
+        if vectors == WIDE:
+            for i in range(0, rows, ROWS):
+                to = c0 + i * row_c + j
                 product_tile(
-                    ROWS, 4, 0, a, at, row_a, column_a, b, b0 + j, row_b, depth,
-                    c, to, row_c, more, one, one, c, to, row_c, used, 0,
+                    ROWS, WIDE, 0, a, a0 + i * row_a, row_a, column_a, b, b0 + j, row_b, depth,
+                    c, to, row_c, more, one, one, c, to, row_c, min(ROWS, rows - i), 0,
                 )  # fmt: skip
-            elif vectors >= 2:
+            continue
+        if vectors >= 2:
+            for i in range(0, rows, ROWS):
+                to = c0 + i * row_c + j
                 product_tile(
-                    ROWS, 2, 0, a, at, row_a, column_a, b, b0 + j, row_b, depth,
-                    c, to, row_c, more, one, one, c, to, row_c, used, 0,
+                    ROWS, 2, 0, a, a0 + i * row_a, row_a, column_a, b, b0 + j, row_b, depth,
+                    c, to, row_c, more, one, one, c, to, row_c, min(ROWS, rows - i), 0,
                 )  # fmt: skip
-            if vectors % 2:
-                rest = (vectors - 1) * vl
+        if vectors % 2:
+            rest = (vectors - 1) * vl
+            for i in range(0, rows, TALL):
+                to = c0 + i * row_c + j + rest
                 product_tile(
-                    ROWS, 1, 0, a, at, row_a, column_a, b, b0 + j + rest, row_b, depth,
-                    c, to + rest, row_c, more, one, one, c, to + rest, row_c, used, 0,
+                    TALL, 1, 0, a, a0 + i * row_a, row_a, column_a, b, b0 + j + rest, row_b, depth,
+                    c, to, row_c, more, one, one, c, to, row_c, min(TALL, rows - i), 0,
                 )  # fmt: skip
 
 
@@ -153,18 +163,34 @@ def _taps_to_points(panel, first, depth, weight, turned, u, u0, g, stage):
     `turned`: weight is (channels, outputs, 3, 3), and its taps run backwards.
     """
     m, vl, wide = g[TILE], lanes(weight), g[PANEL]
-    nine = _nine(vl)
-    of_output = 9 if turned else g[CHANNELS] * 9
-    of_channel = g[OUTPUTS] * 9 if turned else 9
-    at, step = (8 * vl, -vl) if turned else (0, vl)
-    k0 = panel * wide
+    nine, k0 = _nine(vl), panel * wide
     plane = depth * wide + vl
-    for c in range(depth):
-        for k in range(k0, min(k0 + wide, g[OUTPUTS]), vl):
-            start = k * of_output + (first + c) * of_channel
+    if turned:
+        for c in range(depth):
+            for k in range(k0, min(k0 + wide, g[OUTPUTS]), vl):
+                start = ((first + c) * g[OUTPUTS] + k) * 9
+                for t in range(0, 9, vl):
+                    turn_in(weight, start + t, 9, g[OUTPUTS] - k, 9 - t, stage, nine, t)
+                spread_taps(m, stage, 8 * vl, -vl, u, u0 + c * wide + k - k0, plane)
+        return
+    # The taps of a vector of outputs lie in as many distant lines: copied first, they are read one line at a time.
+    rows, line = stage[9 * vl :], depth * 9 + vl
+    for k in range(k0, min(k0 + wide, g[OUTPUTS]), vl):
+        for i in range(min(vl, g[OUTPUTS] - k)):
+            start = ((k + i) * g[CHANNELS] + first) * 9
+            for t in range(0, depth * 9, vl):
+                store(rows, i * line + t, load_part(weight, start + t, depth * 9 - t))
+        for c in range(depth):
             for t in range(0, 9, vl):
-                turn_in(weight, start + t, of_output, g[OUTPUTS] - k, 9 - t, stage, nine, t)
-            spread_taps(m, stage, at, step, u, u0 + c * wide + k - k0, plane)
+                turn_in(rows, c * 9 + t, line, g[OUTPUTS] - k, 9 - t, stage, nine, t)
+            spread_taps(m, stage, 0, vl, u, u0 + c * wide + k - k0, plane)
+
+
+@jit
+def _stage(weight, g):
+    """Room for nine vectors of taps, and for the taps of a vector of outputs and a block of channels."""
+    vl = lanes(weight)
+    return np.empty((9 + g[BLOCK] * 9 + vl) * vl, weight.dtype)
 
 
 @jit
@@ -224,7 +250,7 @@ def _plane(rows, pitch, vl):
 def _taps(first, last, weight, turned, u, g):
     """Points of all taps: item = panel * blocks + block of channels."""
     blocks = (g[CHANNELS] + g[BLOCK] - 1) // g[BLOCK]
-    stage = np.empty(9 * lanes(weight), weight.dtype)
+    stage = _stage(weight, g)
     for item in range(first, last):
         c = item % blocks * g[BLOCK]
         depth = min(g[BLOCK], g[CHANNELS] - c)
@@ -270,7 +296,7 @@ def _by_outputs(first, last, v, weight, turned, bias, out, g, place):
     vl, tiles = lanes(v), g[UNITS] * g[UNIT_TILES]
     plane_v, plane_s = _plane(tiles, g[CHANNEL_PITCH], vl), _plane(tiles, g[PANEL], vl)
     u, sums = np.empty(_block_size(g[BLOCK], g), v.dtype), np.empty(g[POINTS] * plane_s, v.dtype)
-    stage = np.empty(9 * vl, v.dtype)
+    stage = _stage(weight, g)
     _, region = _regions(v, g)
     for panel in range(first, last):
         for c in range(0, g[CHANNELS], g[BLOCK]):

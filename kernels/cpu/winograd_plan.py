@@ -16,19 +16,25 @@ TILES_X, STRIP, STRIPS, UNITS, UNIT_TILES, GROUP = range(
 )  # STRIP: rows of tiles in a unit; GROUP: units in a task
 CHANNEL_PITCH, OUTPUT_PITCH, PANEL, BLOCK = range(15, 19)
 
-# Tiles of one task when working by tiles: the points of 64 channels (258 KB), the sums of 64 outputs (as much) and the
-# taps of 64 x 64 (590 KB) share a second-level cache of 1 MB.
-GROUP_TILES = 28
+# Tiles of one task when working by tiles: 28 for 64 channels, whose points (258 KB), the sums of 64 outputs (as much)
+# and the taps of 64 x 64 (590 KB) share a second-level cache of 1 MB; no fewer for more channels, where the taps would
+# be read too often. At least GROUPS tasks, to balance a few cores.
+GROUP_BYTES = 260 * 1024
+GROUP_TILES = 28, 128
+LEAST_TILES = 24
+GROUPS = 8
 # The padded pixels of a unit, for one vector of channels, should stay in the second-level cache next to those.
 REGION_BYTES = 128 * 1024
-# Outputs whose sums are kept at a time, and channels of the taps' points used at a time (36 * 128 * 32 * 4 = 590 KB).
+# Outputs whose sums are kept at a time, and channels of the taps' points used at a time (36 * 64 * 64 * 4 = 590 KB).
 PANEL_OUTPUTS = 64
-BLOCK_CHANNELS = 128
+BLOCK_CHANNELS = 64
 # Multiply-adds (of a direct convolution) below which a parallel launch costs more than it gains.
 SERIAL_WORK = 400_000
 # From so many bytes on, the points of the taps are made where they are used, if all tiles' points take no more than
 # twice that.
 TAP_BYTES = 2 * 1024 * 1024
+# Their gradients are summed over the groups of tiles up to this size, above it over all tiles at once.
+WEIGHT_TAP_BYTES = 4 * 1024 * 1024
 # Parts of the tiles whose gradients of the taps are summed apart: fixed, so that the result does not depend on the
 # number of threads.
 WEIGHT_PARTS = 8
@@ -68,6 +74,13 @@ def _places(rows: int, width: int, left: int, region_width: int, vl: int) -> np.
     return np.concatenate([places.reshape(-1), np.zeros(vl, np.int64)])
 
 
+def _strip(rows: int, wanted: int, most: int) -> int:
+    """Rows of tiles in a strip: near `wanted` and at most `most`, so that the last strip has few empty rows."""
+    low, high = -(-wanted // 2), max(1, min(2 * wanted, most, rows))
+    empty = {strip: -(-rows // strip) * strip - rows for strip in range(min(low, high), high + 1)}
+    return min(empty, key=lambda strip: (empty[strip], strip > wanted, -strip))
+
+
 @lru_cache(maxsize=1024)
 def plan(
     kind: str,
@@ -84,14 +97,14 @@ def plan(
     vl = lanes(itemsize)
     points = (tile + 2) ** 2
     tiles_y, tiles_x = -(-out[0] // tile), -(-out[1] // tile)
-    # Strips of whole rows of tiles, about equal, that fit the region and are no more than a group.
+    # Strips of whole rows of tiles that fit the region and are no more than a group.
     row_bytes = tile * (tiles_x * tile + 2) * vl * itemsize
-    most = max(1, min(GROUP_TILES // tiles_x, REGION_BYTES // row_bytes))
-    strips = -(-tiles_y // most)
-    strip = -(-tiles_y // strips)
+    tiles = max(GROUP_TILES[0], min(GROUP_TILES[1], GROUP_BYTES // max(1, points * channels * itemsize)))
+    tiles = min(tiles, max(LEAST_TILES, images * tiles_y * tiles_x // GROUPS))
+    strip = _strip(tiles_y, max(1, tiles // tiles_x), REGION_BYTES // row_bytes)
     strips = -(-tiles_y // strip)
     units, unit_tiles = images * strips, strip * tiles_x
-    group = max(1, GROUP_TILES // unit_tiles)
+    group = max(1, tiles // unit_tiles)
     channel_pitch, output_pitch = _pitch(channels, vl), _pitch(outputs, vl)
     block = min(channels, BLOCK_CHANNELS)
     all_tiles = units * unit_tiles
@@ -102,7 +115,7 @@ def plan(
     panels, blocks = -(-outputs // panel), -(-channels // block)
     tasks = -(-units // group) if by_tiles else panels
     if kind == "weight":
-        by_tiles = tap_bytes < TAP_BYTES
+        by_tiles = tap_bytes < WEIGHT_TAP_BYTES
         tasks = min(WEIGHT_PARTS, -(-units // group)) if by_tiles else panels * blocks
     geometry = [
         tile, points, channels, outputs, *src, *out, padding[0],
