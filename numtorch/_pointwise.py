@@ -40,6 +40,7 @@ from ._loops import Loops, _over, check_devices, run
 from ._promotion import result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
 from ._tensor import Tensor, _new, wrap
+from ._views import apart, tracked
 
 _np_empty = np.empty
 
@@ -80,6 +81,8 @@ class Pointwise:
         if self.arity == 2:
             self.number_right = Loops(text, 1, result)
             self.number_left = Loops(text, 1, result, swapped=True)
+        elif self.arity == 3:
+            self.number_last = Loops(text, 2, result)
 
     def dtype_of(self, operands) -> dtype:
         """The dtype to compute in."""
@@ -209,9 +212,24 @@ def unary(
             prepare(x._dtype)
         return y
 
+    n_params = len(param_names)
     if param_names:
 
         def call(input, *params, out=None):
+            x = getattr(input, "_flat", None)
+            if out is None and x is not None and x.size < PARALLEL_THRESHOLD and len(params) == n_params:
+                found = fast.get(input._dtype)
+                if found is not None and found[2] is input._dtype and found[2].category == FLOATING:
+                    y = _np_empty(x.size, found[1])
+                    found[0](x, y, params)
+                    result = _new(Tensor)
+                    result._flat = y
+                    result._size = input._size
+                    result._stride = input._stride
+                    result._dtype = input._dtype
+                    if input._requires_grad and differentiable and mode.enabled:
+                        record_unary(node_class, input, result, params)
+                    return result
             return general(input, params, out)
     else:
 
@@ -242,11 +260,13 @@ def unary(
     general_inplace = inplace_form(call, name + "_")
 
     def call_inplace(input, *params):
-        if not params and not (input._requires_grad or input._base is not None) and input._device is cpu:
-            found = fast.get(input._dtype)
-            x = input._flat
-            if found is not None and x is not None and found[2] is input._dtype and x.size < PARALLEL_THRESHOLD:
-                found[0](x, x, ())
+        x = input._flat
+        if x is not None and len(params) == n_params and input._device is cpu and not tracked(input):
+            d = input._dtype
+            found = fast.get(d)
+            if found is not None and found[2] is d and (not params or d.category == FLOATING):
+                kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
+                spec.loops.entry(kind, d.np, n_params)(x, params)
                 input._get_storage().version += 1
                 return input
         return general_inplace(input, *params)
@@ -306,7 +326,7 @@ def binary(
         node_number,
     )
     node_class, node_class_number, differentiable = spec.node_class, spec.node_class_number, spec.differentiable
-    loops = spec.loops
+    loops, n_params = spec.loops, len(param_names)
     fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
     fast_row: dict = {}  # dtype -> the same for a matrix and a row
     fast_strided: dict = {}  # dtype -> the loop for any other broadcast
@@ -319,7 +339,7 @@ def binary(
             return
         out_np = spec.loops.output(d.np)
         out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
-        fast[d] = (spec.loops.entry("contiguous", d.np, 0), out_np, out_dtype)
+        fast[d] = (spec.loops.entry("contiguous", d.np, n_params), out_np, out_dtype)
 
     def prepare_number(d: dtype) -> None:
         probe = wrap(_np_empty(0, d.np), (0,), d)
@@ -327,13 +347,23 @@ def binary(
             return
         out_np = spec.loops.output(d.np)
         out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
-        found = (spec.number_right.entry("contiguous", d.np, 1), out_np, out_dtype)
+        found = (spec.number_right.entry("contiguous", d.np, 1 + n_params), out_np, out_dtype)
         if d.category == FLOATING:
             fast_float[d] = fast_int[d] = found
         elif d is _dtype.int64:
             fast_int[d] = found
 
     def general(a, b, params, out):
+        if out is None and isinstance(a, Tensor) and isinstance(b, Tensor) and len(params) == n_params:
+            d = a._dtype
+            if d is b._dtype and d in fast and a._device is cpu and b._device is cpu and check is None:
+                # Nothing to promote or to move: only the layouts are not those of the direct way.
+                numbers = a._size != b._size and not (a._size and b._size)
+                if not numbers and (not params or d.category == FLOATING):
+                    y = run(loops, (a, b), params, d)
+                    if differentiable and (a._requires_grad or b._requires_grad) and mode.enabled:
+                        record(node_class, (a, b), y, params)
+                    return y
         if not isinstance(a, Tensor) and not isinstance(b, Tensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
         for i, t in enumerate((a, b)):
@@ -355,7 +385,7 @@ def binary(
             record(node_class if pair else node_class_number, (a, b), y, params)
         if out is not None:
             return write_out(y, out, name)
-        if not params and isinstance(a, Tensor) and a._flat is not None and a._device is cpu:
+        if isinstance(a, Tensor) and a._flat is not None and a._device is cpu:
             if not isinstance(b, Tensor):
                 if a._dtype not in fast_int:
                     prepare_number(a._dtype)
@@ -363,7 +393,13 @@ def binary(
                 d = a._dtype
                 if d not in fast:
                     prepare(d)
-                elif a._size != b._size and d not in fast_row and len(b._size) == 1 and b._flat is not None:
+                elif (
+                    not params
+                    and a._size != b._size
+                    and d not in fast_row
+                    and len(b._size) == 1
+                    and b._flat is not None
+                ):
                     _, out_np, out_dtype = fast[d]
                     fast_row[d] = (loops.entry("row", d.np, 0), out_np, out_dtype)
         return y
@@ -388,11 +424,32 @@ def binary(
                 return out
         return general(a, b, (), out)
 
+    def with_params(a, b, params, out):
+        """Two tensors of one size and floating dtype without a detour; all else by the general way."""
+        x, y = getattr(a, "_flat", None), getattr(b, "_flat", None)
+        if x is None or y is None or out is not None or len(params) != n_params or x.size >= PARALLEL_THRESHOLD:
+            return general(a, b, params, out)
+        d = a._dtype
+        found = fast.get(d)
+        if found is None or b._dtype is not d or a._size != b._size or d.category != FLOATING:
+            return general(a, b, params, out)
+        entry, out_np, out_dtype = found
+        z = _np_empty(x.size, out_np)
+        entry(x, y, z, params)
+        result = _new(Tensor)
+        result._flat = z
+        result._size = a._size
+        result._stride = a._stride
+        result._dtype = out_dtype
+        if differentiable and (a._requires_grad or b._requires_grad) and mode.enabled:
+            record(node_class, (a, b), result, params)
+        return result
+
     def call(input, other, *params, out=None):
         if out is not None and not params:
             return written(input, other, out)
         if params:
-            return general(input, other, params, out)
+            return with_params(input, other, params, out)
         try:
             a = input._flat
             n = a.size
@@ -422,8 +479,23 @@ def binary(
         if b is None or n >= PARALLEL_THRESHOLD or d is not other._dtype:
             return general(input, other, params, out)
         if input._size != other._size:
-            found = fast_row.get(d)
             size = input._size
+            if not other._size and d.category == FLOATING and not (other._requires_grad and mode.enabled):
+                # A 0-d tensor is a number.
+                found = fast_float.get(d)
+                if found is not None:
+                    entry, out_np, out_dtype = found
+                    y = _np_empty(n, out_np)
+                    entry(a, y, (b.item(),))
+                    result = _new(Tensor)
+                    result._flat = y
+                    result._size = size
+                    result._stride = input._stride
+                    result._dtype = out_dtype
+                    if input._requires_grad and differentiable and mode.enabled:
+                        record(node_class, (input, other), result)
+                    return result
+            found = fast_row.get(d)
             if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
                 found = fast.get(d)
                 if found is None or not size or not other._size or check is not None or input._device is not cpu:
@@ -470,29 +542,32 @@ def binary(
 
     def call_inplace(input, other, *params):
         x = input._flat
-        if params or x is None or input._requires_grad or input._base is not None:
+        if x is None or len(params) != n_params or tracked(input):
             return general_inplace(input, other, *params)
         d = input._dtype
         if isinstance(other, Tensor):
-            found = fast.get(d)
             y = other._flat
+            found = fast.get(d)
             if (
                 found is not None
                 and y is not None
                 and found[2] is d
                 and d is other._dtype
                 and input._size == other._size
-                and x.size < PARALLEL_THRESHOLD
+                and (not params or d.category == FLOATING)
                 and not (other._requires_grad and mode.enabled)
+                and apart(x, y)
             ):
-                found[0](x, y, x, ())
+                kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
+                loops.entry(kind, d.np, n_params)(x, y, params)
                 input._get_storage().version += 1
                 return input
         else:
             kind = other.__class__
             found = fast_float.get(d) if kind is float else fast_int.get(d) if kind is int else None
-            if found is not None and found[2] is d and x.size < PARALLEL_THRESHOLD:
-                found[0](x, x, (other,))
+            if found is not None and found[2] is d and (not params or d.category == FLOATING):
+                kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
+                spec.number_right.entry(kind, d.np, 1 + n_params)(x, (other, *params))
                 input._get_storage().version += 1
                 return input
         return general_inplace(input, other, *params)
@@ -532,7 +607,42 @@ def ternary(
         name, text, (da, db, dc), operand_names, param_names, node, promote, "same", category, refuse, node_number
     )
 
+    fast: dict = {}  # dtype -> the contiguous loop
+    loops, n_params = spec.loops, len(param_names)
+
+    def flats(a, b, c, params):
+        """The arrays of three tensors of one size and floating dtype, which is prepared; None for any others."""
+        x, y, z = getattr(a, "_flat", None), getattr(b, "_flat", None), getattr(c, "_flat", None)
+        if x is None or y is None or len(params) != n_params:
+            return None
+        d, size = a._dtype, a._size
+        if d not in fast or b._dtype is not d or b._size != size:
+            return None
+        if z is None:
+            return (x, y) if c.__class__ is float else None
+        return None if c._dtype is not d or c._size != size else (x, y, z)
+
     def call(a, b, c, *params):
+        found = flats(a, b, c, params)
+        if found is not None and len(found) == 3 and found[0].size < PARALLEL_THRESHOLD:
+            d = a._dtype
+            out = _np_empty(found[0].size, d.np)
+            fast[d](*found, out, params)
+            y = _new(Tensor)
+            y._flat = out
+            y._size = a._size
+            y._stride = a._stride
+            y._dtype = d
+            if spec.differentiable and (a._requires_grad or b._requires_grad or c._requires_grad) and mode.enabled:
+                record(spec.node_class, (a, b, c), y, params)
+            return y
+        if found is not None and len(found) == 2 and not (a._requires_grad or b._requires_grad):
+            # The third is a number: the loop of two operands, with the number as its first parameter.
+            d, n = a._dtype, found[0].size
+            out = _np_empty(n, d.np)
+            kind = "contiguous" if n < PARALLEL_THRESHOLD else "parallel"
+            spec.number_last.entry(kind, d.np, 1 + n_params)(*found, out, (c, *params))
+            return wrap(out, a._size, d)
         y = spec.compute((a, b, c), params)
         if (
             spec.differentiable
@@ -542,8 +652,30 @@ def ternary(
         ):
             number = any(not isinstance(t, Tensor) for t in (a, b, c))
             record(spec.node_class_number if number else spec.node_class, (a, b, c), y, params)
+        if isinstance(a, Tensor) and a._dtype not in fast and a._device is cpu:
+            d = a._dtype
+            if d.category == FLOATING and d.np is d.compute and y._dtype is d:
+                fast[d] = loops.entry("contiguous", d.np, n_params)
         return y
 
+    def write_over(a, b, c, *params) -> bool:
+        """Write the result over `a` if that is a matter of one loop; whether it was done."""
+        found = None if tracked(a) else flats(a, b, c, params)
+        if found is None or mode.enabled and (b._requires_grad or getattr(c, "_requires_grad", False)):
+            return False
+        for other in found[1:]:
+            if not apart(found[0], other):
+                return False
+        d = a._dtype
+        kind = "inplace" if found[0].size < PARALLEL_THRESHOLD else "inplace parallel"
+        if len(found) == 3:
+            loops.entry(kind, d.np, n_params)(*found, params)
+        else:
+            spec.number_last.entry(kind, d.np, 1 + n_params)(*found, (c, *params))
+        a._get_storage().version += 1
+        return True
+
+    call.write_over = write_over
     call.__name__ = call.__qualname__ = name
     call.pointwise = spec
     OPERATORS[name] = call

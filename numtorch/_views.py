@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from numtorch.graph import Node, mode, next_sequence, no_grad
 
 from ._device import cpu
@@ -46,6 +48,15 @@ def tracked(t: Tensor) -> bool:
         return True
     base = t._base
     return base is not None and base._requires_grad
+
+
+def apart(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether a loop may write x while it reads y: they are the very same elements, or share none."""
+    if x is y or x.base is None and y.base is None:
+        return True
+    if not np.may_share_memory(x, y):
+        return True
+    return x.size == y.size and x.__array_interface__["data"] == y.__array_interface__["data"]
 
 
 def make_parts(t: Tensor, geometries: list, node_class, /, **arguments) -> tuple[Tensor, ...]:

@@ -119,19 +119,21 @@ def sub(input, other, *, alpha=1, out=None) -> Tensor:
     return _sub_scaled(input, other, alpha, out=out)
 
 
-def _inplace_with_alpha(call, name: str):
-    scaled = getattr(Tensor, name)
-    direct = call.inplace
+def _inplace_with_alpha(call, call_scaled, name: str):
+    direct, scaled = call.inplace, call_scaled.inplace
 
     def inplace(self, other, *, alpha=1):
-        return direct(self, other) if type(alpha) is int and alpha == 1 else scaled(self, other, alpha=alpha)
+        if type(alpha) is int and alpha == 1:
+            return direct(self, other)
+        _check_alpha(self, other, alpha)
+        return scaled(self, other, alpha)
 
     inplace.__name__ = inplace.__qualname__ = name
     return register(name, inplace)
 
 
-add_ = _inplace_with_alpha(_add, "add_")
-sub_ = _inplace_with_alpha(_sub, "sub_")
+add_ = _inplace_with_alpha(_add, _add_scaled, "add_")
+sub_ = _inplace_with_alpha(_sub, _sub_scaled, "sub_")
 
 
 @op()
@@ -437,6 +439,30 @@ def addcdiv(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
             "tensor1 / tensor2), for all dtypes."
         )
     return _finish(addcdiv_(input, tensor1, tensor2, value), out, "addcdiv")
+
+
+def _in_one_loop(call, name: str):
+    """`name` (addcmul_, addcdiv_) by one loop where that will do, else by its general form."""
+    general = getattr(Tensor, name)
+
+    def inplace(self, tensor1, tensor2, *, value=1):
+        if call.write_over(self, tensor1, tensor2, value):
+            return self
+        return general(self, tensor1, tensor2, value=value)
+
+    inplace.__name__ = inplace.__qualname__ = name
+    return register(name, inplace)
+
+
+_in_one_loop(addcmul_, "addcmul_")
+_in_one_loop(addcdiv_, "addcdiv_")
+_lerp_general = Tensor.lerp_
+
+
+@op()
+def lerp_(self, end, weight) -> Tensor:
+    """In-place lerp()."""
+    return self if _lerp.write_over(self, end, weight) else _lerp_general(self, end, weight)
 
 
 def _finish(result, out, name):
