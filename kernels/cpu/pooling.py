@@ -4,7 +4,8 @@ gradients.
 Every pooling here is a walk over windows that are boxes: along each dimension, output o sees the input
 positions start[o], start[o] + step, ... below end[o]. Strides, padding, ceil_mode and adaptive bins only
 change these tables, which `pool_windows` and `adaptive_windows` build once per shape. Arrays are flat: x
-(planes, *src), out (planes, *dst), planes being batch x channels.
+(planes, *src), out (planes, *dst), planes being batch x channels. Float windows 1 or 2 elements apart that lie inside
+of their line are taken a vector at a time (pooling_lines.py); the scalar loops here do all others.
 
     maximum   out = max of the window, index = its place in the input plane; the first of equals, and the last
     nan if there are any
@@ -18,11 +19,30 @@ from functools import lru_cache
 import numpy as np
 from numba import prange
 
+from .. import host
 from ..compiler import jit
+from ..simd import lanes
+from .pooling_lines import add_line, average_line, max_line, spread_line
 
 # Elements touched below which a parallel launch costs more than it gains.
 SERIAL_WORK = 50_000
 CHUNKS = 32
+# What stands behind the windows in a table: how windows lie along the last dimension (see `lines`), 6 numbers.
+LINES = 6
+# Lines with fewer outputs than this inside are left to the scalar loops.
+SHORT = 3
+
+
+def lines(n: int, outputs: int, kernel: int, stride: int, padding: int, step: int) -> list[int]:
+    """[kernel, step, stride, padding, low, high]: the windows low .. high - 1 of a line lie inside of it.
+
+    low = high = 0 where windows are not 1 or 2 apart.
+    """
+    low = -(-padding // stride)
+    high = min(outputs, (n + padding - (kernel - 1) * step - 1) // stride + 1)
+    if stride > 2 or high - low < SHORT:
+        low = high = 0
+    return [kernel, step, stride, padding, low, high]
 
 
 @lru_cache(maxsize=1024)
@@ -30,7 +50,7 @@ def pool_windows(
     src: tuple, dst: tuple, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple, include_pad: bool
 ) -> np.ndarray:
     """int64 table: for each dimension the starts, the ends and the counts (see the module) of its dst[i]
-    windows.
+    windows; then the numbers of `lines`.
 
     Windows may begin in the padding and, with ceil_mode, end beyond it; positions outside of the input are
     left out, and counted only with `include_pad`, up to the end of the padding.
@@ -43,7 +63,8 @@ def pool_windows(
         end = np.minimum(last, n)
         count = last - first if include_pad else end - inside
         parts += [inside, end, np.maximum(count, 0)]
-    return np.concatenate(parts)
+    last = lines(src[-1], dst[-1], kernel[-1], stride[-1], padding[-1], dilation[-1])
+    return np.concatenate([*parts, np.array(last, np.int64)])
 
 
 @lru_cache(maxsize=1024)
@@ -54,32 +75,58 @@ def adaptive_windows(src: tuple, dst: tuple) -> np.ndarray:
         i = np.arange(o, dtype=np.int64)
         start, end = i * n // max(o, 1), -(-(i + 1) * n // max(o, 1))
         parts += [start, end, end - start]
-    return np.concatenate(parts)
+    return np.concatenate([*parts, np.zeros(LINES, np.int64)])
 
 
-@jit(nogil=True)
+@jit(bare=True)
+def _max_outputs(x, plane, at, z0, z1, step_d, h0, h1, step_h, sh, sw, step_w, table, ws, dw, first, last, out, index):
+    """out, index[at + ow] for first <= ow < last: the maxima of windows of one line, and their places."""
+    for ow in range(first, last):
+        w0, w1 = table[ws + ow], table[ws + dw + ow]
+        where = (z0 * sh + h0) * sw + w0
+        best = x[plane + where]
+        for z in range(z0, z1, step_d):
+            for y in range(h0, h1, step_h):
+                for place in range((z * sh + y) * sw + w0, (z * sh + y) * sw + w1, step_w):
+                    value = x[np.uint64(plane + place)]
+                    if value > best or value != value:
+                        best = value
+                        where = place
+        out[at + ow] = best
+        index[at + ow] = where
+
+
+@jit(nogil=True, bare=True)
 def _max_planes(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table):
     hs, ws = 3 * dd, 3 * dd + 3 * dh
     for plane in range(first, last):
-        image = x[plane * sd * sh * sw : (plane + 1) * sd * sh * sw]
         at = plane * dd * dh * dw
         for od in range(dd):
             for oh in range(dh):
-                h0, h1 = table[hs + oh], table[hs + dh + oh]
-                for ow in range(dw):
-                    w0, w1 = table[ws + ow], table[ws + dw + ow]
-                    where = (table[od] * sh + h0) * sw + w0
-                    best = image[where]
-                    for z in range(table[od], table[dd + od], step_d):
-                        for y in range(h0, h1, step_h):
-                            for place in range((z * sh + y) * sw + w0, (z * sh + y) * sw + w1, step_w):
-                                value = image[np.uint64(place)]
-                                if value > best or value != value:
-                                    best = value
-                                    where = place
-                    out[at] = best
-                    index[at] = where
-                    at += 1
+                rows = (table[od], table[dd + od], step_d, table[hs + oh], table[hs + dh + oh], step_h, sh, sw)
+                _max_outputs(x, plane * sd * sh * sw, at, *rows, step_w, table, ws, dw, 0, dw, out, index)
+                at += dw
+
+
+@jit(nogil=True, bare=True)
+def _max_lines(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp):
+    """As _max_planes, by vectors where windows lie inside of their line."""
+    hs, ws = 3 * dd, 3 * dd + 3 * dh
+    tail = ws + 3 * dw
+    kernel, stride, front = table[tail], table[tail + 2], table[tail + 3]
+    low, high = table[tail + 4], table[tail + 5]
+    for plane in range(first, last):
+        image = plane * sd * sh * sw
+        at = plane * dd * dh * dw
+        for od in range(dd):
+            for oh in range(dh):
+                rows = (table[od], table[dd + od], step_d, table[hs + oh], table[hs + dh + oh], step_h, sh, sw)
+                if low > 0:
+                    _max_outputs(x, image, at, *rows, step_w, table, ws, dw, 0, low, out, index)
+                max_line(x, image, *rows, kernel, step_w, stride, front, low, high, ramp, at, out, index)
+                if high < dw:
+                    _max_outputs(x, image, at, *rows, step_w, table, ws, dw, high, dw, out, index)
+                at += dw
 
 
 @jit(parallel=True)
@@ -87,6 +134,13 @@ def _max_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw, step_d,
     for i in prange(chunks):
         first, last = i * planes // chunks, (i + 1) * planes // chunks
         _max_planes(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table)
+
+
+@jit(parallel=True)
+def _max_lines_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp):
+    for i in prange(chunks):
+        first, last = i * planes // chunks, (i + 1) * planes // chunks
+        _max_lines(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp)
 
 
 @jit(nogil=True)
@@ -128,31 +182,59 @@ def _row_sum(row):
     return (a + b) + (c + d)
 
 
-@jit(nogil=True)
+@jit(bare=True)
+def _average_outputs(x, plane, at, z0, z1, h0, h1, sh, sw, table, ws, dw, first, last, outer, divisor, out):
+    """out[at + ow] for first <= ow < last: the averages of windows of one line."""
+    for ow in range(first, last):
+        w0, w1 = table[ws + ow], table[ws + dw + ow]
+        total = x.dtype.type(0)
+        for z in range(z0, z1):
+            for y in range(h0, h1):
+                line = plane + (z * sh + y) * sw
+                if w1 - w0 >= 8:
+                    total += _row_sum(x[line + w0 : line + w1])
+                else:
+                    for place in range(line + w0, line + w1):
+                        total += x[np.uint64(place)]
+        count = divisor if divisor != 0 else outer * table[ws + 2 * dw + ow]
+        # a window that lies in the padding alone is 0, not 0 / 0
+        out[at + ow] = total / x.dtype.type(count) if count != 0 else x.dtype.type(0)
+
+
+@jit(nogil=True, bare=True)
 def _average_planes(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor):
     hs, ws = 3 * dd, 3 * dd + 3 * dh
     for plane in range(first, last):
-        image = x[plane * sd * sh * sw : (plane + 1) * sd * sh * sw]
         at = plane * dd * dh * dw
         for od in range(dd):
             for oh in range(dh):
-                h0, h1 = table[hs + oh], table[hs + dh + oh]
+                rows = (table[od], table[dd + od], table[hs + oh], table[hs + dh + oh], sh, sw)
                 outer = table[2 * dd + od] * table[hs + 2 * dh + oh]
-                for ow in range(dw):
-                    w0, w1 = table[ws + ow], table[ws + dw + ow]
-                    total = x.dtype.type(0)
-                    for z in range(table[od], table[dd + od]):
-                        for y in range(h0, h1):
-                            line = (z * sh + y) * sw
-                            if w1 - w0 >= 8:
-                                total += _row_sum(image[line + w0 : line + w1])
-                            else:
-                                for place in range(line + w0, line + w1):
-                                    total += image[np.uint64(place)]
-                    count = divisor if divisor != 0 else outer * table[ws + 2 * dw + ow]
-                    # a window that lies in the padding alone is 0, not 0 / 0
-                    out[at] = total / x.dtype.type(count) if count != 0 else x.dtype.type(0)
-                    at += 1
+                _average_outputs(x, plane * sd * sh * sw, at, *rows, table, ws, dw, 0, dw, outer, divisor, out)
+                at += dw
+
+
+@jit(nogil=True, bare=True)
+def _average_lines(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor):
+    """As _average_planes, by vectors where windows lie inside of their line."""
+    hs, ws = 3 * dd, 3 * dd + 3 * dh
+    tail = ws + 3 * dw
+    kernel, stride, front = table[tail], table[tail + 2], table[tail + 3]
+    for plane in range(first, last):
+        image = plane * sd * sh * sw
+        at = plane * dd * dh * dw
+        for od in range(dd):
+            for oh in range(dh):
+                rows = (table[od], table[dd + od], table[hs + oh], table[hs + dh + oh], sh, sw)
+                outer = table[2 * dd + od] * table[hs + 2 * dh + oh]
+                count = divisor if divisor != 0 else outer * kernel
+                low, high = (table[tail + 4], table[tail + 5]) if count != 0 else (0, 0)
+                if low > 0:
+                    _average_outputs(x, image, at, *rows, table, ws, dw, 0, low, outer, divisor, out)
+                average_line(x, image, *rows, kernel, stride, front, low, high, count, at, out)
+                if high < dw:
+                    _average_outputs(x, image, at, *rows, table, ws, dw, high, dw, outer, divisor, out)
+                at += dw
 
 
 @jit(parallel=True)
@@ -162,11 +244,18 @@ def _average_parallel(chunks, planes, x, out, sd, sh, sw, dd, dh, dw, table, div
         _average_planes(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor)
 
 
-@jit(nogil=True)
+@jit(parallel=True)
+def _average_lines_parallel(chunks, planes, x, out, sd, sh, sw, dd, dh, dw, table, divisor):
+    for i in prange(chunks):
+        first, last = i * planes // chunks, (i + 1) * planes // chunks
+        _average_lines(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor)
+
+
+@jit(nogil=True, bare=True)
 def _spread_planes(first, last, grad, out, sd, sh, sw, dd, dh, dw, table, divisor):
     hs, ws = 3 * dd, 3 * dd + 3 * dh
     for plane in range(first, last):
-        image = out[plane * sd * sh * sw : (plane + 1) * sd * sh * sw]
+        image = plane * sd * sh * sw
         at = plane * dd * dh * dw
         for od in range(dd):
             for oh in range(dh):
@@ -179,10 +268,36 @@ def _spread_planes(first, last, grad, out, sd, sh, sw, dd, dh, dw, table, diviso
                         share = grad[at] / grad.dtype.type(count)
                         for z in range(table[od], table[dd + od]):
                             for y in range(h0, h1):
-                                line = (z * sh + y) * sw
+                                line = image + (z * sh + y) * sw
                                 for place in range(line + w0, line + w1):
-                                    image[np.uint64(place)] += share
+                                    out[np.uint64(place)] += share
                     at += 1
+
+
+@jit(nogil=True)
+def _spread_lines(first, last, grad, out, sd, sh, sw, dd, dh, dw, table, divisor):
+    """As _spread_planes: the shares of a line of outputs are spread along it once, and added to all lines they see."""
+    hs, ws = 3 * dd, 3 * dd + 3 * dh
+    tail = ws + 3 * dw
+    kernel, stride, front = table[tail], table[tail + 2], table[tail + 3]
+    width = lanes(grad)
+    room = kernel + 1
+    share = np.zeros(room + sw + front + 2 * width + dw, grad.dtype)
+    line = np.zeros(sw + 2 * width, grad.dtype)
+    for plane in range(first, last):
+        image = plane * sd * sh * sw
+        at = plane * dd * dh * dw
+        for od in range(dd):
+            for oh in range(dh):
+                outer = table[2 * dd + od] * table[hs + 2 * dh + oh]
+                for ow in range(dw):
+                    count = divisor if divisor != 0 else outer * table[ws + 2 * dw + ow]
+                    share[room + ow] = grad[at + ow] / grad.dtype.type(count) if count != 0 else grad.dtype.type(0)
+                at += dw
+                spread_line(share, room, sw, kernel, stride, front, line)
+                for z in range(table[od], table[dd + od]):
+                    for y in range(table[hs + oh], table[hs + dh + oh]):
+                        add_line(line, out, image + (z * sh + y) * sw, sw)
 
 
 @jit(parallel=True)
@@ -192,30 +307,57 @@ def _spread_parallel(chunks, planes, grad, out, sd, sh, sw, dd, dh, dw, table, d
         _spread_planes(first, last, grad, out, sd, sh, sw, dd, dh, dw, table, divisor)
 
 
-@jit(nogil=True)
+@jit(parallel=True)
+def _spread_lines_parallel(chunks, planes, grad, out, sd, sh, sw, dd, dh, dw, table, divisor):
+    for i in prange(chunks):
+        first, last = i * planes // chunks, (i + 1) * planes // chunks
+        _spread_lines(first, last, grad, out, sd, sh, sw, dd, dh, dw, table, divisor)
+
+
+@jit(nogil=True, bare=True)
 def _place_planes(first, last, value, index, out, count, size, add):
     """out[plane, index[plane, i]] = or += value[plane, i]. Returns the first i whose index is outside, or
     -1."""
-    for at in range(first * count, last * count):
-        place = index[at]
-        if place < 0 or place >= size:
-            return at
-        if add:
-            out[at // count * size + place] += value[at]
-        else:
-            out[at // count * size + place] = value[at]
+    for plane in range(first, last):
+        for at in range(plane * count, (plane + 1) * count):
+            place = index[at]
+            if place < 0 or place >= size:
+                return at
+            if add:
+                out[np.uint64(plane * size + place)] += value[at]
+            else:
+                out[np.uint64(plane * size + place)] = value[at]
     return -1
 
 
-@jit(nogil=True)
+@jit(parallel=True)
+def _place_parallel(chunks, planes, value, index, out, count, size, add, bad):
+    for i in prange(chunks):
+        bad[i] = _place_planes(i * planes // chunks, (i + 1) * planes // chunks, value, index, out, count, size, add)
+
+
+@jit(nogil=True, bare=True)
 def _take_planes(first, last, value, index, out, count, size):
     """out[plane, i] = value[plane, index[plane, i]]. Returns the first i whose index is outside, or -1."""
-    for at in range(first * count, last * count):
-        place = index[at]
-        if place < 0 or place >= size:
-            return at
-        out[at] = value[at // count * size + place]
+    for plane in range(first, last):
+        for at in range(plane * count, (plane + 1) * count):
+            place = index[at]
+            if place < 0 or place >= size:
+                return at
+            out[at] = value[np.uint64(plane * size + place)]
     return -1
+
+
+@lru_cache(maxsize=64)
+def _ramp(stride: int, itemsize: int) -> np.ndarray:
+    """0, stride, 2 * stride, ...: as many as a vector of elements of `itemsize` bytes has, as integers of that size."""
+    integer = np.int32 if itemsize == 4 else np.int64
+    return np.arange(host.vector_bytes() // itemsize, dtype=integer) * integer(stride)
+
+
+def _by_lines(x, table) -> bool:
+    """Whether windows can be taken a vector at a time."""
+    return table[-1] > 0 and x.dtype.kind == "f"
 
 
 def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table):
@@ -223,10 +365,19 @@ def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table)
     in the plane (int64)."""
     size = planes * dst[0] * dst[1] * dst[2]
     out, index = np.empty(size, x.dtype), np.empty(size, np.int64)
-    if x.size + size < SERIAL_WORK or planes == 1:
-        _max_planes(0, planes, x, out, index, *src, *dst, *step, table)
+    alone = x.size + size < SERIAL_WORK or planes == 1
+    part = (planes, x, out, index, *src, *dst, *step, table)
+    # places are kept in vectors of integers as wide as the elements
+    if _by_lines(x, table) and src[0] * src[1] * src[2] < 2**31 - 2**16:
+        ramp = _ramp(int(table[-4]), x.itemsize)
+        if alone:
+            _max_lines(0, *part, ramp)
+        else:
+            _max_lines_parallel(min(planes, CHUNKS), *part, ramp)
+    elif alone:
+        _max_planes(0, *part)
     else:
-        _max_parallel(min(planes, CHUNKS), planes, x, out, index, *src, *dst, *step, table)
+        _max_parallel(min(planes, CHUNKS), *part)
     return out, index
 
 
@@ -249,9 +400,11 @@ def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor:
     """The mean over the windows of `table`, or their sum / divisor if that is not 0."""
     out = np.empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
     if x.size + out.size < SERIAL_WORK or planes == 1:
-        _average_planes(0, planes, x, out, *src, *dst, table, divisor)
+        kernel = _average_lines if _by_lines(x, table) else _average_planes
+        kernel(0, planes, x, out, *src, *dst, table, divisor)
     else:
-        _average_parallel(min(planes, CHUNKS), planes, x, out, *src, *dst, table, divisor)
+        kernel = _average_lines_parallel if _by_lines(x, table) else _average_parallel
+        kernel(min(planes, CHUNKS), planes, x, out, *src, *dst, table, divisor)
     return out
 
 
@@ -260,9 +413,11 @@ def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divi
     window."""
     out = np.zeros(planes * src[0] * src[1] * src[2], grad.dtype)
     if grad.size + out.size < SERIAL_WORK or planes == 1:
-        _spread_planes(0, planes, grad, out, *src, *dst, table, divisor)
+        kernel = _spread_lines if _by_lines(grad, table) else _spread_planes
+        kernel(0, planes, grad, out, *src, *dst, table, divisor)
     else:
-        _spread_parallel(min(planes, CHUNKS), planes, grad, out, *src, *dst, table, divisor)
+        kernel = _spread_lines_parallel if _by_lines(grad, table) else _spread_parallel
+        kernel(min(planes, CHUNKS), planes, grad, out, *src, *dst, table, divisor)
     return out
 
 
@@ -274,7 +429,13 @@ def place_by_index(value, index, planes: int, count: int, size: int, add: bool):
     first position of an index outside 0 .. size - 1, or -1.
     """
     out = np.zeros(planes * size, value.dtype)
-    return out, _place_planes(0, planes, value, index, out, count, size, add)
+    if value.size + out.size < SERIAL_WORK or planes == 1:
+        return out, _place_planes(0, planes, value, index, out, count, size, add)
+    chunks = min(planes, CHUNKS)
+    bad = np.empty(chunks, np.int64)
+    _place_parallel(chunks, planes, value, index, out, count, size, add, bad)
+    wrong = bad[bad >= 0]
+    return out, int(wrong[0]) if wrong.size else -1
 
 
 def take_by_index(value, index, planes: int, count: int, size: int):

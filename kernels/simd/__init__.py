@@ -35,6 +35,7 @@ from .arithmetic import bits_as, convert, fma, larger, pick, smaller, square_roo
 from .folding import add_up, lane, largest, smallest
 from .halfs import bfloat16_to_single, half_to_single, single_to_bfloat16, single_to_half
 from .memory import broadcast, lanes, load, load_part, store, store_part
+from .order import evens, in_turn_high, in_turn_low, odds
 from .vector import Vector
 
 if numba.config.DISABLE_JIT:
@@ -43,13 +44,17 @@ if numba.config.DISABLE_JIT:
         bits_as,
         broadcast,
         convert,
+        evens,
         fma,
+        in_turn_high,
+        in_turn_low,
         lane,
         lanes,
         larger,
         largest,
         load,
         load_part,
+        odds,
         pick,
         smaller,
         smallest,
@@ -65,14 +70,18 @@ __all__ = [
     "bits_as",
     "broadcast",
     "convert",
+    "evens",
     "fma",
     "half_to_single",
+    "in_turn_high",
+    "in_turn_low",
     "lane",
     "lanes",
     "larger",
     "largest",
     "load",
     "load_part",
+    "odds",
     "pick",
     "single_to_bfloat16",
     "single_to_half",

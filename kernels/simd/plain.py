@@ -80,3 +80,19 @@ def smallest(vector):
 
 def lane(vector, number):
     return vector[number]
+
+
+def evens(a, b):
+    return np.concatenate((a, b))[::2]
+
+
+def odds(a, b):
+    return np.concatenate((a, b))[1::2]
+
+
+def in_turn_low(a, b):
+    return np.stack((a, b), 1).reshape(-1)[: a.size]
+
+
+def in_turn_high(a, b):
+    return np.stack((a, b), 1).reshape(-1)[a.size :]

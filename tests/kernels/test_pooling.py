@@ -27,7 +27,9 @@ def geometries(draw):
 
     kernel, stride, dilation = three(1, 4), three(1, 3), three(1, 2)
     front = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-    src = tuple(d * (k - 1) + 1 + draw(st.integers(0, 5)) for k, d in zip(kernel, dilation, strict=True))
+    # the last dimension is longer: lines of no, one and several vectors of outputs
+    room = (5, 5, 70)
+    src = tuple(d * (k - 1) + 1 + draw(st.integers(0, more)) for k, d, more in zip(kernel, dilation, room, strict=True))
     return src, kernel, stride, front, dilation
 
 
@@ -60,6 +62,34 @@ def test_sharing_out_is_the_transpose_of_averaging(geometry):
     y = pooling.average_pool_forward(x, 3, src, dst, table)
     back = pooling.average_pool_backward(g, 3, src, dst, table)
     assert np.isclose(y @ g, x @ back, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int16])
+@settings(max_examples=10, deadline=None)
+@given(geometry=geometries())
+def test_vectors_and_scalars_agree(dtype, geometry):
+    """Windows without the numbers of their lines are taken one by one."""
+    src, _, _, _, dilation = geometry
+    dst, table = windows(*geometry)
+    alone = table.copy()
+    alone[-pooling.LINES :] = 0
+    x = np.random.default_rng(0).integers(-9, 9, 3 * np.prod(src)).astype(dtype)
+    for a, b in zip(*(pooling.max_pool_forward(x, 3, src, dst, dilation, t) for t in (table, alone)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_equal_maxima_and_nans_have_the_place_of_the_scalar_loops_in_vectors_too():
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 3, (4, 40, 71)).astype(np.float32)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    x[rng.random(x.shape) < 0.1] = -np.inf
+    for kernel, stride in (((1, 3, 3), (1, 2, 2)), ((1, 2, 4), (1, 1, 1))):
+        dst, table = windows((1, 40, 71), kernel, stride, (0, 1, 1))
+        alone = table.copy()
+        alone[-pooling.LINES :] = 0
+        both = [pooling.max_pool_forward(x.reshape(-1), 4, (1, 40, 71), dst, ONE, t) for t in (table, alone)]
+        for a, b in zip(*both, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_nan_wins_and_minus_infinity_has_a_place():

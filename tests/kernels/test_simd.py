@@ -17,15 +17,19 @@ from numtorch.kernels.simd import (  # noqa: E402
     bits_as,
     broadcast,
     convert,
+    evens,
     fma,
     half_to_single,
     halfs,
+    in_turn_high,
+    in_turn_low,
     lane,
     lanes,
     larger,
     largest,
     load,
     load_part,
+    odds,
     pick,
     single_to_bfloat16,
     single_to_half,
@@ -258,3 +262,21 @@ def test_the_same_kernels_run_on_lesser_cpus(settings, tmp_path, run_python):
         print(host.vector_bytes(), dot(x, x))
     """
     assert run_python(code, **settings).split() == ["16", "2870.0"]
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_lanes_in_another_order(dtype):
+    @jit
+    def turned(x, out):
+        width = lanes(x)
+        a, b = load(x, 0), load(x, width)
+        store(out, 0, evens(a, b))
+        store(out, width, odds(a, b))
+        store(out, 2 * width, in_turn_low(a, b))
+        store(out, 3 * width, in_turn_high(a, b))
+
+    width = host.vector_bytes() // np.dtype(dtype).itemsize
+    x, out = np.arange(2 * width).astype(dtype), np.empty(4 * width, dtype)
+    turned(x, out)
+    np.testing.assert_array_equal(out[: 2 * width], np.concatenate((x[::2], x[1::2])))
+    np.testing.assert_array_equal(out[2 * width :], np.stack((x[:width], x[width:]), 1).reshape(-1))
