@@ -41,18 +41,28 @@ def _tile(
     vectors, width,
 ):  # fmt: skip
     """One tile of the result: `used` rows, `width` columns in `vectors` vectors."""
-    if used > _FEWER:
+    if used == ROWS and width == vectors * lanes(a):
         if vectors == VECTORS:
-            if width == VECTORS * lanes(a):
-                product_tile(
-                    ROWS, VECTORS, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
-                    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-                )  # fmt: skip
-            else:
-                product_tile(
-                    ROWS, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
-                    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-                )  # fmt: skip
+            product_tile(
+                ROWS, VECTORS, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        elif vectors == 2:
+            product_tile(
+                ROWS, 2, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        else:
+            product_tile(
+                ROWS, 1, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+    elif used > _FEWER:
+        if vectors == VECTORS:
+            product_tile(
+                ROWS, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
         elif vectors == 2:
             product_tile(
                 ROWS, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
@@ -79,21 +89,22 @@ def _tile(
                 _FEWER, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
                 start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
             )  # fmt: skip
-    elif vectors == VECTORS:
-        product_tile(
-            1, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
-            start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-        )  # fmt: skip
-    elif vectors == 2:
-        product_tile(
-            1, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
-            start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-        )  # fmt: skip
     else:
-        product_tile(
-            1, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
-            start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-        )  # fmt: skip
+        if vectors == VECTORS:
+            product_tile(
+                1, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        elif vectors == 2:
+            product_tile(
+                1, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        else:
+            product_tile(
+                1, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
 
 
 @jit(inline=True)
@@ -153,14 +164,37 @@ def _pack_columns(b, b0, row_b, column_b, depth, columns, panels):
         j += vectors * width
 
 
-@jit
-def _cut(n, k, m, width, itemsize):
+@jit(inline=True)
+def _cut(k, m, width, itemsize):
     """(depth, columns): how k and m are cut. Equal cuts of k; columns in whole panels."""
-    most = _DEPTH_BYTES // itemsize
-    blocks = max(1, (k + most - 1) // most)
-    depth = max(1, (k + blocks - 1) // blocks)
+    depth = max(k, 1)
+    if depth * itemsize > _DEPTH_BYTES:
+        most = _DEPTH_BYTES // itemsize
+        blocks = (k + most - 1) // most
+        depth = (k + blocks - 1) // blocks
+    whole = max((m + width - 1) & -width, width)
+    if depth * whole * itemsize <= _BLOCK_BYTES:
+        return depth, whole
     panel = VECTORS * width
     return depth, max(1, _BLOCK_BYTES // (depth * itemsize * panel)) * panel
+
+
+# What product_form gives.
+TILES, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, FEW_ROWS_TIMES_TRANSPOSED = range(5)
+
+
+@jit(inline=True)
+def product_form(n, k, m, row_a, column_a, row_b, column_b, row_out, row_s, width):
+    """Which loops compute the product. They add up in different orders, so all parts of a product take the same."""
+    if n == 1 and column_b == 1:
+        return ROW_TIMES_MATRIX
+    if m == 1 and row_a == 1 and row_out == 1 and row_s == 1:
+        return TRANSPOSED_TIMES_COLUMN
+    if m == 1 and column_a == 1:
+        return MATRIX_TIMES_COLUMN
+    if n <= _DOT_ROWS and row_b == 1 and column_a == 1 and k >= width:
+        return FEW_ROWS_TIMES_TRANSPOSED
+    return TILES
 
 
 @jit(inline=True)
@@ -169,41 +203,60 @@ def _packs(n, k, m, column_b, itemsize):
     return column_b != 1 or (n >= _PACK_ROWS and k * m * itemsize > _PACK_BYTES)
 
 
+@jit(inline=True)
+def _packs_rows(n, k, m, row_a, itemsize):
+    """Whether a tile's rows of a are copied side by side: where a large a is stored transposed and used by many tiles."""
+    return row_a == 1 and m >= _PACK_ROWS and n * k * itemsize > _PACK_BYTES
+
+
 @jit
-def workspace(a, n, k, m, column_b):
-    """Elements of scratch memory that `gemm` needs for a product of these sizes."""
+def _pack_tile_rows(a, a0, column_a, rows, depth, work, at):
+    """work[at + p * ROWS + i] = a[i, p] for the rows of a tile, where rows are dense; writes a vector too many."""
+    for p in range(depth):
+        store(work, at + p * ROWS, load_part(a, a0 + p * column_a, rows))
+
+
+@jit
+def workspace(a, n, k, m, row_a, column_b, form):
+    """Elements of scratch memory that `gemm` needs for a product of these sizes and its parts."""
     width = lanes(a)
-    if n == 1 or m == 1:
-        return VECTOR_CHUNK + k + width
-    if not _packs(n, k, m, column_b, a.itemsize):
+    if form == FEW_ROWS_TIMES_TRANSPOSED:
         return 0
-    depth, columns = _cut(n, k, m, width, a.itemsize)
-    return depth * (min(m + width - 1, columns) // width * width)
+    if form != TILES:
+        return max(VECTOR_CHUNK, k)
+    depth, columns = _cut(k, m, width, a.itemsize)
+    size = 0
+    if _packs(n, k, m, column_b, a.itemsize):
+        # Parts of m are cut by their own size: up to a whole block, where the cut above may be a little narrower.
+        size += depth * min((m + width - 1) & -width, max(columns, _BLOCK_BYTES // (depth * a.itemsize)))
+    if _packs_rows(n, k, m, row_a, a.itemsize):
+        size += depth * ROWS + width
+    return size
 
 
 @jit(nogil=True)
 def gemm(
     a, a0, row_a, column_a, b, b0, row_b, column_b, start, s0, row_s, has_start, alpha, beta,
-    out, o0, row_out, n, k, m, work,
+    out, o0, row_out, n, k, m, form, work,
 ):  # fmt: skip
     """out[i, j] = alpha * sum_p a[i, p] b[p, j] + beta * start[i, j], on the calling thread.
 
     a[i, p] is a[a0 + i * row_a + p * column_a], b likewise; start[i, j] is start[s0 + i * row_s + j], so that
     row_s = 0 adds one row (a bias) everywhere; it is read where `has_start`, and may be `out` itself. n x k x m.
-    `work` has workspace(...) elements. Nothing is checked.
+    `form` is that of the whole product of which this is a part, `work` has workspace(...) elements. Nothing is checked.
     """
     width = lanes(a)
-    if n == 1 and column_b == 1:
+    if form == ROW_TIMES_MATRIX:
         vector_times_matrix(
             a, a0, column_a, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m, work
         )  # fmt: skip
         return
-    if m == 1 and row_a == 1 and row_out == 1 and (row_s == 1 or not has_start):
+    if form == TRANSPOSED_TIMES_COLUMN:
         vector_times_matrix(
             b, b0, row_b, a, a0, column_a, start, s0, has_start, alpha, beta, out, o0, k, n, work
         )  # fmt: skip
         return
-    if m == 1 and column_a == 1:
+    if form == MATRIX_TIMES_COLUMN:
         vector, v0 = b, b0
         if row_b != 1:
             vector, v0 = work, 0
@@ -214,13 +267,15 @@ def gemm(
             vector, v0, 0, a, a0, row_a, start, s0, 0, row_s, has_start, alpha, beta, out, o0, 0, row_out, 1, k, n
         )  # fmt: skip
         return
-    if n <= _DOT_ROWS and row_b == 1 and column_a == 1 and k >= width:
+    if form == FEW_ROWS_TIMES_TRANSPOSED:
         rows_times_rows(
             a, a0, row_a, b, b0, column_b, start, s0, row_s, 1, has_start, alpha, beta, out, o0, row_out, 1, n, k, m
         )  # fmt: skip
         return
-    depth, most_columns = _cut(n, k, m, width, a.itemsize)
+    depth, most_columns = _cut(k, m, width, a.itemsize)
     packs = _packs(n, k, m, column_b, a.itemsize)
+    packs_rows = _packs_rows(n, k, m, row_a, a.itemsize)
+    rows_at = work.size - (depth * ROWS + width)
     one = a.dtype.type(1)
     p0 = 0
     while True:
@@ -234,12 +289,15 @@ def gemm(
                 else:
                     _pack_columns(b, source, row_b, column_b, here, columns, work)
             for i in range(0, n, ROWS):
+                if packs_rows:
+                    _pack_tile_rows(a, a0 + i + p0 * column_a, column_a, min(ROWS, n - i), here, work, rows_at)
                 j = 0
                 while j < columns:
                     vectors = _panel_vectors(columns - j, width)
                     o = o0 + i * row_out + j0 + j
                     _tile(
-                        a, a0 + i * row_a + p0 * column_a, row_a, column_a,
+                        work if packs_rows else a, rows_at if packs_rows else a0 + i * row_a + p0 * column_a,
+                        row_a, ROWS if packs_rows else column_a,
                         work if packs else b, j * here if packs else source + j,
                         vectors * width if packs else row_b, here,
                         out if p0 else start, o if p0 else s0 + i * row_s + j0 + j,
@@ -261,8 +319,9 @@ def gemm_serial(a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out
     must not overlap a or b. All are float32 or all float64; nothing is checked.
     """
     one = a.dtype.type(1)
-    work = np.empty(workspace(a, n, k, m, column_b), a.dtype)
+    form = product_form(n, k, m, row_a, column_a, row_b, column_b, row_out, row_out, lanes(a))
+    work = np.empty(workspace(a, n, k, m, row_a, column_b, form), a.dtype)
     gemm(
         a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out, accumulate, one, one,
-        out, o0, row_out, n, k, m, work,
+        out, o0, row_out, n, k, m, form, work,
     )  # fmt: skip

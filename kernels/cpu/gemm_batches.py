@@ -11,13 +11,13 @@ import numpy as np
 
 from ..compiler import jit
 from ..simd import lanes
-from .gemm import gemm, workspace
+from .gemm import gemm, product_form, workspace
 from .microkernel import ROWS
 
 
 @jit
-def _scratch(a, n, k, m, column_b):
-    size = workspace(a, n, k, m, column_b)
+def _scratch(a, n, k, m, row_a, column_b, form):
+    size = workspace(a, n, k, m, row_a, column_b, form)
     # An empty allocation costs a tenth of the smallest products.
     return np.empty(size, a.dtype) if size else a[:0]
 
@@ -28,9 +28,10 @@ def multiply_dense(a, transpose_a, b, transpose_b, bias, out, n, k, m):
     row_a, column_a = (1, n) if transpose_a else (k, 1)
     row_b, column_b = (1, k) if transpose_b else (m, 1)
     one = a.dtype.type(1)
-    work = _scratch(a, n, k, m, column_b)
+    form = product_form(n, k, m, row_a, column_a, row_b, column_b, m, m if bias.size == 0 else 0, lanes(a))
+    work = _scratch(a, n, k, m, row_a, column_b, form)
     gemm(
-        a, 0, row_a, column_a, b, 0, row_b, column_b, bias, 0, 0, bias.size > 0, one, one, out, 0, m, n, k, m, work
+        a, 0, row_a, column_a, b, 0, row_b, column_b, bias, 0, 0, bias.size > 0, one, one, out, 0, m, n, k, m, form, work
     )  # fmt: skip
 
 
@@ -65,23 +66,30 @@ def multiply_part(
     by_columns = _largest_share(m, width, pieces) < _largest_share(n, ROWS, pieces) or (
         _largest_share(m, width, pieces) == _largest_share(n, ROWS, pieces) and m >= n
     )
-    units = batch * pieces
-    work = _scratch(a, n, k, m, b_strides[3])
-    for unit in range(part * units // parts, (part + 1) * units // parts):
-        matrix, piece = unit // pieces, unit % pieces
-        x, y = matrix // inner, matrix % inner
-        i0, i1, j0, j1 = 0, n, 0, m
-        if by_columns:
+    row_s = s_strides[2] if has_start else m
+    form = product_form(n, k, m, a_strides[2], a_strides[3], b_strides[2], b_strides[3], m, row_s, width)
+    work = _scratch(a, n, k, m, a_strides[2], b_strides[3], form)
+    first, last = part * batch * pieces // parts, (part + 1) * batch * pieces // parts
+    matrix, piece = first // pieces, first % pieces
+    x, y = matrix // inner, matrix % inner
+    i0, i1, j0, j1 = 0, n, 0, m
+    for _ in range(first, last):
+        if pieces > 1 and by_columns:
             j0, j1 = _share(m, width, piece, pieces)
-        else:
+        elif pieces > 1:
             i0, i1 = _share(n, ROWS, piece, pieces)
         if i0 < i1 and j0 < j1:
             gemm(
                 a, a0 + x * a_strides[0] + y * a_strides[1] + i0 * a_strides[2], a_strides[2], a_strides[3],
                 b, b0 + x * b_strides[0] + y * b_strides[1] + j0 * b_strides[3], b_strides[2], b_strides[3],
                 start, s0 + x * s_strides[0] + y * s_strides[1] + i0 * s_strides[2] + j0, s_strides[2], has_start,
-                alpha, beta, out, (matrix * n + i0) * m + j0, m, i1 - i0, k, j1 - j0, work,
+                alpha, beta, out, (matrix * n + i0) * m + j0, m, i1 - i0, k, j1 - j0, form, work,
             )  # fmt: skip
+        piece += 1
+        if piece == pieces:
+            piece, matrix, y = 0, matrix + 1, y + 1
+            if y == inner:
+                x, y = x + 1, 0
 
 
 @jit(nogil=True)

@@ -6,7 +6,7 @@
 A product tile keeps its sums in registers for the whole of `depth`. Elements of a are broadcast from wherever they
 lie, so a is read in place whatever its strides; vectors of b run along j and need it dense in that direction. Rows
 that the result does not have are computed from the last one that it has and not stored; columns that it does not
-have are masked.
+have are masked. With `masked` 0 the tile is whole, and nothing of this costs anything.
 
 Every element of the result is one chain of fused multiply-adds over p in ascending order, whichever tile it falls
 into: cutting the result up differently changes no bit of it.
@@ -75,10 +75,12 @@ def _product_tile(
         ps = _pointer(context, builder, start, sv, s0v)
         po = _pointer(context, builder, out, ov, o0v)
         last = builder.sub(usedv, index(1))
-        a_rows = []
-        for i in range(mr):
-            row = builder.select(builder.icmp_signed("<", index(i), last), index(i), last)
-            a_rows.append(builder.gep(pa, [builder.mul(row, row_av)]))
+        a_rows = [pa]
+        for i in range(1, mr):
+            step = row_av
+            if is_masked:
+                step = builder.select(builder.icmp_signed("<=", index(i), last), row_av, index(0))
+            a_rows.append(builder.gep(a_rows[-1], [step]))
         mask = _first_lanes(builder, builder.sub(widthv, index((nv - 1) * vl)), vl) if is_masked else None
 
         def load(pointer, v):
@@ -107,19 +109,24 @@ def _product_tile(
         sums = _counted_loop(builder, depthv, [ir.Constant(vector, None)] * (mr * nv), body)
         alphas, betas = _splat(builder, alphav, vector), _splat(builder, betav, vector)
 
+        def finish_row(i, with_start):
+            target = builder.gep(po, [builder.mul(row_outv, index(i))])
+            source = builder.gep(ps, [builder.mul(row_sv, index(i))])
+            for v in range(nv):
+                value = sums[i * nv + v]
+                if with_start:
+                    value = _multiply_add(builder, alphas, value, builder.fmul(betas, load(source, v)))
+                else:
+                    value = builder.fmul(alphas, value)
+                store(value, target, v)
+
         def finish(with_start):
             for i in range(mr):
-                with builder.if_then(builder.icmp_signed("<", index(i), usedv)):
-                    target = builder.gep(po, [builder.mul(row_outv, index(i))])
-                    source = builder.gep(ps, [builder.mul(row_sv, index(i))])
-                    for v in range(nv):
-                        value = sums[i * nv + v]
-                        if with_start:
-                            old = builder.fmul(betas, load(source, v))
-                            value = _multiply_add(builder, alphas, value, old)
-                        else:
-                            value = builder.fmul(alphas, value)
-                        store(value, target, v)
+                if is_masked and i:
+                    with builder.if_then(builder.icmp_signed("<", index(i), usedv)):
+                        finish_row(i, with_start)
+                else:
+                    finish_row(i, with_start)
 
         with builder.if_else(has_startv) as (then, otherwise):
             with then:
@@ -186,8 +193,8 @@ def _product_tile_python(
 ):  # fmt: skip
     """product_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
     if not masked:
-        width = vectors * (VECTOR_BYTES // a.itemsize)
-    for i in range(min(rows, used)):
+        used, width = rows, vectors * (VECTOR_BYTES // a.itemsize)
+    for i in range(used):
         total = np.zeros(width, a.dtype)
         for p in range(depth):
             total += a[a0 + i * row_a + p * column_a] * b[b0 + p * row_b : b0 + p * row_b + width]

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from numtorch.kernels.cpu import gemm as g
+from numtorch.kernels.cpu import gemm_batches as batches
+from numtorch.kernels.cpu import matmul
 from numtorch.kernels.cpu.microkernel import ROWS, VECTORS, lanes
 
 DTYPES = ["f4", "f8"]
@@ -69,3 +71,62 @@ def test_an_empty_result_and_an_empty_sum():
     for n, k, m in ((0, 3, 2), (3, 3, 0), (0, 0, 0), (3, 0, 2)):
         check(n, k, m, False, False, "f4", False)
         check(n, k, m, False, False, "f4", True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(1, 300, 2500), (2500, 300, 1), (8, 100, 33), (3, 17, 5), (1, 33, 1)], ids=str)
+@pytest.mark.parametrize("transposes", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
+def test_vectors_and_few_rows(size, transposes, dtype):
+    for accumulate in (False, True):
+        check(*size, *transposes, dtype, accumulate)
+
+
+@pytest.mark.parametrize("transposes", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
+@pytest.mark.parametrize("size", [(700, 520, 1010), (1030, 513, 600)], ids=str)
+def test_operands_larger_than_the_second_level_cache(size, transposes):
+    check(*size, *transposes, "f4", False)
+    check(*size, *transposes, "f4", True)
+
+
+SHARED = [(9, 40, 50), (1, 300, 2500), (2500, 300, 1), (8, 100, 33), (70, 1000, 17), (700, 520, 1010), (5, 0, 7)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SHARED, ids=str)
+@pytest.mark.parametrize("batch", [1, 3, 8], ids=str)
+@pytest.mark.parametrize("transposes", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
+def test_the_number_of_parts_changes_no_bit(transposes, batch, size, dtype):
+    if batch * np.prod(size) > 2e8:
+        pytest.skip("large enough without a batch")
+    n, k, m = size
+    left = (n * k, 0, 1, n) if transposes[0] else (n * k, 0, k, 1)
+    right = (0, 0, 1, k) if transposes[1] else (0, 0, m, 1)  # one matrix for the whole batch
+    a, b, bias = sample(batch * n * k, dtype, 1), sample(k * m, dtype, 2), sample(m, dtype, 3)
+    results = []
+    for kernel, parts in ((batches.multiply, 1), (batches.multiply, 3), (batches.multiply_parallel, 4)):
+        out = np.full(batch * n * m, np.nan, dtype)
+        sizes = (batch, 1, n, k, m)
+        one = a.dtype.type(1)
+        kernel(a, 0, left, b, 0, right, bias, 0, (0, 0, 0), True, one, one, out, sizes, parts)
+        results.append(out)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    first = a[: n * k].reshape(k, n).T if transposes[0] else a[: n * k].reshape(n, k)
+    second = b.reshape(m, k).T if transposes[1] else b.reshape(k, m)
+    want = first.astype("f8") @ second.astype("f8") + bias
+    assert (np.abs(results[0][: n * m].reshape(n, m) - want) <= bound(first, second, np.abs(bias))).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(20, 30, 40), (1, 30, 40), (20, 30, 1), (4, 30, 40), (60, 900, 50)], ids=str)
+def test_alpha_and_beta_in_one_pass(size, dtype):
+    n, k, m = size
+    a, b, start = sample((n, k), dtype, 1), sample((k, m), dtype, 2), sample((n, m), dtype, 3)
+    for stored_b, strides in ((b, (m, 1)), (np.ascontiguousarray(b.T), (1, k))):
+        out = np.empty(n * m, dtype)
+        matmul.scaled_matmul(
+            a.reshape(-1), 0, (n, k), (k, 1), stored_b.reshape(-1), 0, (k, m), strides,
+            out, (start.reshape(-1), 0, (m,)), -0.5, 3.0,
+        )  # fmt: skip
+        want = -0.5 * (a.astype("f8") @ b) + 3.0 * start
+        assert (np.abs(out.reshape(n, m) - want) <= 2 * bound(a, b, 3 * np.abs(start))).all()
