@@ -26,6 +26,8 @@ from numba import config, from_dtype, prange, types
 
 from ..compiler import entry_point, jit
 from ..threads import get_num_threads
+from .gemm import gemm_serial
+from .matmul import mm
 from .rnn_gates import gru_backward, gru_forward, lstm_backward, lstm_forward, rnn_backward_gate, rnn_forward_gate
 from .rnn_product import pack_rows, pack_transposed, panel_size, panel_vectors, product
 
@@ -86,14 +88,14 @@ def _part_forward(
 
     panels holds W_ih from 0, W_hh from panels_hh and, of a GRU, the third of it that makes n from panels_n.
     """
-    keep = saved_h.size > 0
+    keep = gates.size > 0
     batch = h.size // size
     together = low == 0 and high == batch  # then the rows of consecutive steps are consecutive
     steps = batch_sizes.size
     # Without `keep` the gates of a chunk of steps are forgotten after it, and y_n (GRU) after its step, as y always (RNN).
     forgotten = 0 if keep else (max(batch, _ROWS_TOGETHER) + batch) * total
     work = gates if keep else np.empty(forgotten, h.dtype)
-    y = saved_c if keep and mode == GRU else np.empty(0 if mode == LSTM else batch * size, h.dtype)
+    y = saved_c if mode == GRU and saved_c.size else np.empty(0 if mode == LSTM else batch * size, h.dtype)
     row = output.size // size if reverse else 0
     step = 0
     while step < steps:
@@ -119,7 +121,7 @@ def _part_forward(
                 at = row + low
                 g = (at - shift) * total
                 if mode == GRU:
-                    y0 = at * size if keep else 0
+                    y0 = at * size if saved_c.size else 0
                     product(
                         h, low * size, size, m, panels, panels_hh, size, 2 * size, vectors,
                         work, g, total, work, g, total,
@@ -146,7 +148,10 @@ def _part_forward(
 
 
 @jit
-def _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n):
+def _prepare_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, h0, c0, h, c):
+    """Fill the panels, and h and c with what they begin with."""
+    h[:] = h0
+    c[:] = c0
     pack_transposed(w_ih, 0, inputs, total, vectors, panels, 0)
     if mode == GRU:
         pack_transposed(w_hh, 0, size, 2 * size, vectors, panels, panels_hh)
@@ -157,11 +162,11 @@ def _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels
 
 @jit(nogil=True)
 def _forward(
-    mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h, c, output, gates, saved_h, saved_c, saved_tanh,
+    mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c, saved_tanh,
     inputs, size, total, vectors, panels, panels_hh, panels_n, parts,
 ):  # fmt: skip
     biases = _biases(mode, b_ih, b_hh, size, total)
-    _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n)
+    _prepare_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, h0, c0, h, c)
     _part_forward(
         mode, batch_sizes, reverse, 0, h.size // size, x, biases, panels, h, c, output, gates,
         saved_h, saved_c, saved_tanh, inputs, size, total, vectors, panels_hh, panels_n,
@@ -170,11 +175,11 @@ def _forward(
 
 @jit(parallel=True)
 def _forward_parallel(
-    mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h, c, output, gates, saved_h, saved_c, saved_tanh,
+    mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c, saved_tanh,
     inputs, size, total, vectors, panels, panels_hh, panels_n, parts,
 ):  # fmt: skip
     biases = _biases(mode, b_ih, b_hh, size, total)
-    _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n)
+    _prepare_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, h0, c0, h, c)
     batch = h.size // size
     for part in prange(parts):
         _part_forward(
@@ -244,6 +249,40 @@ def _backward_parallel(
         )  # fmt: skip
 
 
+@jit
+def _sum_rows(rows, columns, x, out):
+    """out[j] = sum_i x[i, j]."""
+    out[:] = x.dtype.type(0)
+    for i in range(rows):
+        row = x[i * columns : (i + 1) * columns]
+        for j in range(columns):
+            out[j] += row[j]
+
+
+@jit(nogil=True)
+def _gradients(
+    mode, batch_sizes, reverse, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
+    grad_h, grad_c, grad_gates, grad_recurrent, size, total, vectors, panels,
+    x, w_ih, inputs, grad_x, grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh,
+):  # fmt: skip
+    """`_backward` and all the rest of a small layer's gradients; those that are empty are not wanted."""
+    rows = gates.size // total
+    _backward(
+        mode, batch_sizes, reverse, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
+        grad_h, grad_c, grad_gates, grad_recurrent, size, total, vectors, panels, 1,
+    )  # fmt: skip
+    if grad_x.size:
+        gemm_serial(grad_gates, 0, total, 1, w_ih, 0, inputs, 1, grad_x, 0, inputs, rows, total, inputs, False)
+    if grad_w_ih.size:
+        gemm_serial(grad_gates, 0, 1, total, x, 0, inputs, 1, grad_w_ih, 0, inputs, total, rows, inputs, False)
+    if grad_w_hh.size:
+        gemm_serial(grad_recurrent, 0, 1, total, saved_h, 0, size, 1, grad_w_hh, 0, size, total, rows, size, False)
+    if grad_b_ih.size:
+        _sum_rows(rows, total, grad_gates, grad_b_ih)
+    if grad_b_hh.size:
+        _sum_rows(rows, total, grad_recurrent, grad_b_hh)
+
+
 _entries: dict = {}  # (kernel, dtype) -> its compiled entry
 
 
@@ -264,7 +303,7 @@ def _parts(rows: int, batch: int, work: int) -> int:
 
 
 def rnn_forward(
-    mode: int, batch_sizes, reverse: bool, x, w_ih, w_hh, b_ih, b_hh, h, c, output, gates, saved_h, saved_c,
+    mode: int, batch_sizes, reverse: bool, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c,
     saved_tanh, inputs: int, size: int,
 ) -> None:  # fmt: skip
     """One layer in one direction over all steps: a = W_ih x_t + b_ih, y = W_hh h + b_hh, (B, G H) each.
@@ -273,9 +312,10 @@ def rnn_forward(
     GRU   r, z = sigmoid(a + y); n = tanh(a_n + r y_n); h = n + z (h - n)        gates in the order r, z, n
     RNN   h = tanh(a + y) or max(0, a + y), which keeps nan
 
-    batch_sizes int64 (T,), x (N, I), w_ih (G H, I), w_hh (G H, H). h and c (B, H) become the last state, output (N, H)
-    all states. Unless they are empty gates (N, G H) takes what the activations gave, saved_h (N, H) the h of before,
-    saved_c the c of before (LSTM) or y_n (GRU), saved_tanh tanh(c).
+    batch_sizes int64 (T,), x (N, I), w_ih (G H, I), w_hh (G H, H). From h0 and c0 (B, H), h and c become the last
+    state and output (N, H) all states; of a single step output and h may be one array. Unless they are empty
+    gates (N, G H) takes what the activations gave, saved_h (N, H) the h of before, saved_c the c of before (LSTM) or
+    y_n (GRU), saved_tanh tanh(c).
     """
     if output.size == 0:
         return
@@ -289,35 +329,56 @@ def rnn_forward(
     end = panels_n + panel_size(size, size, itemsize) if mode == GRU else panels_hh + panel_size(total, size, itemsize)
     parts = _parts(rows, batch, rows * total * (inputs + size))
     kernel = _forward if parts == 1 else _forward_parallel
-    _entry(kernel, "ib?aaaaaaaaaaaaiiiiaiii", x.dtype)(
-        mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h, c, output, gates, saved_h, saved_c, saved_tanh,
+    _entry(kernel, "ib?aaaaaaaaaaaaaaiiiiaiii", x.dtype)(
+        mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c, saved_tanh,
         inputs, size, total, vectors, np.empty(end, x.dtype), panels_hh, panels_n, parts,
     )  # fmt: skip
 
 
 def rnn_backward(
     mode: int, batch_sizes, reverse: bool, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
-    grad_h, grad_c, grad_gates, grad_recurrent, size: int,
-) -> None:  # fmt: skip
-    """Gradient of `rnn_forward`: grad_gates (N, G H) is da and, in a GRU, grad_recurrent dy (else the same array).
+    grad_h, grad_c, x, w_ih, inputs: int, size: int, wanted,
+):  # fmt: skip
+    """Gradient of `rnn_forward`: those of x, w_ih, w_hh, b_ih and b_hh, each None unless `wanted` says so.
 
+    Of the gates, with da (N, G H) the gradient of a and dy that of y, which is da but in a GRU:
     LSTM  do = dh tanh(c), dc += dh o (1 - tanh(c)^2), di = dc g, df = dc c_prev, dg = dc i, dc_prev = dc f
     GRU   dn = dh (1 - z), dz = dh (h_prev - n), dr = dn y_n, dy_n = dn r
-    RNN   dx = dh (1 - h^2), or dh where h > 0
-    each times the derivative of its activation.
+    RNN   dh (1 - h^2), or dh where h > 0
+    each times the derivative of its activation. dx = da W_ih, dW_ih = da^T x, dW_hh = dy^T saved_h, and biases get the
+    sums over rows.
 
-    grad_h and grad_c hold the gradients of the last state and become those of the first. What is left is
-    grad W_ih = grad_gates^T x, grad W_hh = grad_recurrent^T saved_h, grad x = grad_gates W_ih.
+    grad_h and grad_c hold the gradients of the last state and become those of the first; grad_output may be empty.
     """
-    if gates.size == 0:
-        return
+    dtype = x.dtype
     total = GATES[mode] * size
+    nothing = np.empty(0, dtype)
+    rows = gates.size // total if total else 0
+    sizes = (x.size, w_ih.size, w_hh.size, total, total)
+    if rows == 0:
+        return [np.zeros(n, dtype) if want else None for n, want in zip(sizes, wanted, strict=True)]
     batch = grad_h.size // size
-    rows = gates.size // total
-    parts = _parts(rows, batch, rows * total * size)
-    kernel = _backward if parts == 1 else _backward_parallel
-    panels = np.empty(panel_size(size, total, gates.itemsize), gates.dtype)
-    _entry(kernel, "ib?aaaaaaaaaaiiiai", gates.dtype)(
+    work = rows * total * size
+    grad_gates = np.empty(rows * total, dtype)
+    grad_recurrent = np.empty(rows * total, dtype) if mode == GRU else grad_gates
+    panels = np.empty(panel_size(size, total, x.itemsize), dtype)
+    arguments = (
         mode, batch_sizes, reverse, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
-        grad_h, grad_c, grad_gates, grad_recurrent, size, total, panel_vectors(batch), panels, parts,
+        grad_h, grad_c, grad_gates, grad_recurrent, size, total, panel_vectors(batch), panels,
     )  # fmt: skip
+    if work < PARALLEL:
+        found = [np.empty(n, dtype) if want else nothing for n, want in zip(sizes, wanted, strict=True)]
+        _entry(_gradients, "ib?aaaaaaaaaaiiiaaaiaaaaa", dtype)(*arguments, x, w_ih, inputs, *found)
+        return [array if want else None for array, want in zip(found, wanted, strict=True)]
+    parts = _parts(rows, batch, work)
+    _entry(_backward if parts == 1 else _backward_parallel, "ib?aaaaaaaaaaiiiai", dtype)(*arguments, parts)
+    to_x, to_w_ih, to_w_hh, to_b_ih, to_b_hh = wanted
+    grad_x = mm(grad_gates, w_ih, rows, total, inputs) if to_x else None
+    grad_w_ih = mm(grad_gates, x, total, rows, inputs, transpose_a=True) if to_w_ih else None
+    grad_w_hh = mm(grad_recurrent, saved_h, total, rows, size, transpose_a=True) if to_w_hh else None
+    grad_b_ih = grad_gates.reshape(rows, total).sum(0) if to_b_ih else None
+    if to_b_hh and to_b_ih and mode != GRU:
+        grad_b_hh = grad_b_ih.copy()
+    else:
+        grad_b_hh = grad_recurrent.reshape(rows, total).sum(0) if to_b_hh else None
+    return [grad_x, grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh]

@@ -30,16 +30,18 @@ def lstm_forward(m, gates, g, h, c, s, output, saved_h, saved_c, saved_tanh, at,
         state_h, state_c = h[begin : begin + size], c[begin : begin + size]
         begin = at + b * size
         if saved_h.size:
-            before_h, before_c = saved_h[begin : begin + size], saved_c[begin : begin + size]
+            before_h = saved_h[begin : begin + size]
             for j in range(size):
                 before_h[j] = state_h[j]
+        if saved_c.size:
+            before_c = saved_c[begin : begin + size]
             for j in range(size):
                 before_c[j] = state_c[j]
         for j in range(size):
             state_c[j] = f[j] * state_c[j] + i[j] * new[j]
         for j in range(size):
             state_h[j] = tanh(state_c[j])
-        if saved_h.size:
+        if saved_tanh.size:
             tanh_c = saved_tanh[begin : begin + size]
             for j in range(size):
                 tanh_c[j] = state_h[j]

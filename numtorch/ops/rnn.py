@@ -1,10 +1,9 @@
 """LSTM, GRU and RNN over sequences, and their cells, in torch's signatures (`torch.lstm`, `torch.lstm_cell`,
 ...).
 
-One layer in one direction is one primitive over `kernels/cpu/rnn.py`: the input of all steps times W_ih is
-one product, the loop over time one kernel, and the gradients of the weights single products again. The layer
-written in differentiable operators (`_layer_by_steps`) serves where that does not: projections, and gradients
-of gradients.
+One layer in one direction, dense or packed, is one node over `kernels/cpu/rnn.py`, and so is a cell, its single step.
+The layer written in differentiable operators (`_layer_by_steps`) serves where that does not: projections, and
+gradients of gradients.
 
 Letters: T steps, B sequences, I inputs, H hidden size, P projection (else H), L layers, D directions, N rows
 of all steps together. A packed sequence holds batch_sizes[t] rows in step t, the longest sequence first.
@@ -12,125 +11,108 @@ of all steps together. A packed sequence holds batch_sizes[t] rows in step t, th
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
+from numtorch.graph import Node, next_sequence, save, stamp, unpack
 from numtorch.graph import mode as grad_mode
-from numtorch.kernels.cpu.matmul import mm
 from numtorch.kernels.cpu.rnn import GATES, GRU, LSTM, RNN_RELU, RNN_TANH, rnn_backward, rnn_forward
 
 from .._dtype import float32, float64
-from .._primitive import primitive
 from .._registry import FUNCTIONS, op
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, _new, wrap
 
 _LAYERS = {LSTM: "lstm", GRU: "gru", RNN_TANH: "rnn_tanh", RNN_RELU: "rnn_relu"}
-_SAVED = ("input", "hx", "cx", "w_ih", "w_hh", "b_ih", "b_hh", "result3", "result4", "result5", "result6")
+_NAMES = ("input", "hx", "cx", "w_ih", "w_hh", "b_ih", "b_hh")
 
 
-@primitive(node="RnnLayerBackward0", save=_SAVED, nondifferentiable=(3, 4, 5, 6), public=False)
-def _rnn_layer(input, hx, cx, w_ih, w_hh, b_ih, b_hh, kind, batch_sizes, reverse, keep):
-    """(output, h_n, c_n) and, with `keep`, what the backward pass reads: gates, h, c (or GRU's y_n), tanh(c)
-    by row.
+class RnnLayerBackward0(Node):
+    """The node of a layer in one direction: outputs output, h_n and, of an LSTM, c_n; of a cell h and c.
 
-    input (N, I), hx and cx (B, H) (cx None but for LSTM), w_ih (G H, I), w_hh (G H, H), biases (G H,) or
-    None, batch_sizes an int64 array (T,).
+    `saved` are the arguments in the order of `_NAMES`, None where there are none; `buffers` what the kernel kept.
     """
-    dtype = input._dtype
-    rows, inputs = input._size
-    batch, size = hx._size
-    new, nothing = np.empty, np.empty(0, dtype.np)
-    h = _flat(hx).copy()
-    c = nothing if cx is None else _flat(cx).copy()
-    output = new(rows * size, dtype.np)
-    gates = new(rows * GATES[kind] * size, dtype.np) if keep else nothing
-    saved_h = new(rows * size, dtype.np) if keep else nothing
-    saved_c = new(rows * size, dtype.np) if keep and kind <= GRU else nothing
-    saved_tanh = new(rows * size, dtype.np) if keep and kind == LSTM else nothing
-    rnn_forward(
-        kind, batch_sizes, reverse, _flat(input), _flat(w_ih), _flat(w_hh),
-        nothing if b_ih is None else _flat(b_ih), nothing if b_hh is None else _flat(b_hh),
-        h, c, output, gates, saved_h, saved_c, saved_tanh, inputs, size,
-    )  # fmt: skip
-    last_c = wrap(c, (0 if cx is None else batch, size), dtype)
-    results = [wrap(output, (rows, size), dtype), wrap(h, (batch, size), dtype), last_c]
-    if keep:
-        results += [wrap(x, (x.size,), dtype) for x in (gates, saved_h, saved_c, saved_tanh)]
-    return tuple(results)
+
+    kind: int
+    batch_sizes: np.ndarray
+    reverse: bool
+    is_cell: bool
+    buffers: tuple  # gates, saved_h, saved_c, saved_tanh, the last three empty where the arguments hold them
+
+    def apply(self, grads):
+        if self.is_cell:
+            grad_output, grad_h = None, grads[0]
+            grad_c = grads[1] if self.kind == LSTM else None
+        else:
+            grad_output, grad_h, grad_c = grads if self.kind == LSTM else (*grads, None)
+        if grad_mode.enabled:
+            return self._differentiable(grad_output, grad_h, grad_c)
+        input, hx, cx, w_ih, w_hh, b_ih, b_hh = unpack(self)
+        kind, dtype = self.kind, input._dtype
+        number = dtype.np
+        to_input, to_hx, to_cx, to_w_ih, to_w_hh, to_b_ih, to_b_hh = [node is not None for node in self.next_nodes]
+        gates, saved_h, saved_c, saved_tanh = self.buffers
+        size = w_hh._size[1]
+        state = int(self.batch_sizes[0]) * size
+        if self.is_cell:
+            saved_h = np.zeros(state, number) if hx is None else _flat(hx)
+            if kind == LSTM:
+                saved_c = np.zeros(state, number) if cx is None else _flat(cx)
+        d_h = np.zeros(state, number) if grad_h is None else _flat(grad_h).copy()
+        if kind != LSTM:
+            d_c = _nothing(number)
+        else:
+            d_c = np.zeros(state, number) if grad_c is None else _flat(grad_c).copy()
+        d_input, d_w_ih, d_w_hh, d_b_ih, d_b_hh = rnn_backward(
+            kind, self.batch_sizes, self.reverse, _nothing(number) if grad_output is None else _flat(grad_output),
+            gates, _flat(w_hh), saved_h, saved_c, saved_tanh, d_h, d_c, _flat(input), _flat(w_ih),
+            w_ih._size[1], size, (to_input, to_w_ih, to_w_hh, to_b_ih, to_b_hh),
+        )  # fmt: skip
+        return (
+            wrap(d_input, input._size, dtype) if to_input else None,
+            wrap(d_h, hx._size, dtype) if to_hx else None,
+            wrap(d_c, cx._size, dtype) if to_cx else None,
+            wrap(d_w_ih, w_ih._size, dtype) if to_w_ih else None,
+            wrap(d_w_hh, w_hh._size, dtype) if to_w_hh else None,
+            wrap(d_b_ih, b_ih._size, dtype) if to_b_ih else None,
+            wrap(d_b_hh, b_hh._size, dtype) if to_b_hh else None,
+        )
+
+    def release(self):
+        super().release()
+        self.buffers = ()
+
+    def _differentiable(self, grad_output, grad_h, grad_c):
+        """The same gradients as a graph: the layer again in differentiable operators, and their gradient."""
+        from ..autograd import grad
+
+        # Views of the arguments, so that one is never an ancestor of another.
+        given = {
+            name: None if t is None else t.view(t.shape) for name, t in zip(_NAMES, unpack(self), strict=True)
+        }  # fmt: skip
+        input, hx, cx, *weights = given.values()
+        batch, size = int(self.batch_sizes[0]), weights[1]._size[1]
+        rows = input.reshape(input._size.numel() // input._size[-1], input._size[-1])
+        zeros = None if hx is not None else wrap(np.zeros(batch * size, rows._dtype.np), (batch, size), rows._dtype)
+        h = zeros if hx is None else hx.reshape(batch, size)
+        c = None if self.kind != LSTM else zeros if cx is None else cx.reshape(batch, size)
+        output, h, c = _layer_by_steps(rows, h, c, *weights, None, self.kind, self.batch_sizes.tolist(), self.reverse)
+        wanted = [name for name, node in zip(_NAMES, self.next_nodes, strict=True) if node is not None]
+        ends = [(y, g) for y, g in ((output, grad_output), (h, grad_h), (c, grad_c)) if g is not None]
+        results = grad(
+            [y for y, _ in ends],
+            [given[name] for name in wanted],
+            [g.reshape(y._size) for y, g in ends],
+            create_graph=True,
+            allow_unused=True,
+        )
+        found = dict(zip(wanted, results, strict=True))
+        return tuple([found.get(name) for name in _NAMES])
 
 
-_rnn_layer.derivative_of("input", "hx", "cx", "w_ih", "w_hh", "b_ih", "b_hh")
-
-
-@_rnn_layer.backward
-def _(ctx, grad_output, grad_h, grad_c):
-    if grad_mode.enabled:
-        return _differentiable_backward(ctx, grad_output, grad_h, grad_c)
-    dtype = ctx.input._dtype
-    rows, inputs = ctx.input._size
-    batch, size = ctx.hx._size
-    total = GATES[ctx.kind] * size
-    nothing = np.empty(0, dtype.np)
-    gates, saved_h, saved_c, saved_tanh = (getattr(ctx, f"result{i}").flat() for i in (3, 4, 5, 6))
-    weight_ih, weight_hh = _flat(ctx.w_ih), _flat(ctx.w_hh)
-    d_output = nothing if grad_output is None else _flat(grad_output)
-    d_h = np.zeros(batch * size, dtype.np) if grad_h is None else _flat(grad_h).copy()
-    d_c = nothing
-    if ctx.kind == LSTM:
-        d_c = np.zeros(batch * size, dtype.np) if grad_c is None else _flat(grad_c).copy()
-    d_gates = np.empty(rows * total, dtype.np)
-    d_recurrent = np.empty(rows * total, dtype.np) if ctx.kind == GRU else d_gates
-    rnn_backward(
-        ctx.kind,
-        ctx.batch_sizes,
-        ctx.reverse,
-        d_output,
-        gates,
-        weight_hh,
-        saved_h,
-        saved_c,
-        saved_tanh,
-        d_h,
-        d_c,
-        d_gates,
-        d_recurrent,
-        size,
-    )
-    grads = {"hx": wrap(d_h, (batch, size), dtype)}
-    if ctx.kind == LSTM:
-        grads["cx"] = wrap(d_c, (batch, size), dtype)
-    if ctx.needs("input"):
-        grads["input"] = wrap(mm(d_gates, weight_ih, rows, total, inputs), (rows, inputs), dtype)
-    if ctx.needs("w_ih"):
-        d_weight = mm(d_gates, _flat(ctx.input), total, rows, inputs, transpose_a=True)
-        grads["w_ih"] = wrap(d_weight, (total, inputs), dtype)
-    if ctx.needs("w_hh"):
-        d_weight = mm(d_recurrent, saved_h, total, rows, size, transpose_a=True)
-        grads["w_hh"] = wrap(d_weight, (total, size), dtype)
-    for name, part in (("b_ih", d_gates), ("b_hh", d_recurrent)):
-        if ctx.needs(name):
-            grads[name] = wrap(part.reshape(rows, total).sum(0), (total,), dtype)
-    return grads
-
-
-def _differentiable_backward(ctx, grad_output, grad_h, grad_c):
-    """The same gradients as a graph: the layer again in differentiable operators, and their gradient."""
-    from ..autograd import grad
-
-    names = ("input", "hx", "cx", "w_ih", "w_hh", "b_ih", "b_hh")
-    # Views of the arguments, so that one is never an ancestor of another.
-    given = {name: getattr(ctx, name) for name in names}
-    given = {name: None if t is None else t.view(t.shape) for name, t in given.items()}
-    output, h, c = _layer_by_steps(*given.values(), None, ctx.kind, ctx.batch_sizes.tolist(), ctx.reverse)
-    wanted = [name for name in names if given[name] is not None and ctx.needs(name)]
-    ends = [(y, g) for y, g in ((output, grad_output), (h, grad_h), (c, grad_c)) if g is not None]
-    results = grad(
-        [y for y, _ in ends],
-        [given[name] for name in wanted],
-        [g for _, g in ends],
-        create_graph=True,
-        allow_unused=True,
-    )
-    return dict(zip(wanted, results, strict=True))
+@functools.cache
+def _nothing(number):
+    return np.empty(0, number)
 
 
 def _flat(t: Tensor):
@@ -138,15 +120,65 @@ def _flat(t: Tensor):
     return t.contiguous().flat() if flat is None else flat
 
 
-def _run_layer(input, hx, cx, w_ih, w_hh, b_ih, b_hh, kind, batch_sizes, reverse):
-    """(output (N, H), h_n, c_n (B, H)) by the kernel."""
-    keep = grad_mode.enabled and (
-        input._requires_grad or hx._requires_grad or w_ih._requires_grad or w_hh._requires_grad
-        or (cx is not None and cx._requires_grad)
-        or (b_ih is not None and (b_ih._requires_grad or b_hh._requires_grad))
+def _run_layer(
+    input, hx, cx, w_ih, w_hh, b_ih, b_hh, kind, batch_sizes, reverse, output_size, state_size, is_cell=False
+):  # fmt: skip
+    """(output, h_n, c_n) by the kernel, of the sizes given; c_n is None but for an LSTM.
+
+    Inputs and states have any size with the right number of elements; hx (and cx) None stands for zeros. Of a cell,
+    output is h_n and None is returned for it.
+    """
+    edges = None
+    if grad_mode.enabled:
+        given = (input, hx, cx, w_ih, w_hh, b_ih, b_hh)
+        for t in given:
+            if t is not None and t._requires_grad:
+                edges = tuple([None if t is None or not t._requires_grad else t._edge() for t in given])
+                break
+    dtype = input._dtype
+    number = dtype.np
+    total, inputs = w_ih._size
+    size = w_hh._size[1]
+    new, nothing = np.empty, _nothing(number)
+    state = int(batch_sizes[0]) * size
+    x = _flat(input)
+    rows = x.size // inputs if inputs else int(batch_sizes.sum())
+    keep = edges is not None
+    h = new(state, number)
+    c = new(state, number) if kind == LSTM else nothing
+    output = h if is_cell else new(rows * size, number)
+    gates = new(rows * total, number) if keep else nothing
+    saved_h = new(rows * size, number) if keep and not is_cell else nothing
+    saved_c = new(rows * size, number) if keep and (kind == GRU or kind == LSTM and not is_cell) else nothing
+    saved_tanh = new(rows * size, number) if keep and kind == LSTM else nothing
+    rnn_forward(
+        kind, batch_sizes, reverse, x, _flat(w_ih), _flat(w_hh),
+        nothing if b_ih is None else _flat(b_ih), nothing if b_hh is None else _flat(b_hh),
+        np.zeros(state, number) if hx is None else _flat(hx),
+        nothing if kind != LSTM else np.zeros(state, number) if cx is None else _flat(cx),
+        h, c, output, gates, saved_h, saved_c, saved_tanh, inputs, size,
     )  # fmt: skip
-    results = _rnn_layer(input, hx, cx, w_ih, w_hh, b_ih, b_hh, kind, batch_sizes, reverse, keep)
-    return results[:3]
+    last_h = wrap(h, state_size, dtype)
+    last_c = wrap(c, state_size, dtype) if kind == LSTM else None
+    result = None if is_cell else wrap(output, output_size, dtype)
+    if edges is not None:
+        node = _new(RnnLayerBackward0)
+        node.sequence_nr = next_sequence()
+        node.next_nodes = edges
+        nrs = tuple([0 if t is None else t._output_nr for t in given])
+        if any(nrs):
+            node.next_nrs = nrs
+        node.kind, node.batch_sizes, node.reverse, node.is_cell = kind, batch_sizes, reverse, is_cell
+        node.buffers = (gates, saved_h, saved_c, saved_tanh)
+        outputs = [t for t in (result, last_h, last_c) if t is not None]
+        node.num_outputs = len(outputs)
+        for nr, t in enumerate(outputs):
+            t._grad_fn, t._requires_grad = node, True
+            if nr:
+                t._output_nr = nr
+        save(node, given)
+        stamp(node)
+    return result, last_h, last_c
 
 
 def _layer_by_steps(input, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, kind, batch_sizes, reverse):
@@ -180,19 +212,26 @@ def _layer_by_steps(input, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, kind, batch_sizes
     return cat([outputs[t] for t in steps]), h, c
 
 
-def _layers(kind, rows, batch_sizes, hx, cx, params, has_biases, num_layers, dropout, train, bidirectional):
-    """All layers and directions over rows (N, I): (output (N, D P), h_n, c_n (L D, B, P or H))."""
+def _layers(kind, x, batch_sizes, hx, cx, params, has_biases, num_layers, dropout, train, bidirectional):
+    """All layers and directions over x (N, I) or (T, B, I): (output (..., D P), h_n, c_n (L D, B, P or H)).
+
+    hx None stands for zeros.
+    """
     cat, stack = FUNCTIONS[""]["cat"], FUNCTIONS[""]["stack"]
     directions = 2 if bidirectional else 1
     each = 4 if has_biases else 2
-    projected = kind == LSTM and hx._size[2] != cx._size[2]
+    if hx is None:
+        projected = len(params) == (each + 1) * num_layers * directions and kind == LSTM
+    else:
+        projected = kind == LSTM and hx._size[2] != cx._size[2]
     each += projected
-    if len(params) != each * num_layers * directions:
+    cells = num_layers * directions
+    if len(params) != each * cells:
         raise RuntimeError(
-            f"{_LAYERS[kind]}: expected {each * num_layers * directions} params for num_layers={num_layers}, "
+            f"{_LAYERS[kind]}: expected {each * cells} params for num_layers={num_layers}, "
             f"has_biases={has_biases}, bidirectional={bidirectional}, but got {len(params)}"
         )
-    sizes = np.array(batch_sizes, dtype=np.int64)
+    batch = int(batch_sizes[0])
     last_h, last_c = [], []
     for layer in range(num_layers):
         outputs = []
@@ -200,45 +239,71 @@ def _layers(kind, rows, batch_sizes, hx, cx, params, has_biases, num_layers, dro
             k = layer * directions + direction
             w_ih, w_hh, *rest = params[each * k : each * (k + 1)]
             b_ih, b_hh = rest[:2] if has_biases else (None, None)
-            h, c = hx[k], None if cx is None else cx[k]
-            _check_layer(kind, rows, h, w_ih, w_hh, b_ih, b_hh)
+            # The state of an only layer is taken and given as it is, (1, B, H).
+            h = hx if hx is None or cells == 1 else hx[k]
+            c = cx if cx is None or cells == 1 else cx[k]
+            _check_layer(kind, x, h, w_ih, w_hh, b_ih, b_hh, rest[-1] if projected else None)
             if projected:
-                y, h, c = _layer_by_steps(
-                    rows, h, c, w_ih, w_hh, b_ih, b_hh, rest[-1], kind, batch_sizes, direction == 1
-                )
+                y, h, c = _projected(x, h, c, w_ih, w_hh, b_ih, b_hh, rest[-1], batch_sizes, direction == 1)
             else:
-                y, h, c = _run_layer(rows, h, c, w_ih, w_hh, b_ih, b_hh, kind, sizes, direction == 1)
+                size = w_hh._size[1]
+                y, h, c = _run_layer(
+                    x, h, c, w_ih, w_hh, b_ih, b_hh, kind, batch_sizes, direction == 1,
+                    (*x._size[:-1], size), (1, batch, size) if cells == 1 else (batch, size),
+                )  # fmt: skip
             outputs.append(y)
             last_h.append(h)
             last_c.append(c)
-        rows = outputs[0] if directions == 1 else cat(outputs, 1)
+        x = outputs[0] if directions == 1 else cat(outputs, -1)
         if dropout and train and layer < num_layers - 1:
-            rows = FUNCTIONS[""]["dropout"](rows, dropout, True)
-    h = stack(last_h) if len(last_h) > 1 else last_h[0].unsqueeze(0)
-    if kind != LSTM:
-        return rows, h, None
-    return rows, h, stack(last_c) if len(last_c) > 1 else last_c[0].unsqueeze(0)
+            x = FUNCTIONS[""]["dropout"](x, dropout, True)
+    if cells == 1:
+        return x, last_h[0], last_c[0]
+    return x, stack(last_h), stack(last_c) if kind == LSTM else None
 
 
-def _check_layer(kind, rows, h, w_ih, w_hh, b_ih, b_hh):
+def _projected(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, batch_sizes, reverse):
+    """An LSTM layer whose h is projected, on x of any leading sizes; a state (1, B, H) comes back as such."""
+    lead = x._size[:-1]
+    batch, size, out = int(batch_sizes[0]), w_hr._size[1], w_hr._size[0]
+    state = (1, batch) if h is None or len(h._size) == 3 else (batch,)
+    if h is None:
+        h, c = (wrap(np.zeros(batch * n, x._dtype.np), (batch, n), x._dtype) for n in (out, size))
+    rows, h, c = x.reshape(-1, x._size[-1]), h.reshape(batch, out), c.reshape(batch, size)
+    y, h, c = _layer_by_steps(rows, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, LSTM, batch_sizes.tolist(), reverse)
+    return y.reshape(*lead, out), h.reshape(*state, out), c.reshape(*state, size)
+
+
+def _check_layer(kind, x, h, w_ih, w_hh, b_ih, b_hh, w_hr=None):
     """Shapes and dtypes fit together; RuntimeError names the one that does not."""
     total, inputs = w_ih._size
-    if rows._size[1] != inputs:
-        raise RuntimeError(
-            f"{_LAYERS[kind]}: input has {rows._size[1]} features, but its layer's w_ih is {list(w_ih._size)}"
-        )
-    if tuple(w_hh._size) != (total, h._size[1]):
-        raise RuntimeError(f"{_LAYERS[kind]}: expected w_hh to be [{total}, {h._size[1]}], but got {list(w_hh._size)}")
-    if total % GATES[kind]:
-        raise RuntimeError(f"{_LAYERS[kind]}: w_ih has {total} rows, not a multiple of {GATES[kind]}")
-    for name, bias in (("b_ih", b_ih), ("b_hh", b_hh)):
-        if bias is not None and tuple(bias._size) != (total,):
-            raise RuntimeError(f"{_LAYERS[kind]}: expected {name} to be [{total}], got {list(bias._size)}")
-    for name, t in (("hidden state", h), ("w_ih", w_ih), ("w_hh", w_hh), ("b_ih", b_ih), ("b_hh", b_hh)):
-        if t is not None and t._dtype is not rows._dtype:
-            raise RuntimeError(
-                f"{_LAYERS[kind]}: expected {name} of the input's dtype {rows._dtype}, but got {t._dtype}"
-            )
+    size = w_hh._size[-1] if h is None else h._size[-1]
+    hidden = size if w_hr is None else w_hr._size[-1]
+    dtype = x._dtype
+    if (
+        x._size[-1] == inputs
+        and w_hh._size == (total, size)
+        and total == GATES[kind] * hidden
+        and (b_ih is None or b_ih._size == (total,) and b_ih._dtype is dtype)
+        and (b_hh is None or b_hh._size == (total,) and b_hh._dtype is dtype)
+        and (h is None or h._dtype is dtype)
+        and w_ih._dtype is dtype
+        and w_hh._dtype is dtype
+    ):
+        return
+    name = _LAYERS[kind]
+    if x._size[-1] != inputs:
+        raise RuntimeError(f"{name}: input has {x._size[-1]} features, but its layer's w_ih is {list(w_ih._size)}")
+    if w_hh._size != (total, size):
+        raise RuntimeError(f"{name}: expected w_hh to be [{total}, {size}], but got {list(w_hh._size)}")
+    if total != GATES[kind] * hidden:
+        raise RuntimeError(f"{name}: w_ih has {total} rows, which are not {GATES[kind]} times the hidden size {hidden}")
+    for label, bias in (("b_ih", b_ih), ("b_hh", b_hh)):
+        if bias is not None and bias._size != (total,):
+            raise RuntimeError(f"{name}: expected {label} to be [{total}], got {list(bias._size)}")
+    for label, t in (("hidden state", h), ("w_ih", w_ih), ("w_hh", w_hh), ("b_ih", b_ih), ("b_hh", b_hh)):
+        if t is not None and t._dtype is not dtype:
+            raise RuntimeError(f"{name}: expected {label} of the input's dtype {dtype}, but got {t._dtype}")
 
 
 def _sequence(kind, args, kwargs):
@@ -256,21 +321,47 @@ def _sequence(kind, args, kwargs):
     hx, cx = given["hx"] if kind == LSTM else (given["hx"], None)
     params, options = list(given["params"]), [given[name] for name in _OPTIONS]
     if "data" in given:
-        data, sizes = given["data"], given["batch_sizes"].tolist()
-        _check_batch_sizes(kind, data, sizes, hx)
-        return _in_working_dtype(kind, data, sizes, hx, cx, params, options)
-    input = given["input"]
-    if input.dim() != 3:
-        raise RuntimeError(f"{_LAYERS[kind]}: expected input to be 3-D, but got {input.dim()}-D")
-    x = input.transpose(0, 1) if given["batch_first"] else input
-    steps, batch, inputs = x.shape
+        return run_packed(kind, given["data"], given["batch_sizes"], hx, cx, params, *options)
+    if given["input"].dim() != 3:
+        raise RuntimeError(f"{_LAYERS[kind]}: expected input to be 3-D, but got {given['input'].dim()}-D")
+    return run(kind, given["input"], hx, cx, params, *options, given["batch_first"])
+
+
+def run(kind, input, hx, cx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
+    """(output, h_n) or (output, h_n, c_n) of a batch (T, B, I), or (B, T, I); hx None stands for zeros."""
+    x = input.transpose(0, 1).contiguous() if batch_first else input
+    steps, batch, _ = x._size
     if steps == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-    _check_batch_sizes(kind, None, [batch], hx)
-    rows = x.reshape(steps * batch, inputs)
-    output, *state = _in_working_dtype(kind, rows, [batch] * steps, hx, cx, params, options)
-    output = output.view(steps, batch, -1)
-    return (output.transpose(0, 1) if given["batch_first"] else output, *state)
+    if hx is not None:
+        _check_state(kind, hx, cx, batch, 2 * num_layers if bidirectional else num_layers)
+    output, *state = _in_working_dtype(
+        kind, x, _equal_steps(steps, batch), hx, cx, params, has_biases, num_layers, dropout, train, bidirectional
+    )
+    return (output.transpose(0, 1) if batch_first else output, *state)
+
+
+def run_packed(
+    kind, data, batch_sizes, hx, cx, params, has_biases, num_layers, dropout, train, bidirectional
+):  # fmt: skip
+    """The same of a packed batch: data (N, I), batch_sizes (T,) an int64 tensor."""
+    sizes = batch_sizes.tolist()
+    if not sizes or min(sizes) < 1 or any(a < b for a, b in zip(sizes, sizes[1:], strict=False)):
+        raise RuntimeError(f"{_LAYERS[kind]}: batch_sizes must be positive and must not rise")
+    if sum(sizes) != data._size[0]:
+        raise RuntimeError(f"{_LAYERS[kind]}: batch_sizes add up to {sum(sizes)}, but data has {data._size[0]} rows")
+    if hx is not None:
+        _check_state(kind, hx, cx, sizes[0], 2 * num_layers if bidirectional else num_layers)
+    return _in_working_dtype(
+        kind, data, np.array(sizes, dtype=np.int64), hx, cx, params, has_biases, num_layers, dropout, train,
+        bidirectional,
+    )  # fmt: skip
+
+
+@functools.lru_cache(256)
+def _equal_steps(steps, batch):
+    """The batch_sizes of a dense batch."""
+    return np.full(steps, batch, dtype=np.int64)
 
 
 _OPTIONS = ["has_biases", "num_layers", "dropout", "train", "bidirectional"]
@@ -280,26 +371,22 @@ def _is_packed(kind, args):
     return isinstance(args[1], Tensor) and (kind == LSTM or len(args) > 2 and isinstance(args[2], Tensor))
 
 
-def _check_batch_sizes(kind, data, sizes, hx):
-    if data is not None:
-        if not sizes or min(sizes) < 1 or any(a < b for a, b in zip(sizes, sizes[1:], strict=False)):
-            raise RuntimeError(f"{_LAYERS[kind]}: batch_sizes must be positive and must not rise")
-        if sum(sizes) != data.shape[0]:
-            raise RuntimeError(
-                f"{_LAYERS[kind]}: batch_sizes add up to {sum(sizes)}, but data has {data.shape[0]} rows"
-            )
-    if hx.dim() != 3 or hx.shape[1] != sizes[0]:
-        raise RuntimeError(f"{_LAYERS[kind]}: expected hidden state with {sizes[0]} rows, but got {list(hx.shape)}")
+def _check_state(kind, hx, cx, batch, cells):
+    for t in (hx,) if cx is None else (hx, cx):
+        if len(t._size) != 3 or t._size[1] != batch:
+            raise RuntimeError(f"{_LAYERS[kind]}: expected hidden state with {batch} rows, but got {list(t._size)}")
+        if t._size[0] != cells:
+            raise RuntimeError(f"{_LAYERS[kind]}: expected hidden state of {cells} layers, but got {list(t._size)}")
 
 
-def _in_working_dtype(kind, rows, sizes, hx, cx, params, options):
+def _in_working_dtype(kind, x, sizes, hx, cx, params, *options):
     """float16 and bfloat16 run in float32, for the kernels know only float32 and float64."""
-    dtype = rows._dtype
+    dtype = x._dtype
     if dtype is float32 or dtype is float64:
-        results = _layers(kind, rows, sizes, hx, cx, params, *options)
+        results = _layers(kind, x, sizes, hx, cx, params, *options)
     else:
-        cx = None if cx is None else cx.float()
-        results = _layers(kind, rows.float(), sizes, hx.float(), cx, [p.float() for p in params], *options)
+        hx, cx = (None if t is None else t.float() for t in (hx, cx))
+        results = _layers(kind, x.float(), sizes, hx, cx, [p.float() for p in params], *options)
         results = [None if t is None else t.to(dtype) for t in results]
     return tuple(results[: 3 if kind == LSTM else 2])
 
@@ -333,23 +420,25 @@ def rnn_relu(*args, **kwargs):
     return _sequence(RNN_RELU, args, kwargs)
 
 
-def _cell(kind, input, hx, cx, w_ih, w_hh, b_ih, b_hh):
+def run_cell(kind, input, hx, cx, w_ih, w_hh, b_ih, b_hh):
+    """(h', c') of one step from input (B, I), hx and cx (B, H); hx None stands for zeros, c' is None but for an LSTM."""
+    batch, size = input._size[0], w_hh._size[1]
     if input._size[1] != w_ih._size[1]:
         raise RuntimeError(f"input has inconsistent input_size: got {input._size[1]} expected {w_ih._size[1]}")
-    size = w_hh._size[1]
-    for label, h in enumerate((hx,) if cx is None else (hx, cx)):
-        if h._size[0] != input._size[0]:
-            raise RuntimeError(f"Input batch size {input._size[0]} doesn't match hidden{label} batch size {h._size[0]}")
-        if h._size[1] != size:
-            raise RuntimeError(f"hidden{label} has inconsistent hidden_size: got {h._size[1]}, expected {size}")
+    if hx is not None and (hx._size != (batch, size) or cx is not None and cx._size != (batch, size)):
+        for label, h in enumerate((hx,) if cx is None else (hx, cx)):
+            if h._size[0] != batch:
+                raise RuntimeError(f"Input batch size {batch} doesn't match hidden{label} batch size {h._size[0]}")
+            if h._size[1] != size:
+                raise RuntimeError(f"hidden{label} has inconsistent hidden_size: got {h._size[1]}, expected {size}")
     _check_layer(kind, input, hx, w_ih, w_hh, b_ih, b_hh)
-    sizes = np.array((input._size[0],), dtype=np.int64)
-    if input._dtype is float32 or input._dtype is float64:
-        _, h, c = _run_layer(input, hx, cx, w_ih, w_hh, b_ih, b_hh, kind, sizes, False)
-        return h, c
-    wide = [None if t is None else t.float() for t in (input, hx, cx, w_ih, w_hh, b_ih, b_hh)]
-    _, h, c = _run_layer(*wide, kind, sizes, False)
-    return h.to(input._dtype), c.to(input._dtype)
+    dtype = input._dtype
+    given = (input, hx, cx, w_ih, w_hh, b_ih, b_hh)
+    narrow = dtype is not float32 and dtype is not float64
+    if narrow:
+        given = [None if t is None else t.float() for t in given]
+    _, h, c = _run_layer(*given, kind, _equal_steps(1, batch), False, None, (batch, size), True)
+    return (h.to(dtype), None if c is None else c.to(dtype)) if narrow else (h, c)
 
 
 @op(method=False)
@@ -359,22 +448,22 @@ def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     input (B, I), hx = (h, c) (B, H), w_ih (4 H, I), w_hh (4 H, H) -> (h', c').
     """
     h, c = hx
-    return _cell(LSTM, input, h, c, w_ih, w_hh, b_ih, b_hh)
+    return run_cell(LSTM, input, h, c, w_ih, w_hh, b_ih, b_hh)
 
 
 @op(method=False)
 def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step: r, z = s(x + y), n = tanh(x_n + r y_n), h' = (1 - z) n + z h; w_ih (3 H, I)."""
-    return _cell(GRU, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]
+    return run_cell(GRU, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]
 
 
 @op(method=False)
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step: h' = tanh(w_ih x + b_ih + w_hh h + b_hh)."""
-    return _cell(RNN_TANH, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]
+    return run_cell(RNN_TANH, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]
 
 
 @op(method=False)
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step: h' = relu(w_ih x + b_ih + w_hh h + b_hh)."""
-    return _cell(RNN_RELU, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]
+    return run_cell(RNN_RELU, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]

@@ -57,11 +57,11 @@ def forward(mode, sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h, c, save=True):
     rows = len(x)
     empty = np.empty(0, dtype)
     given = [array.flatten() for array in (x, w_ih, w_hh, b_ih, b_hh, h, c)]
-    h, c = given[-2:]
+    h, c = np.empty_like(given[-2]), np.empty_like(given[-1])
     output = np.full(rows * size, 7, dtype)
     gates = np.full(rows * GATES[mode] * size, np.nan, dtype) if save else empty
     saved = [np.full(rows * size, np.nan, dtype) if save else empty for _ in range(3)]
-    rnn.rnn_forward(mode, np.array(sizes), reverse, *given, output, gates, *saved, x.shape[1], size)
+    rnn.rnn_forward(mode, np.array(sizes), reverse, *given, h, c, output, gates, *saved, x.shape[1], size)
     return output.reshape(rows, -1), h.reshape(-1, size), c.reshape(-1, size), (gates, *saved)
 
 
@@ -117,27 +117,25 @@ def test_gradients(path, mode, sizes, reverse, with_output):
 
     gates, saved_h, saved_c, saved_tanh = forward(mode, sizes, reverse, *given)[3]
     grad_h, grad_c = d_h.flatten(), d_c.flatten()
-    grad_gates = np.full(gates.size, np.nan)
-    grad_recurrent = np.full(gates.size, np.nan) if mode == GRU else grad_gates
-    rnn.rnn_backward(
+    flat = [array.reshape(-1) for array in (weight, x, given[1])]
+    got = rnn.rnn_backward(
         mode,
         np.array(sizes),
         reverse,
         d_output.reshape(-1) if with_output else np.empty(0),
         gates,
-        weight.reshape(-1),
+        flat[0],
         saved_h,
         saved_c,
         saved_tanh,
         grad_h,
         grad_c,
-        grad_gates,
-        grad_recurrent,
+        *flat[1:],
+        x.shape[1],
         size,
+        (True,) * 5,
     )
-    d_gates, d_recurrent = grad_gates.reshape(sum(sizes), -1), grad_recurrent.reshape(sum(sizes), -1)
-    d_weights = [d_gates @ given[1], d_gates.T @ x, d_recurrent.T @ saved_h.reshape(-1, size)]
-    got = [*d_weights, d_gates.sum(0), d_recurrent.sum(0), grad_h, grad_c]
+    got += [grad_h, grad_c]
     for position, gradient in enumerate(got):
         want = central_differences(loss, given, position)
         np.testing.assert_allclose(gradient.reshape(-1), want, rtol=1e-6, atol=1e-8)

@@ -122,7 +122,7 @@ def _cell_errors(make):
 NODES = {"skip": {"node": "torch builds cells of small operators or calls oneDNN; a layer of ours is one node"}}
 
 OPS = [
-    Op("lstm", _layers("lstm"), _reference("lstm"), covers=("_rnn_layer",), **NODES),
+    Op("lstm", _layers("lstm"), _reference("lstm"), **NODES),
     Op("gru", _layers("gru"), _reference("gru"), **NODES),
     Op("rnn_tanh", _layers("rnn_tanh"), _reference("rnn_tanh"), **NODES),
     Op("rnn_relu", _layers("rnn_relu"), _reference("rnn_relu"), **NODES),

@@ -1,6 +1,6 @@
 """Recurrent layers: RNN, LSTM, GRU over sequences, and their cells.
 
-Sequences run in the fused kernels of `numtorch.ops.rnn`; packed ones step by step in `numtorch.nn._packed`.
+Sequences, dense and packed, and cells run in the fused kernels of `numtorch.ops.rnn`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.nn import init
-from numtorch.nn._packed import run_packed
 from numtorch.nn.modules.module import Module
 from numtorch.nn.parameter import Parameter
 from numtorch.nn.utils.rnn import PackedSequence
@@ -23,6 +22,7 @@ __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "R
 
 # mode: the number of gates stacked in each weight
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+_KINDS = {"LSTM": _ops.LSTM, "GRU": _ops.GRU, "RNN_TANH": _ops.RNN_TANH, "RNN_RELU": _ops.RNN_RELU}
 
 
 def _rows(t: Tensor, permutation: Tensor | None) -> Tensor:
@@ -198,9 +198,6 @@ class RNNBase(Module):
     # ---- forward, shared by the three
 
     _name: str  # in messages
-    _run: (
-        Any  # the fused kernel: (input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)
-    )
 
     def forward(self, input: Tensor | PackedSequence, hx: Any = None):
         if isinstance(input, PackedSequence):
@@ -212,21 +209,15 @@ class RNNBase(Module):
         if not batched:
             input = input.unsqueeze(0 if self.batch_first else 1)
         if hx is None:
-            hx = self._zero_state(input, input.size(0) if self.batch_first else input.size(1))
+            self.check_input(input, None)
         else:
             hx = self._batched_state(hx, batched)
-        self.check_forward_args(input, hx, None)
-        output, *state = self._run(
-            input,
-            hx,
-            self._flat_weights,
-            self.bias,
-            self.num_layers,
-            self.dropout,
-            self.training,
-            self.bidirectional,
-            self.batch_first,
-        )
+            self.check_forward_args(input, hx, None)
+        h, c = hx if hx is not None and self.mode == "LSTM" else (hx, None)
+        output, *state = _ops.run(
+            _KINDS[self.mode], input, h, c, self._flat_weights, self.bias, self.num_layers, self.dropout,
+            self.training, self.bidirectional, self.batch_first,
+        )  # fmt: skip
         if not batched:
             output = output.squeeze(0 if self.batch_first else 1)
             state = [s.squeeze(1) for s in state]
@@ -234,24 +225,18 @@ class RNNBase(Module):
 
     def _forward_packed(self, packed: PackedSequence, hx: Any):
         data, batch_sizes, sorted_indices, unsorted_indices = packed
-        hx = self._zero_state(data, int(batch_sizes[0])) if hx is None else self.permute_hidden(hx, sorted_indices)
-        self.check_forward_args(data, hx, batch_sizes)
-        output, state = run_packed(
-            self.mode,
-            data,
-            batch_sizes.tolist(),
-            hx,
-            self.all_weights,
-            self.bias,
-            self.dropout if self.training else 0.0,
-            self.bidirectional,
-        )
+        if hx is None:
+            self.check_input(data, batch_sizes)
+        else:
+            hx = self.permute_hidden(hx, sorted_indices)
+            self.check_forward_args(data, hx, batch_sizes)
+        h, c = hx if hx is not None and self.mode == "LSTM" else (hx, None)
+        output, *state = _ops.run_packed(
+            _KINDS[self.mode], data, batch_sizes, h, c, self._flat_weights, self.bias, self.num_layers, self.dropout,
+            self.training, self.bidirectional,
+        )  # fmt: skip
         packed_output = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
-        return packed_output, self.permute_hidden(state, unsorted_indices)
-
-    def _zero_state(self, input: Tensor, batch: int) -> Any:
-        layers, state = self.num_layers * (2 if self.bidirectional else 1), self.proj_size or self.hidden_size
-        return numtorch.zeros(layers, batch, state, dtype=input.dtype, device=input.device)
+        return packed_output, self.permute_hidden(tuple(state) if self.mode == "LSTM" else state[0], unsorted_indices)
 
     def _batched_state(self, hx: Tensor, batched: bool) -> Tensor:
         wanted = 3 if batched else 2
@@ -283,9 +268,6 @@ class RNN(RNNBase):
         super().__init__(modes[nonlinearity], *args, **kwargs)
         self.nonlinearity = nonlinearity
 
-    def _run(self, *args: Any):
-        return _ops.rnn_tanh(*args) if self.mode == "RNN_TANH" else _ops.rnn_relu(*args)
-
 
 class GRU(RNNBase):
     """r, z = s(W x_t + b + W' h' + b'), n = tanh(W_n x_t + b_n + r (W'_n h' + b'_n)), h_t = (1 - z) n + z h'.
@@ -299,9 +281,6 @@ class GRU(RNNBase):
         _no_projection(args, kwargs)
         super().__init__("GRU", *args, **kwargs)
 
-    def _run(self, *args: Any):
-        return _ops.gru(*args)
-
 
 class LSTM(RNNBase):
     """i, f, o = s(W x_t + b + W' h_{t-1} + b'), g = tanh(...), c_t = f c_{t-1} + i g, h_t = o tanh(c_t).
@@ -314,9 +293,6 @@ class LSTM(RNNBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__("LSTM", *args, **kwargs)
-
-    def _run(self, *args: Any):
-        return _ops.lstm(*args)
 
     def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
         """(layers * directions, batch, hidden_size)."""
@@ -334,11 +310,6 @@ class LSTM(RNNBase):
 
     def permute_hidden(self, hx: tuple[Tensor, Tensor], permutation: Tensor | None) -> tuple[Tensor, Tensor]:
         return _rows(hx[0], permutation), _rows(hx[1], permutation)
-
-    def _zero_state(self, input: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-        layers = self.num_layers * (2 if self.bidirectional else 1)
-        cell = numtorch.zeros(layers, batch, self.hidden_size, dtype=input.dtype, device=input.device)
-        return super()._zero_state(input, batch), cell
 
     def _batched_state(self, hx: tuple[Tensor, Tensor], batched: bool) -> tuple[Tensor, Tensor]:
         wanted = 3 if batched else 2
@@ -388,26 +359,27 @@ class RNNCellBase(Module):
             parts.append(f"nonlinearity={self.nonlinearity}")
         return ", ".join(parts)
 
-    def _weights(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-
-    def _check_input(self, input: Tensor) -> None:
-        if input.dim() not in (1, 2):
-            raise ValueError(f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead")
-
-    def _single_state(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor, bool]:
-        """input (N, input_size), hx (N, H), and whether they came with N."""
-        self._check_input(input)
-        if hx is not None and hx.dim() not in (1, 2):
-            raise ValueError(f"{type(self).__name__}: Expected hidden to be 1D or 2D, got {hx.dim()}D instead")
-        batched = input.dim() == 2
-        if not batched:
-            input = input.unsqueeze(0)
-        if hx is None:
-            hx = numtorch.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
-        elif not batched:
-            hx = hx.unsqueeze(0)
-        return input, hx, batched
+    def _step(self, kind: int, input: Tensor, hx: Any) -> tuple[Tensor, Tensor | None]:
+        """(h', c'), with as many dimensions as the input; hx is h or, of an LSTM, (h, c), or None."""
+        dims = len(input._size)
+        if dims not in (1, 2):
+            raise ValueError(f"{type(self).__name__}: Expected input to be 1D or 2D, got {dims}D instead")
+        h, c = hx if kind == _ops.LSTM and hx is not None else (hx, None)
+        for i, value in enumerate((h, c)):
+            if value is not None and len(value._size) not in (1, 2):
+                label = f"hx[{i}]" if kind == _ops.LSTM else "hidden"
+                got = f"{len(value._size)}D instead"
+                raise ValueError(f"{type(self).__name__}: Expected {label} to be 1D or 2D, got {got}")
+        own = self._parameters
+        try:
+            weights = own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"]
+        except KeyError:  # parametrised, or replaced by plain attributes
+            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        if dims == 2:
+            return _ops.run_cell(kind, input, h, c, *weights)
+        h, c = (None if t is None else t.unsqueeze(0) for t in (h, c))
+        h, c = _ops.run_cell(kind, input.unsqueeze(0), h, c, *weights)
+        return h.squeeze(0), None if c is None else c.squeeze(0)
 
 
 class RNNCell(RNNCellBase):
@@ -428,12 +400,9 @@ class RNNCell(RNNCellBase):
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        input, hx, batched = self._single_state(input, hx)
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        cell = _ops.rnn_tanh_cell if self.nonlinearity == "tanh" else _ops.rnn_relu_cell
-        h = cell(input, hx, *self._weights())
-        return h if batched else h.squeeze(0)
+        return self._step(_ops.RNN_TANH if self.nonlinearity == "tanh" else _ops.RNN_RELU, input, hx)[0]
 
 
 class LSTMCell(RNNCellBase):
@@ -443,21 +412,7 @@ class LSTMCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, num_chunks=4, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        self._check_input(input)
-        if hx is not None:
-            for i, value in enumerate(hx):
-                if value.dim() not in (1, 2):
-                    raise ValueError(f"LSTMCell: Expected hx[{i}] to be 1D or 2D, got {value.dim()}D instead")
-        batched = input.dim() == 2
-        if not batched:
-            input = input.unsqueeze(0)
-        if hx is None:
-            zeros = numtorch.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
-            hx = (zeros, zeros)
-        elif not batched:
-            hx = (hx[0].unsqueeze(0), hx[1].unsqueeze(0))
-        h, c = _ops.lstm_cell(input, hx, *self._weights())
-        return (h, c) if batched else (h.squeeze(0), c.squeeze(0))
+        return self._step(_ops.LSTM, input, hx)
 
 
 class GRUCell(RNNCellBase):
@@ -467,6 +422,4 @@ class GRUCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        input, hx, batched = self._single_state(input, hx)
-        h = _ops.gru_cell(input, hx, *self._weights())
-        return h if batched else h.squeeze(0)
+        return self._step(_ops.GRU, input, hx)[0]
