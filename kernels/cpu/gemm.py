@@ -41,28 +41,18 @@ def _tile(
     vectors, width,
 ):  # fmt: skip
     """One tile of the result: `used` rows, `width` columns in `vectors` vectors."""
-    if used == ROWS and width == vectors * lanes(a):
+    if used == ROWS:
         if vectors == VECTORS:
-            product_tile(
-                ROWS, VECTORS, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
-                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-            )  # fmt: skip
-        elif vectors == 2:
-            product_tile(
-                ROWS, 2, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
-                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-            )  # fmt: skip
-        else:
-            product_tile(
-                ROWS, 1, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
-                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-            )  # fmt: skip
-    elif used > _FEWER:
-        if vectors == VECTORS:
-            product_tile(
-                ROWS, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
-                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
-            )  # fmt: skip
+            if width == VECTORS * lanes(a):
+                product_tile(
+                    ROWS, VECTORS, 0, a, a0, row_a, column_a, b, b0, row_b, depth,
+                    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+                )  # fmt: skip
+            else:
+                product_tile(
+                    ROWS, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                    start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+                )  # fmt: skip
         elif vectors == 2:
             product_tile(
                 ROWS, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
@@ -73,20 +63,36 @@ def _tile(
                 ROWS, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
                 start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
             )  # fmt: skip
-    elif used > 1:
+    elif used > _FEWER:
         if vectors == VECTORS:
             product_tile(
-                _FEWER, VECTORS, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                ROWS, VECTORS, 2, a, a0, row_a, column_a, b, b0, row_b, depth,
                 start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
             )  # fmt: skip
         elif vectors == 2:
             product_tile(
-                _FEWER, 2, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                ROWS, 2, 2, a, a0, row_a, column_a, b, b0, row_b, depth,
                 start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
             )  # fmt: skip
         else:
             product_tile(
-                _FEWER, 1, 1, a, a0, row_a, column_a, b, b0, row_b, depth,
+                ROWS, 1, 2, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+    elif used > 1:
+        if vectors == VECTORS:
+            product_tile(
+                _FEWER, VECTORS, 2, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        elif vectors == 2:
+            product_tile(
+                _FEWER, 2, 2, a, a0, row_a, column_a, b, b0, row_b, depth,
+                start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
+            )  # fmt: skip
+        else:
+            product_tile(
+                _FEWER, 1, 2, a, a0, row_a, column_a, b, b0, row_b, depth,
                 start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
             )  # fmt: skip
     else:

@@ -6,7 +6,7 @@
 A product tile keeps its sums in registers for the whole of `depth`. Elements of a are broadcast from wherever they
 lie, so a is read in place whatever its strides; vectors of b run along j and need it dense in that direction. Rows
 that the result does not have are computed from the last one that it has and not stored; columns that it does not
-have are masked. With `masked` 0 the tile is whole, and nothing of this costs anything.
+have are masked. With `masked` 1 all rows are there, with 0 all columns as well: what is sure costs nothing.
 
 Every element of the result is one chain of fused multiply-adds over p in ascending order, whichever tile it falls
 into: cutting the result up differently changes no bit of it.
@@ -55,7 +55,8 @@ def _product_tile(
 ):  # fmt: skip
     if not all(isinstance(n, types.IntegerLiteral) for n in (rows, vectors, masked)):
         return None
-    mr, nv, is_masked, scalar = rows.literal_value, vectors.literal_value, masked.literal_value, a.dtype
+    mr, nv, is_masked, scalar = rows.literal_value, vectors.literal_value, masked.literal_value > 0, a.dtype
+    may_lack_rows = masked.literal_value > 1
     word = types.int64
     signature = types.void(
         rows, vectors, masked, a, word, word, word, b, word, word, word,
@@ -78,7 +79,7 @@ def _product_tile(
         a_rows = [pa]
         for i in range(1, mr):
             step = row_av
-            if is_masked:
+            if may_lack_rows:
                 step = builder.select(builder.icmp_signed("<=", index(i), last), row_av, index(0))
             a_rows.append(builder.gep(a_rows[-1], [step]))
         mask = _first_lanes(builder, builder.sub(widthv, index((nv - 1) * vl)), vl) if is_masked else None
@@ -122,7 +123,7 @@ def _product_tile(
 
         def finish(with_start):
             for i in range(mr):
-                if is_masked and i:
+                if may_lack_rows and i:
                     with builder.if_then(builder.icmp_signed("<", index(i), usedv)):
                         finish_row(i, with_start)
                 else:
@@ -192,8 +193,10 @@ def _product_tile_python(
     start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
 ):  # fmt: skip
     """product_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
-    if not masked:
-        used, width = rows, vectors * (VECTOR_BYTES // a.itemsize)
+    if masked < 2:
+        used = rows
+    if masked < 1:
+        width = vectors * (VECTOR_BYTES // a.itemsize)
     for i in range(used):
         total = np.zeros(width, a.dtype)
         for p in range(depth):
