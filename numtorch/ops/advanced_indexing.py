@@ -79,14 +79,10 @@ def entry_of(index: Tensor, dim: int, size) -> Index:
                 f"tensor {list(size)} at index {dim + k}"
             )
     flat = contiguous(index)._flat
-    found = _true_positions(flat if d is bool_ else flat != 0)
+    from .masking import true_positions
+
+    found = true_positions(flat if d is bool_ else flat != 0)
     return Index(dim, span, found, (found.size,))
-
-
-def _true_positions(mask: np.ndarray) -> np.ndarray:
-    found = np.empty(_kernels.count_true(mask), np.int64)
-    _kernels.true_positions(mask, found)
-    return found
 
 
 def common_shape(entries: tuple[Index, ...]) -> tuple[int, ...]:

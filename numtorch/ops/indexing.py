@@ -13,7 +13,6 @@ from functools import lru_cache
 import numpy as np
 
 from numtorch.graph import Node, mode
-from numtorch.kernels.cpu import indexing as _kernels
 
 from .._device import cpu
 from .._dtype import FLOATING, bool_, int64, uint8
@@ -31,7 +30,7 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .positions import bits_of, read_rows
+from .positions import read_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 
 # --- gradients of the basic views ---------------------------------------------------------------------------
@@ -236,8 +235,9 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
             raise _out_of_bounds(int(flat[bad]), 0, n)
         result = wrap(out, Size(tuple(key._size) + tuple(size)), self._dtype)
     elif d is bool_ and key._size == self._size:
-        out = np.empty(_kernels.count_true(flat), source.dtype)
-        _kernels.masked_select_forward(bits_of(source), flat, bits_of(out))
+        from .masking import selected
+
+        out = selected(source, flat)
         result = wrap(out, Size((out.size,)), self._dtype)
     else:
         return None

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
+
 import numpy as np
 
-from .._copy import cast, copy_elements
+from numtorch.graph import mode
+from numtorch.kernels.cpu import joining as _kernels
+
+from .._copy import cast, contiguous, copy_elements
 from .._device import cpu
-from .._dtype import COMPLEX, promote_types
+from .._dtype import COMPLEX, float32, float64, int64, promote_types, uint8
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
-from .._size import PublicSize, Size, flatten_sizes, wrap_dim, wrap_dims
+from .._size import PublicSize, Size, contiguous_strides, flatten_sizes, wrap_dim, wrap_dims
 from .._tensor import Tensor, _new, strided, wrap
+from . import positions as at
 from .reducing import check_cpu
 
 
@@ -33,40 +40,128 @@ def _check_list(name: str, tensors) -> list[Tensor]:
     return list(tensors)
 
 
-def _join_vectors(tensors):
-    """Contiguous vectors of one dtype, the case that needs no thought; None for anything else."""
-    flats, dtype = [], None
-    for t in tensors:
-        flat = getattr(t, "_flat", None)
-        if flat is None or t._requires_grad or len(t._size) != 1:
-            return None
-        if t._dtype is not dtype:
-            if flats:
-                return None
-            dtype = t._dtype
-        flats.append(flat)
-    if not flats:
+_ndarray, _np_empty = np.ndarray, np.empty
+#: Elements and dtypes of a pair that are joined in one call.
+_PAIR = 4096
+_PAIR_DTYPES = (float32, float64, int64, uint8)
+_join_two = at.Compiled(_kernels.join_two, "xxnnx")
+_join_four = at.compiled_pair(_kernels.join_four, "xxxxnnnnxnn")
+_flip_block = at.compiled_pair(_kernels.flip_block, "xnnx")
+_roll_block = at.compiled_pair(_kernels.roll_block, "xnnx")
+_repeat_block = at.compiled_pair(_kernels.repeat_block, "xnnx")
+
+
+@lru_cache(maxsize=1024)
+def _joined_size(sizes: tuple, dim: int):
+    """(size, stride, elements, lengths of a row of each part) of tensors joined along dim.
+
+    None where they do not fit, or one is empty."""
+    first = sizes[0]
+    ndim = len(first)
+    if type(dim) is not int or not ndim or not -ndim <= dim < ndim:
         return None
-    out = np.concatenate(flats)
+    d = dim % ndim
+    before, after = first[:d], first[d + 1 :]
+    for size in sizes:
+        if len(size) != ndim or size[:d] != before or size[d + 1 :] != after or 0 in size:
+            return None
+    inner = prod(after)
+    size = Size((*before, sum([size[d] for size in sizes]), *after))
+    return size, contiguous_strides(size), prod(size), tuple([size[d] * inner for size in sizes])
+
+
+@lru_cache(maxsize=1024)
+def _stacked_size(sizes: tuple, dim: int):
+    """The same of tensors of one size along a new dimension."""
+    size = sizes[0]
+    ndim = len(size) + 1
+    if type(dim) is not int or 0 in size or not -ndim <= dim < ndim or any(other != size for other in sizes):
+        return None
+    d = dim % ndim
+    joined = Size((*size[:d], len(sizes), *size[d:]))
+    return joined, contiguous_strides(joined), prod(joined), (prod(size[d:]),) * len(sizes)
+
+
+def _join_pair(a: Tensor, b: Tensor, dim: int, plan_of, tracked: bool) -> Tensor | None:
+    """`_join_plain` of two small tensors, without its loops: what skip connections and recurrent cells do."""
+    x, y, dtype = a._flat, b._flat, a._dtype
+    if type(x) is not _ndarray or type(y) is not _ndarray or b._dtype is not dtype:
+        return None
+    if (a._requires_grad or b._requires_grad) and tracked and mode.enabled:
+        return None
+    plan = plan_of((a._size, b._size), dim)
+    if plan is None or plan[2] >= _PAIR or dtype not in _PAIR_DTYPES:
+        return None
+    size, stride, numel, (n, m) = plan
+    out = _np_empty(numel, x.dtype)
+    _join_two[x.dtype](x, y, n, m, out)
     result = _new(Tensor)
-    result._flat = out
-    result._size = Size(out.shape)
-    result._stride = (1,)
-    result._dtype = dtype
+    result._flat, result._size, result._stride, result._dtype = out, size, stride, dtype
     return result
+
+
+def _join_plain(tensors, dim: int, plan_of, tracked: bool) -> Tensor | None:
+    """Contiguous tensors of one dtype that fit, the case that needs no thought; None for anything else.
+
+    Also None where one of them requires grad and `tracked` says that this matters."""
+    if (type(tensors) is not list and type(tensors) is not tuple) or not tensors or type(dim) is not int:
+        return None
+    try:
+        if len(tensors) == 2 and plan_of is _stacked_size:
+            joined = _join_pair(tensors[0], tensors[1], dim, plan_of, tracked)
+            if joined is not None:
+                return joined
+        flats = [t._flat for t in tensors]
+        dtype = tensors[0]._dtype
+        for t, flat in zip(tensors, flats):
+            # (Neither None nor the array of another device.)
+            if type(flat) is not _ndarray or t._dtype is not dtype or (t._requires_grad and tracked and mode.enabled):
+                return None
+        plan = plan_of(tuple([t._size for t in tensors]), dim)
+    except AttributeError:  # not a tensor
+        return None
+    if plan is None:
+        return None
+    size, _, numel, lengths = plan
+    d = flats[0].dtype
+    out = np.empty(numel, d)
+    if d.type not in at.MOVED_ITSELF:
+        wide = d.itemsize == 16  # two numbers of 8 bytes
+        moved = np.float64 if wide else at.moved_as(d)
+        flats = [flat.view(moved) for flat in flats]
+        if wide:
+            lengths = [2 * length for length in lengths]
+    to = out if out.dtype is flats[0].dtype else out.view(flats[0].dtype)
+    kernel = _join_four[numel >= at.PARALLEL_ELEMENTS][to.dtype]
+    step, start, none = sum(lengths), 0, (to[:0], 0)
+    for first in range(0, len(flats), 4):
+        parts = [*zip(flats[first : first + 4], lengths[first : first + 4]), none, none, none][:4]
+        (a, n), (b, m), (c, k), (e, p) = parts
+        kernel(a, b, c, e, n, m, k, p, to, start, step)
+        start += n + m + k + p
+    return wrap(out, size, dtype)
 
 
 @op(method=False, aliases=("concat", "concatenate"))
 def cat(tensors, dim: int = 0, *, out=None) -> Tensor:
     """Tensors one after the other along a dimension; their other sizes must agree."""
     if out is None:
-        joined = _join_vectors(tensors) if dim == 0 or dim == -1 else None
+        if tensors.__class__ is list and len(tensors) == 2:
+            a, b = tensors
+            if a.__class__ is Tensor and b.__class__ is Tensor:
+                joined = _join_pair(a, b, dim, _joined_size, True)
+                if joined is not None:
+                    return joined
+        joined = _join_plain(tensors, dim, _joined_size, True)
         return _cat(tensors, dim) if joined is None else joined
     return write_out(_cat(tensors, dim), out, "cat")
 
 
 @primitive(name="cat", node="CatBackward0", public=False)
 def _cat(tensors, dim: int = 0):
+    joined = _join_plain(tensors, dim, _joined_size, False)
+    if joined is not None:
+        return joined
     tensors = _check_list("cat", tensors)
     # torch lets legacy empty 1-D tensors pass in any company.
     real = [t for t in tensors if t._size != (0,)] or tensors[:1]
@@ -148,9 +243,20 @@ def _cat_backward(ctx, grad):
 _cat.derivative(tensors=_cat_backward)
 
 
-@primitive(node="StackBackward0", method=False, out=True)
-def stack(tensors, dim: int = 0):
+@op(method=False)
+def stack(tensors, dim: int = 0, *, out=None) -> Tensor:
     """Tensors of one size along a new dimension."""
+    if out is None:
+        stacked = _join_plain(tensors, dim, _stacked_size, True)
+        return _stack(tensors, dim) if stacked is None else stacked
+    return write_out(_stack(tensors, dim), out, "stack")
+
+
+@primitive("stack", node="StackBackward0", public=False)
+def _stack(tensors, dim: int = 0):
+    stacked = _join_plain(tensors, dim, _stacked_size, False)
+    if stacked is not None:
+        return stacked
     tensors = _check_list("stack", tensors)
     size = tensors[0]._size
     for i, t in enumerate(tensors):
@@ -171,7 +277,7 @@ def _stack_backward(ctx, grad):
     ]
 
 
-stack.derivative(tensors=_stack_backward)
+_stack.derivative(tensors=_stack_backward)
 
 
 def _at_least(n: int, t: Tensor) -> Tensor:
@@ -358,6 +464,19 @@ def _interleaved(size, sizes) -> list[int]:
 def _repeated(self, sizes):
     target = _interleaved(self._size, sizes)
     final = [times * n for times, n in zip(target[::2], target[1::2])]
+    flat = self._flat
+    if flat is not None and self._device is cpu and 0 not in target:
+        # From the last dimension to the first: a part that is repeated is one run of memory each time.
+        length = 1
+        for times, n in zip(sizes[::-1], target[::-2]):
+            length *= n
+            if times > 1:
+                out = np.empty(flat.size * times, flat.dtype)
+                x, to, parts = at.as_vectors(flat, out)
+                _repeat_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, length * parts, times, to)
+                flat = out
+            length *= times
+        return wrap(flat.copy() if flat is self._flat else flat, Size(final), self._dtype)
     once = _interleaved(self._size, (1,) * len(sizes))
     return self.detach().reshape(once).expand(target).clone().reshape(final)
 
@@ -392,6 +511,13 @@ def flip(input, *args, dims=None) -> Tensor:
 @primitive(node="FlipBackward0", public=False)
 def _flipped(self, dims):
     check_cpu(self, "flip")
+    source = self._flat
+    if source is not None and len(dims) == 1 and source.size:
+        _, _, n, width = at.block_of(self._size, dims[0])
+        out = np.empty(source.size, source.dtype)
+        x, to, parts = at.as_vectors(source, out) if width > 1 else (at.as_moved(source), at.as_moved(out), 1)
+        _flip_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n, width * parts, to)
+        return wrap(out, self._size, self._dtype)
     # A copy that reads backwards: the source starts at its last element along each dimension.
     size, stride, offset = self._size, list(self._stride), self._offset
     out = wrap(np.empty(size.numel(), self._dtype.np), size, self._dtype)
@@ -447,7 +573,16 @@ def _rolled(self, shifts, dims):
         if n == 0:
             continue
         shift %= n
-        result = cat([result.narrow(d, n - shift, shift), result.narrow(d, 0, n - shift)], d)
+        source = contiguous(result)._flat if result._device is cpu else None
+        if source is None or not source.size:
+            result = cat([result.narrow(d, n - shift, shift), result.narrow(d, 0, n - shift)], d)
+            continue
+        width = prod(result._size[d + 1 :])
+        out = np.empty(source.size, source.dtype)
+        x, to, parts = at.as_vectors(source, out)
+        width *= parts
+        _roll_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n * width, shift * width, to)
+        result = wrap(out, result._size, result._dtype)
     return result.clone() if result is self else result
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from numtorch.graph import no_grad
-from numtorch.kernels.cpu import indexing as _kernels
+from numtorch.kernels.cpu import masks as _masks
+from numtorch.kernels.cpu.masks import BLOCK
 
 from .._copy import cast_array, contiguous, copy_into
 from .._device import cpu
@@ -32,6 +33,38 @@ _C_NAMES = {
     "complex64": "c10::complex<float>",
     "complex128": "c10::complex<double>",
 }
+
+
+_true_ends = at.compiled_pair(_masks.true_ends, "mi")
+_masked_select = at.compiled_pair(_masks.masked_select_block, "xmix")
+_true_positions = at.compiled_pair(_masks.true_positions_block, "mix")
+_coordinates = at.compiled_pair(_masks.coordinates_of, "iix")
+_masked_scatter = at.compiled_pair(_masks.masked_scatter_block, "xmixx")
+_masked_fill = at.compiled_pair(_masks.masked_fill_block, "xmvx")
+_BOOL, _INT64 = np.dtype(np.bool_), np.dtype(np.int64)
+
+
+def true_ends(mask: np.ndarray) -> tuple[int, np.ndarray]:
+    """(how many are true, the ends that the kernels of kernels/cpu/masks.py ask for)."""
+    ends = np.empty((mask.size + BLOCK - 1) // BLOCK, np.int64)
+    return _true_ends[mask.size >= at.PARALLEL_ELEMENTS][_BOOL](mask, ends), ends
+
+
+def true_positions(mask: np.ndarray) -> np.ndarray:
+    """The flat positions of the true elements."""
+    count, ends = true_ends(mask)
+    found = np.empty(count, np.int64)
+    _true_positions[mask.size >= at.PARALLEL_ELEMENTS][_INT64](mask, ends, found)
+    return found
+
+
+def selected(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The elements of a flat array where the mask is true."""
+    count, ends = true_ends(mask)
+    out = np.empty(count, source.dtype)
+    source, to = at.as_moved(source), at.as_moved(out)
+    _masked_select[mask.size >= at.PARALLEL_ELEMENTS][to.dtype](source, mask, ends, to)
+    return out
 
 
 def _mask_flat(mask: Tensor, size: Size) -> np.ndarray:
@@ -74,17 +107,45 @@ def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
             copy_into(self, self.new_full((), number).where(mask, self.detach()))
         return
     flat_mask = _mask_flat(mask, self._size)
-    bits = at.bits_of(contiguous(filled((), number, self._dtype))._flat)
+    value = contiguous(filled((), number, self._dtype))._flat
     if self.flat() is not None:
-        _kernels.masked_fill_forward(at.bits_of(self._flat), flat_mask, bits[0])
+        to = at.as_moved(self._flat)
+        _masked_fill[to.size >= at.PARALLEL_ELEMENTS][to.dtype](to, flat_mask, at.as_moved(value)[0], to)
         return
-    base = np.empty(_kernels.count_true(flat_mask), np.int64)
-    _kernels.true_positions(flat_mask, base)
-    places = at.positions(tuple(self._size), self._stride, self._offset)[base]
-    at.write(self, at.Places(at.ORIGIN, places, at.NOTHING, 1, Size((places.size,))), bits.view(self._dtype.np))
+    places = at.positions(tuple(self._size), self._stride, self._offset)[true_positions(flat_mask)]
+    at.write(self, at.Places(at.ORIGIN, places, at.NOTHING, 1, Size((places.size,))), value)
+
+
+def _filled_copy(input: Tensor, mask: Tensor, value) -> Tensor | None:
+    """masked_fill of a contiguous tensor in one pass over it; None for other calls, and wrong ones."""
+    held, flat = input._flat, mask._flat
+    if held is None or flat is None or mask._dtype is not bool_ or input._device is not cpu or mask._device is not cpu:
+        return None
+    if mask._size != input._size:
+        # A mask over the last dimensions serves each run of as many elements again.
+        if not flat.size or len(mask._size) > len(input._size):
+            return None
+        size = mask._size
+        while size and size[0] == 1:
+            size = size[1:]
+        if size != input._size[len(input._size) - len(size) :]:
+            return None
+    d = held.dtype
+    if (type(value) is float or type(value) is int) and d.char in "fd":  # float32, float64: all numbers will do
+        out = np.empty(held.size, d)
+        _masked_fill[held.size >= at.PARALLEL_ELEMENTS][d](held, flat, d.type(value), out)
+        return wrap(out, input._size, input._dtype)
+    number = contiguous(filled((), _check_fill(input, mask, value), input._dtype))._flat
+    out = np.empty(held.size, d)
+    held, to = at.as_moved(held), at.as_moved(out)
+    _masked_fill[held.size >= at.PARALLEL_ELEMENTS][to.dtype](held, flat, at.as_moved(number)[0], to)
+    return wrap(out, input._size, input._dtype)
 
 
 def _masked_filled(input, mask, value) -> Tensor:
+    result = _filled_copy(input, mask, value)
+    if result is not None:
+        return result
     size = broadcast_size(input._size, mask._size)
     result = copied(input if input._size == size else input.expand(size))
     masked_fill_into(result, mask, value)
@@ -122,11 +183,13 @@ def masked_select(input, mask) -> Tensor:
     """The elements of input where mask (bool) is true, in row-major order of their common broadcast size."""
     if mask._dtype is not bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
+    if input._flat is not None and mask._flat is not None and mask._size == input._size and input._device is cpu:
+        out = selected(input._flat, mask._flat)
+        return wrap(out, Size(out.shape), input._dtype)
     size = broadcast_size(input._size, mask._size)
     flat_mask = _mask_flat(mask, size)
-    out = np.empty(_kernels.count_true(flat_mask), input._dtype.np)
     source = contiguous(input if input._size == size else input.expand(size))
-    _kernels.masked_select_forward(at.bits_of(source._flat), flat_mask, at.bits_of(out))
+    out = selected(source._flat, flat_mask)
     return wrap(out, (out.size,), input._dtype)
 
 
@@ -150,12 +213,19 @@ def masked_scatter_into(self: Tensor, mask: Tensor, source: Tensor) -> None:
             f"{self._dtype.type_name} and {source._dtype.type_name}"
         )
     flat_mask = _mask_flat(mask, self._size)
-    base = np.empty(_kernels.count_true(flat_mask), np.int64)
-    if source._size.numel() < base.size:
+    count, ends = true_ends(flat_mask)
+    if source._size.numel() < count:
         raise RuntimeError("Number of elements of source < number of ones in mask")
-    _kernels.true_positions(flat_mask, base)
-    if self.flat() is None:
-        base = at.positions(tuple(self._size), self._stride)[base]
+    if not count:
+        return
+    if self.flat() is not None:
+        values, to = contiguous(source)._flat, self._flat
+        if np.may_share_memory(values, to):
+            values = values.copy()
+        values, to = at.as_moved(values), at.as_moved(to)
+        _masked_scatter[to.size >= at.PARALLEL_ELEMENTS][to.dtype](to, flat_mask, ends, values, to)
+        return
+    base = at.positions(tuple(self._size), self._stride)[true_positions(flat_mask)]
     values = contiguous(source)._flat[: base.size].copy()
     origin = np.array([self._offset], np.int64)
     at.write(self, at.Places(origin, base, at.NOTHING, 1, Size((base.size,))), values)
@@ -204,14 +274,14 @@ def nonzero(input, *, as_tuple: bool = False):
         if not input._size:
             return nonzero(input.unsqueeze(0), as_tuple=True)
         return tuple(nonzero(input).unbind(1))
-    mask = _is_true(input)
-    found = np.empty(_kernels.count_true(mask), np.int64)
-    _kernels.true_positions(mask, found)
+    found = true_positions(_is_true(input))
     ndim = len(input._size)
     if ndim == 1:
-        return wrap(found, (found.size, 1), int64)
+        return wrap(found, Size((found.size, 1)), int64)
     out = np.empty(found.size * ndim, np.int64)
-    _kernels.nonzero_coordinates(found, np.array(input._size, np.int64), out)
+    if out.size:
+        kernel = _coordinates[found.size >= at.PARALLEL_ELEMENTS][_INT64]
+        kernel(found, np.array(input._size, np.int64), out)
     return wrap(out, (found.size, ndim), int64)
 
 

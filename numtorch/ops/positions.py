@@ -77,12 +77,12 @@ PARALLEL_ELEMENTS = 1 << 16
 # Elements are moved as numbers of their own dtype where that is common, so that the small calls need no view of their
 # buffers (0.25 us each), and as others of their size where it is not, so that kernels compile for few dtypes.
 _MOVED_AS = {1: np.uint8, 2: np.uint16, 4: np.float32, 8: np.float64, 16: np.complex128}
-_MOVED_ITSELF = (np.uint8, np.float32, np.float64, np.int64)
+MOVED_ITSELF = (np.uint8, np.float32, np.float64, np.int64)
 
 
 def moved_as(np_dtype):
     """The numpy dtype whose kernel moves elements of `np_dtype`."""
-    if np_dtype.type in _MOVED_ITSELF:
+    if np_dtype.type in MOVED_ITSELF:
         return np_dtype
     return np.dtype(_MOVED_AS[np_dtype.itemsize])
 
@@ -91,6 +91,17 @@ def as_moved(flat: np.ndarray) -> np.ndarray:
     """A flat array in the dtype that it is moved as."""
     d = moved_as(flat.dtype)
     return flat if d is flat.dtype else flat.view(d)
+
+
+def as_vectors(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """(source, out, numbers an element) of one dtype in a dtype that vectors hold: 16 bytes are two of 8."""
+    d = source.dtype
+    if d.type in MOVED_ITSELF:
+        return source, out, 1
+    d = moved_as(d)
+    if d.itemsize == 16:
+        return source.view(np.float64), out.view(np.float64), 2
+    return source.view(d), out.view(d), 1
 
 
 class Compiled(dict):
@@ -131,7 +142,7 @@ def read_rows(source: np.ndarray, index: np.ndarray, size: int, low: int, outer:
     """(elements, position of a bad index or -1): source[o, index[p], :] of a flat (outer, size, width) array."""
     out = np.empty(outer * index.size * width, source.dtype)
     d = source.dtype
-    if d.type in _MOVED_ITSELF:
+    if d.type in MOVED_ITSELF:
         kernel = _read_rows[out.size >= PARALLEL_ELEMENTS][d]
         return out, kernel(source, index, size, low, outer, width, out)
     d = moved_as(d)
@@ -150,7 +161,7 @@ def write_rows(
 
     The position of a bad index, or -1. To add, the dtype is a real number's; to set, any."""
     d = target.dtype
-    if d.type not in _MOVED_ITSELF and mode == _rows.SET:
+    if d.type not in MOVED_ITSELF and mode == _rows.SET:
         d = moved_as(d)
         before, values, target = before.view(d), values.view(d), target.view(d)
     if d.kind == "c":  # complex numbers are set and added part by part

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from numtorch.kernels.cpu import triangular as _kernels
 
 from .._copy import contiguous
 from .._primitive import primitive
 from .._registry import op
-from .._size import Size, wrap_dim
+from .._size import wrap_dim
 from .._tensor import Tensor, wrap
 from .creation import eye
+from .positions import PARALLEL_ELEMENTS, as_vectors, compiled_pair
+
+_keep_triangle = compiled_pair(_kernels.keep_triangle, "xnnnbx")
 
 
 @primitive("diagonal_copy_", node="DiagonalBackward0_copy", public=False)
@@ -77,12 +82,17 @@ def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
         raise RuntimeError(f"{'triu' if upper else 'tril'}: input tensor must have at least 2 dimensions")
     source = contiguous(self)._flat
     rows, columns = self._size[-2:]
-    out = source.copy()
+    out = np.empty(source.size, source.dtype)
     if out.size:
-        _kernels.clear_triangle(
-            out.view(f"u{out.itemsize}" if out.itemsize <= 8 else out.dtype), rows, columns, diagonal, upper
-        )
-    return wrap(out, Size(self._size), self._dtype)
+        x, to, parts = as_vectors(source, out)
+        kernel = _keep_triangle[out.size >= PARALLEL_ELEMENTS][x.dtype]
+        if parts == 1:
+            kernel(x, rows, columns, diagonal, upper, to)
+        else:  # complex128 as pairs: a column is two
+            pairs = source.reshape(-1, columns)
+            edge = np.arange(columns) - np.arange(pairs.shape[0])[:, None] % rows
+            out.reshape(pairs.shape)[...] = np.where(edge >= diagonal if upper else edge <= diagonal, pairs, 0)
+    return wrap(out, self._size, self._dtype)
 
 
 @primitive(node="TrilBackward0", inplace=True, out=True)

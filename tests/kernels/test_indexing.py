@@ -5,6 +5,7 @@ import pytest
 
 from numtorch.kernels.cpu import gather_scatter as g
 from numtorch.kernels.cpu import indexing as k
+from numtorch.kernels.cpu import joining, masks, triangular
 from numtorch.kernels.cpu import row_indexing as rows
 
 pytestmark = pytest.mark.nojit
@@ -109,23 +110,48 @@ def test_reductions_at_indices_let_nan_win(mode, ufunc):
     np.testing.assert_array_equal(x, want)
 
 
-def test_masks():
-    mask = np.array([True, False, True, True, False])
-    x = np.arange(5, dtype=np.uint32)
-    assert k.count_true(mask) == 3
-    found, out = np.empty(3, np.int64), np.empty(3, np.uint32)
-    k.true_positions(mask, found)
-    k.masked_select_forward(x, mask, out)
-    np.testing.assert_array_equal(found, [0, 2, 3])
-    np.testing.assert_array_equal(out, [0, 2, 3])
-    k.masked_fill_forward(x, mask, np.uint32(9))
-    np.testing.assert_array_equal(x, [9, 1, 9, 9, 4])
+def ends_of(mask):
+    ends = np.empty(-(-mask.size // masks.BLOCK), np.int64)
+    assert masks.true_ends(mask, ends) == mask.sum()
+    return ends
 
 
-def test_coordinates_of_flat_positions():
-    out = np.empty(9, np.int64)
-    k.nonzero_coordinates(ints(0, 13, 23), ints(2, 3, 4), out)
-    np.testing.assert_array_equal(out.reshape(3, 3), np.stack(np.unravel_index([0, 13, 23], (2, 3, 4)), 1))
+@pytest.mark.parametrize("size", [5, masks.BLOCK - 1, masks.BLOCK + 200])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_masks(size, share):
+    rng = np.random.default_rng(0)
+    mask = rng.random(size) < share
+    x = rng.integers(0, 99, size).astype(np.float32)
+    ends, count = ends_of(mask), mask.sum()
+    found, out = np.empty(count, np.int64), np.empty(count, np.float32)
+    masks.true_positions_block(mask, ends, found)
+    masks.masked_select_block(x, mask, ends, out)
+    np.testing.assert_array_equal(found, np.flatnonzero(mask))
+    np.testing.assert_array_equal(out, x[mask])
+    filled = np.empty_like(x)
+    masks.masked_fill_block(x, mask, np.float32(7), filled)
+    np.testing.assert_array_equal(filled, np.where(mask, 7, x))
+    if count:
+        want = x.copy()
+        want[mask] = np.arange(count)
+        masks.masked_scatter_block(x, mask, ends, np.arange(count, dtype=np.float32), x)
+        np.testing.assert_array_equal(x, want)
+
+
+def test_a_mask_over_the_last_dimensions_serves_all_others():
+    x = np.arange(12, dtype=np.float64)
+    out = np.empty_like(x)
+    masks.masked_fill_block(x, np.array([True, False, False, True]), -1.0, out)
+    np.testing.assert_array_equal(out.reshape(3, 4), [[-1, 1, 2, -1], [-1, 5, 6, -1], [-1, 9, 10, -1]])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (7, 1), (1, 9), (300, 5, 41)])
+def test_coordinates_of_flat_positions(shape):
+    mask = np.random.default_rng(0).random(shape) < 0.4
+    found = np.flatnonzero(mask)
+    out = np.empty(found.size * len(shape), np.int64)
+    masks.coordinates_of(found, np.array(shape), out)
+    np.testing.assert_array_equal(out.reshape(-1, len(shape)), np.argwhere(mask))
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -168,3 +194,97 @@ def test_gather_and_scatter(shape, count, dim):
         want[tuple(key)] = 7.0
         g.scatter_forward(written.reshape(-1), *block, np.array([7.0]))
         np.testing.assert_array_equal(written, want)
+
+
+# --- large blocks, past every boundary of the tasks ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("outer, size, width, points", [(1, 900, 100, 3000), (3, 700, 17, 1200), (40, 30, 1, 900)])
+@pytest.mark.parametrize("mode", [rows.SET, rows.ADD])
+@pytest.mark.parametrize("start", ["copy", "zeros", "in place"])
+def test_rows_are_updated_in_the_order_of_the_index(outer, size, width, points, mode, start):
+    rng = np.random.default_rng(1)
+    before, values = rng.integers(-9, 9, (outer, size, width)), rng.integers(-9, 9, (outer, points, width))
+    before, values = before.astype(np.float32), values.astype(np.float32)
+    index = rng.integers(-size, size, points)
+    want = np.zeros_like(before) if start == "zeros" else before.copy()
+    for p, i in enumerate(index):
+        if i % size != 5:
+            want[:, i] = values[:, p] + (want[:, i] if mode == rows.ADD else 0)
+    target = before.copy() if start == "in place" else np.full_like(before, 77)
+    origin = before.reshape(-1) if start == "copy" else np.empty(0, np.float32)
+    arguments = (origin, start == "zeros", index, values.reshape(-1), size, -size, 5, outer, width, mode)
+    assert rows.rows_update(*arguments, target.reshape(-1)) == -1
+    np.testing.assert_array_equal(target, want)
+
+
+def test_nothing_is_written_where_one_index_is_bad():
+    target, index = np.zeros(12, np.float32), ints(0, 1, 4)
+    none = np.empty(0, np.float32)
+    assert rows.rows_update(none, False, index, np.ones(9, np.float32), 4, 0, -1, 1, 3, rows.ADD, target) == 2
+    assert g.scatter_block(none, index, np.ones(3, np.float32), 4, 1, 3, 1, k.SUM, target) == 2
+    assert not target.any()
+
+
+@pytest.mark.parametrize(
+    "outer, size, count, inner", [(70, 300, 400, 1), (1, 90, 50, 1100), (5, 40, 9, 700), (1, 9, 4, 1)]
+)
+def test_blocks_are_gathered_and_scattered(outer, size, count, inner):
+    rng = np.random.default_rng(2)
+    x = rng.integers(-99, 99, (outer, size, inner)).astype(np.float32)
+    index = rng.integers(0, size, (outer, count, inner))
+    values = rng.integers(-99, 99, index.shape).astype(np.float32)
+    out = np.empty(index.shape, np.float32)
+    assert g.gather_block(x.reshape(-1), index.reshape(-1), size, outer, count, inner, out.reshape(-1)) == -1
+    np.testing.assert_array_equal(out, np.take_along_axis(x, index, 1))
+    for mode in (g.SET, k.SUM, k.AMAX):
+        want, target = x.copy(), np.empty_like(x)
+        for n in range(count):
+            place = (np.arange(outer)[:, None], index[:, n], np.arange(inner))
+            old, new = want[place], values[:, n]
+            want[place] = new if mode == g.SET else old + new if mode == k.SUM else np.maximum(old, new)
+        arguments = (x.reshape(-1), index.reshape(-1), values.reshape(-1), size, outer, count, inner, mode)
+        assert g.scatter_block(*arguments, target.reshape(-1)) == -1
+        np.testing.assert_array_equal(target, want)
+    index[outer - 1, count - 1, inner - 1] = size
+    last = index.size - 1
+    assert g.gather_block(x.reshape(-1), index.reshape(-1), size, outer, count, inner, out.reshape(-1)) == last
+    assert g.scatter_block(*arguments, target.reshape(-1)) == last
+
+
+@pytest.mark.parametrize("lengths", [(3, 1, 20, 7), (1, 1, 0, 0), (200000, 3, 0, 0), (90, 50, 7, 0)])
+@pytest.mark.parametrize("count", [1, 900])
+def test_parts_are_joined(lengths, count):
+    if max(lengths) * count > 10**7:
+        count = 3
+    rng = np.random.default_rng(3)
+    parts = [rng.integers(0, 99, (count, n)).astype(np.float64) for n in lengths]
+    want = np.concatenate(parts, 1)
+    out = np.full((count, want.shape[1] + 2), -1.0)
+    flats = [part.reshape(-1) for part in parts]
+    joining.join_four(*flats, *lengths, out.reshape(-1), 2, want.shape[1] + 2)
+    np.testing.assert_array_equal(out[:, 2:], want)
+    assert (out[:, :2] == -1).all()
+
+
+@pytest.mark.parametrize("outer, count, width", [(3, 5, 1), (700, 130, 1), (4, 300, 70), (2, 1, 9)])
+def test_blocks_are_turned_rolled_and_repeated(outer, count, width):
+    x = np.arange(outer * count * width, dtype=np.float32).reshape(outer, count, width)
+    out = np.empty_like(x)
+    joining.flip_block(x.reshape(-1), count, width, out.reshape(-1))
+    np.testing.assert_array_equal(out, x[:, ::-1])
+    shift = count // 2
+    joining.roll_block(x.reshape(-1), count * width, shift * width, out.reshape(-1))
+    np.testing.assert_array_equal(out, np.roll(x, shift, 1))
+    many = np.empty((outer, 3, count, width), np.float32)
+    joining.repeat_block(x.reshape(-1), count * width, 3, many.reshape(-1))
+    np.testing.assert_array_equal(many, np.repeat(x[:, None], 3, 1))
+
+
+@pytest.mark.parametrize("diagonal", [-7, -1, 0, 2, 40])
+def test_triangles(diagonal):
+    x = np.random.default_rng(4).standard_normal((900, 9, 33)).astype(np.float32)
+    for upper, want in ((False, np.tril), (True, np.triu)):
+        out = np.empty_like(x)
+        triangular.keep_triangle(x.reshape(-1), 9, 33, diagonal, upper, out.reshape(-1))
+        np.testing.assert_array_equal(out, want(x, diagonal))

@@ -1,0 +1,128 @@
+"""Reading and writing where a mask is true, without a branch on it.
+
+A random mask cannot be predicted: a branch costs some 10 ns for every second element. So each element is written to
+the next free place, and the place moves on only where the mask holds. A mask is cut into blocks of fixed size; their
+true elements are counted first (which the size of the result asks for anyway), so that the blocks know where to write.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from ..compiler import jit
+
+#: Elements of a block: some tens of microseconds of work.
+BLOCK = 1 << 15
+
+
+@jit
+def _count(part):
+    # Sums of bytes stay bytes for as long as they fit, which keeps 32 or 64 of them in a vector.
+    total = np.int64(0)
+    bits = part.view(np.uint8)
+    for first in range(0, bits.size, 128):
+        piece = bits[first : first + 128]
+        some = np.uint8(0)
+        for i in range(piece.size):
+            some += piece[i]
+        total += some
+    return total
+
+
+@jit(parallel=True)
+def true_ends(mask, ends):
+    """ends[b] = how many elements are true up to the end of block b; returns how many there are in all."""
+    for b in prange(ends.size):
+        ends[b] = _count(mask[b * BLOCK : min((b + 1) * BLOCK, mask.size)])
+    for b in range(1, ends.size):
+        ends[b] += ends[b - 1]
+    return ends[ends.size - 1] if ends.size else 0
+
+
+@jit(parallel=True)
+def masked_select_block(source, mask, ends, out):
+    """out = the elements of source where mask is true, in order."""
+    for b in prange(ends.size):
+        first = b * BLOCK
+        start = ends[b - 1] if b else np.int64(0)
+        to = out[start : ends[b]]
+        part, chosen = source[first : first + BLOCK], mask[first : first + BLOCK].view(np.uint8)
+        k = np.int64(0)
+        i = np.int64(0)
+        # (The loop ends with the last true element: what would be written after it has no place.)
+        while k < to.size:
+            to[np.uint64(k)] = part[np.uint64(i)]
+            k += np.int64(chosen[np.uint64(i)])
+            i += 1
+
+
+@jit(parallel=True)
+def true_positions_block(mask, ends, out):
+    """out[k] = the flat position of the k-th true element."""
+    for b in prange(ends.size):
+        first = b * BLOCK
+        start = ends[b - 1] if b else np.int64(0)
+        to = out[start : ends[b]]
+        chosen = mask[first : first + BLOCK].view(np.uint8)
+        k = np.int64(0)
+        i = np.int64(0)
+        while k < to.size:
+            to[np.uint64(k)] = first + i
+            k += np.int64(chosen[np.uint64(i)])
+            i += 1
+
+
+@jit(parallel=True)
+def coordinates_of(positions, sizes, out):
+    """out[k, d] = coordinate d of the flat position positions[k] in a tensor of `sizes`; out is (count, ndim)."""
+    ndim = sizes.size
+    last = sizes[ndim - 1]
+    for task in prange((positions.size + BLOCK - 1) // BLOCK):
+        # Positions ascend: the row (all coordinates but the last) is found anew only when it changes.
+        row_end = np.int64(-1)
+        row_start = np.int64(0)
+        for k in range(task * BLOCK, min((task + 1) * BLOCK, positions.size)):
+            p = positions[k]
+            if p >= row_end:
+                row = p // last
+                row_start = row * last
+                row_end = row_start + last
+                for d in range(ndim - 2, -1, -1):
+                    out[k * ndim + d] = row % sizes[d]
+                    row //= sizes[d]
+            else:
+                for d in range(ndim - 1):
+                    out[k * ndim + d] = out[(k - 1) * ndim + d]
+            out[k * ndim + ndim - 1] = p - row_start
+
+
+@jit(parallel=True)
+def masked_scatter_block(before, mask, ends, source, out):
+    """out = before with the elements of source, in order, where mask is true; source holds at least one."""
+    for b in prange(ends.size):
+        first = b * BLOCK
+        k = ends[b - 1] if b else np.int64(0)
+        to, held = out[first : first + BLOCK], before[first : first + BLOCK]
+        chosen = mask[first : first + BLOCK].view(np.uint8)
+        last = source.size - 1
+        for i in range(to.size):
+            value = source[np.uint64(min(k, last))]
+            to[i] = value if chosen[i] else held[i]
+            k += np.int64(chosen[i])
+
+
+@jit(parallel=True)
+def masked_fill_block(before, mask, value, out):
+    """out = before with `value` where mask is true. A mask of fewer elements serves each run of as many again."""
+    if mask.size == 0:
+        return
+    repeats = before.size // mask.size
+    pieces = (mask.size + BLOCK - 1) // BLOCK
+    for task in prange(repeats * pieces):
+        first = (task % pieces) * BLOCK
+        count = min(BLOCK, mask.size - first)
+        start = (task // pieces) * mask.size + first
+        chosen, held, to = mask[first : first + count], before[start : start + count], out[start : start + count]
+        for i in range(count):
+            to[i] = value if chosen[i] else held[i]
