@@ -18,6 +18,7 @@ from ..compiler import jit
 from .conv_plan import SERIAL_WORK, plan
 from .conv_tasks import run_tasks
 from .conv_weight import run_weight_tasks
+from .depthwise import depthwise_backward_weight, depthwise_forward, is_depthwise
 from .matmul import mm
 from .winograd import winograd_backward_weight, winograd_forward
 from .winograd_plan import winograd_tile
@@ -44,8 +45,8 @@ def _bias_sum(grad, images, channels, plane, out):
 
 
 def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype) -> str:
-    """The name of the algorithm that computes a convolution: "matrix" (one product of matrices), "winograd 2x2" or
-    "winograd 4x4" (winograd.py), or "tiles" (conv_tasks.py, conv_weight.py).
+    """The name of the algorithm that computes a convolution: "matrix" (one product of matrices), "depthwise"
+    (depthwise.py), "winograd 2x2" or "winograd 4x4" (winograd.py), or "tiles" (conv_tasks.py, conv_weight.py).
 
     kind is "forward", "transposed" or "weight"; the sizes are those of the functions below. From the shape and dtype
     (and use_deterministic_algorithms) only, so that results do not depend on the number of threads.
@@ -53,6 +54,8 @@ def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding
     whole, single = (out, src) if kind == "transposed" else (src, out)
     if groups == 1 and single == (1, 1, 1) and kernel == whole and padding == (0, 0, 0):
         return "matrix"  # one window covers the image: each image is one row of a matrix product
+    if is_depthwise(channels, outputs, src, kernel, padding, out, dtype.itemsize):
+        return "depthwise"
     tile = winograd_tile(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype)
     return f"winograd {tile}x{tile}" if tile else "tiles"
 
@@ -80,6 +83,9 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], padding[1:], out[1:])
         return winograd_forward(x, weight, bias, *size, False, _WINOGRAD[how])
+    if how == "depthwise":
+        size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
+        return depthwise_forward(x, weight, bias, result, "forward", *size)
     p = plan("forward", *sizes, x.itemsize)
     return run_tasks(p, x, weight, bias, result, p.work < SERIAL_WORK)
 
@@ -105,6 +111,9 @@ def conv_transpose_forward(
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], (2 - padding[1], 2 - padding[2]), out[1:])
         return winograd_forward(x, weight, bias, *size, True, _WINOGRAD[how])
+    if how == "depthwise":
+        size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
+        return depthwise_forward(x, weight, bias, result, "transposed", *size)
     p = plan("transposed", *sizes, x.itemsize)
     return run_tasks(p, x, weight, bias, result, p.work < SERIAL_WORK)
 
@@ -126,6 +135,9 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], padding[1:], out[1:])
         return winograd_backward_weight(x, grad, *size, _WINOGRAD[how])
+    if how == "depthwise":
+        size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
+        return depthwise_backward_weight(x, grad, result, *size)
     p = plan("weight", *sizes, x.itemsize)
     return run_weight_tasks(p, x, grad, result, p.work < SERIAL_WORK)
 

@@ -1,7 +1,8 @@
-"""The innermost loops of convolutions as explicit SIMD: five intrinsics and their plain Python definitions.
+"""The innermost loops of convolutions as explicit SIMD: intrinsics and their plain Python definitions.
 
     conv_tile      c[i, p] (+)= sum_k a[row[i] + place[k, 0]] * b[place[k, 1] + p]     a block of sums in registers
     load_row       row[e] = source[first + e * step], zero outside of the source       a row of an image
+    copy_row       row[e] = source[e * step]                                           the part of it that needs no check
     load_shifted   row[e] = source[e] where the bits of mask say so, else zero         a whole plane, moved
     load_mapped    row[e] = source[index[e]], zero where the index is negative         anything else
     store_row      target[e * step] = value[e] + shift
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import numba
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .microkernel import (
@@ -29,7 +30,6 @@ from .microkernel import (
     _multiply_add,
     _pointer,
     _pointers,
-    _row_loop,
     _splat,
     _store_vector,
 )
@@ -92,9 +92,26 @@ def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, k0, depth, b, b0
     return signature, codegen
 
 
-def _between(builder, places, low, high):
-    """The lanes whose place is low .. high - 1."""
-    return builder.and_(builder.icmp_signed(">=", places, low), builder.icmp_signed("<", places, high))
+def _span(builder, low, high, vl):
+    """The mask of the lanes low .. high - 1 (None for a low of 0): bounds are clamped, so that small lanes do."""
+    small = ir.IntType(32)
+    numbers = ir.Constant(ir.VectorType(small, vl), list(range(vl)))
+
+    def lanes_below(count):
+        most = count.type(vl)
+        count = builder.select(builder.icmp_signed("<", count, most), count, most)
+        count = builder.select(builder.icmp_signed(">", count, count.type(0)), count, count.type(0))
+        return builder.icmp_signed("<", numbers, _splat(builder, builder.trunc(count, small), numbers.type))
+
+    inside = lanes_below(high)
+    return inside if low is None else builder.and_(inside, builder.not_(lanes_below(low)))
+
+
+def _row_loop(builder, count, vl, body):
+    """body(first element, mask of the lanes inside the row) for each vector of a row of `count`."""
+    word = count.type
+    with cgutils.for_range_slice(builder, word(0), count, word(vl), word) as (first, _):
+        body(first, _span(builder, None, builder.sub(count, first), vl))
 
 
 @intrinsic(prefer_literal=True)
@@ -115,15 +132,14 @@ def _load_row(typingctx, stride, source, s0, first, step, length, row, r0, count
         pr = _pointer(context, builder, row, rv, r0v)
         longs = ir.VectorType(countv.type, vl)
         numbers = ir.Constant(longs, list(range(vl)))
-        low, high = ir.Constant(longs, None), _splat(builder, lengthv, longs)
 
         def dense(start):
             """The vector at `start`, zero where that is outside of the source."""
-            inside = _between(builder, builder.add(_splat(builder, start, longs), numbers), low, high)
+            inside = _span(builder, builder.neg(start), builder.sub(lengthv, start), vl)
             pointer = builder.bitcast(builder.gep(ps, [start]), vector.as_pointer())
             return _masked(builder, "load", vector, [pointer, align, inside, zero])
 
-        def body(at, lane, active):
+        def body(at, active):
             if near == 1:
                 value = dense(builder.add(at, firstv))
             elif near == 2:  # the even elements of two vectors
@@ -131,15 +147,74 @@ def _load_row(typingctx, stride, source, s0, first, step, length, row, r0, count
                 even = ir.Constant(ir.VectorType(ir.IntType(32), vl), list(range(0, 2 * vl, 2)))
                 value = builder.shuffle_vector(dense(start), dense(builder.add(start, at.type(vl))), even)
             else:
+                lane = builder.add(_splat(builder, at, longs), numbers)
                 places = builder.add(builder.mul(lane, _splat(builder, stepv, longs)), _splat(builder, firstv, longs))
-                inside = builder.and_(active, _between(builder, places, low, high))
-                value = _masked(
-                    builder, "gather", vector, [_pointers(builder, ps, places, itemsize), align, inside, zero]
+                inside = builder.and_(
+                    builder.icmp_signed(">=", places, ir.Constant(longs, None)),
+                    builder.icmp_signed("<", places, _splat(builder, lengthv, longs)),
                 )
+                pointers = _pointers(builder, ps, places, itemsize)
+                value = _masked(builder, "gather", vector, [pointers, align, builder.and_(active, inside), zero])
             target = builder.bitcast(builder.gep(pr, [at]), vector.as_pointer())
             _masked(builder, "store", vector, [value, target, align, active])
 
         _row_loop(builder, countv, vl, body)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
+def _copy_row(typingctx, step, source, s0, row, r0, count):
+    if not isinstance(step, types.IntegerLiteral):
+        return None
+    word, near = types.int64, step.literal_value
+    signature = types.void(step, source, word, row, word, word)
+
+    def codegen(context, builder, sig, args):
+        _, sv, s0v, rv, r0v, countv = args
+        element = context.get_data_type(row.dtype)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
+        zero, word = ir.Constant(vector, None), countv.type
+        ps = _pointer(context, builder, source, sv, s0v)
+        pr = _pointer(context, builder, row, rv, r0v)
+        # of two vectors, the second one element early: so nothing behind the last element is read
+        pick = [2 * lane if 2 * lane < vl else 2 * lane + 1 for lane in range(vl)]
+        pick = ir.Constant(ir.VectorType(ir.IntType(32), vl), pick)
+
+        def part(pointer, count):
+            pointer = builder.bitcast(pointer, vector.as_pointer())
+            return _masked(builder, "load", vector, [pointer, align, _span(builder, None, count, vl), zero])
+
+        def whole(at):
+            start = builder.gep(ps, [builder.mul(at, word(near))])
+            value = _load_vector(builder, start, vector, itemsize)
+            if near == 2:
+                second = _load_vector(builder, builder.gep(start, [word(vl - 1)]), vector, itemsize)
+                value = builder.shuffle_vector(value, second, pick)
+            _store_vector(builder, value, builder.gep(pr, [at]), itemsize)
+
+        def vectors(i, nothing):
+            whole(builder.mul(i, word(vl)))
+            return []
+
+        full = builder.ashr(countv, word(vl.bit_length() - 1))
+        rest = builder.and_(countv, word(vl - 1))
+        _counted_loop(builder, full, [], vectors)
+        some = builder.icmp_signed(">", rest, word(0))
+        with builder.if_then(some), builder.if_else(builder.icmp_signed(">", full, word(0))) as (again, short):
+            with again:  # the last vector, partly over what is written already
+                whole(builder.sub(countv, word(vl)))
+            with short:
+                elements = builder.sub(builder.mul(rest, word(near)), word(near - 1))
+                value = part(ps, elements)
+                if near == 2:
+                    second = part(builder.gep(ps, [word(vl - 1)]), builder.sub(elements, word(vl - 1)))
+                    value = builder.shuffle_vector(value, second, pick)
+                target = builder.bitcast(pr, vector.as_pointer())
+                _masked(builder, "store", vector, [value, target, align, _span(builder, None, rest, vl)])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -228,10 +303,11 @@ def _store_row(typingctx, strided, value, v0, shift, target, t0, step, count):
         shifts = _splat(builder, shiftv, vector)
         longs = ir.VectorType(countv.type, vl)
 
-        def body(at, lane, active):
+        def body(at, active):
             pointer = builder.bitcast(builder.gep(pv, [at]), vector.as_pointer())
             sums = builder.fadd(_masked(builder, "load", vector, [pointer, align, active, zero]), shifts)
             if strided.literal_value:
+                lane = builder.add(_splat(builder, at, longs), ir.Constant(longs, list(range(vl))))
                 pointers = _pointers(builder, pt, builder.mul(lane, _splat(builder, stepv, longs)), itemsize)
                 _masked(builder, "scatter", vector, [sums, pointers, align, active])
             else:
@@ -263,6 +339,12 @@ def _load_row_python(stride, source, s0, first, step, length, row, r0, count):
         row[r0 + e] = source[s0 + at] if 0 <= at < length else 0
 
 
+def _copy_row_python(step, source, s0, row, r0, count):
+    """copy_row in plain Python; `step` is 1 or 2."""
+    for e in range(count):
+        row[r0 + e] = source[s0 + e * step]
+
+
 def _load_shifted_python(source, s0, mask, m0, row, r0, count):
     """load_shifted in plain Python: `count` vectors, and an integer of `mask` for each, a bit for a lane."""
     vl = VECTOR_BYTES // row.itemsize
@@ -285,6 +367,7 @@ def _store_row_python(strided, value, v0, shift, target, t0, step, count):
 PLAIN = numba.config.DISABLE_JIT
 conv_tile = _conv_tile_python if PLAIN else _conv_tile
 load_row = _load_row_python if PLAIN else _load_row
+copy_row = _copy_row_python if PLAIN else _copy_row
 load_shifted = _load_shifted_python if PLAIN else _load_shifted
 load_mapped = _load_mapped_python if PLAIN else _load_mapped
 store_row = _store_row_python if PLAIN else _store_row

@@ -1,0 +1,152 @@
+"""The innermost loops of depthwise convolutions as explicit SIMD, and their plain Python definitions.
+
+    plane_tile   out[r, e] = bias + sum_{j, i} w[j, i] * s[offset[j] + (r + i) * pitch + e]     a few rows of a plane
+    plane_dot    c[j, lane] += sum_{r, x} g[r, x] * s[offset[j] + r * pitch + x]                 a few taps of a plane
+
+A depthwise convolution has one multiply-add for every element that it loads, so loads decide. plane_tile computes
+four rows of the output at once, and where the taps of a column follow each other row by row (`taps` > 1) it uses each
+vector that it has loaded for up to four of them: 18 loads for 36 multiply-adds with a 3 x 3 kernel.
+"""
+
+from __future__ import annotations
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from .microkernel import VECTOR_BYTES, _counted_loop, _load_vector, _masked, _multiply_add, _pointer, _splat
+
+
+def _lanes_below(builder, count, vl):
+    """The mask of the lanes below `count`."""
+    number = ir.IntType(32)
+    numbers = ir.Constant(ir.VectorType(number, vl), list(range(vl)))
+    return builder.icmp_signed("<", numbers, _splat(builder, builder.trunc(count, number), numbers.type))
+
+
+@intrinsic(prefer_literal=True)
+def _plane_tile(
+    typingctx, rows, taps, vectors, w, w0, offset, entries, s, s0, pitch, bias, out, out0, ldo, count
+):  # fmt: skip
+    if not all(isinstance(n, types.IntegerLiteral) for n in (rows, taps, vectors)):
+        return None
+    nr, nt, nv, scalar, word = rows.literal_value, taps.literal_value, vectors.literal_value, s.dtype, types.int64
+    signature = types.void(
+        rows, taps, vectors, w, word, offset, word, s, word, word, scalar, out, word, word, word
+    )  # fmt: skip
+
+    def codegen(context, builder, sig, args):
+        wv, w0v, ov, entriesv, sv, s0v, pitchv, biasv, outv, out0v, ldov, countv = args[3:]
+        element = context.get_data_type(scalar)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector = ir.VectorType(element, vl)
+        index = pitchv.type
+        pw = _pointer(context, builder, w, wv, w0v)
+        po = _pointer(context, builder, offset, ov, index(0))
+        ps = _pointer(context, builder, s, sv, s0v)
+        pt = _pointer(context, builder, out, outv, out0v)
+        shifts = [builder.mul(pitchv, index(i)) for i in range(nr + nt - 1)]
+
+        def body(j, totals):
+            start = builder.gep(ps, [builder.load(builder.gep(po, [j]))])
+            column = builder.gep(pw, [builder.mul(j, index(nt))])
+            ws = [_splat(builder, builder.load(builder.gep(column, [index(i)])), vector) for i in range(nt)]
+            new = list(totals)
+            for line in range(nr + nt - 1):
+                for v in range(nv):
+                    at = builder.gep(start, [builder.add(shifts[line], index(v * vl))])
+                    value = _load_vector(builder, at, vector, itemsize)
+                    for i in range(nt):
+                        if 0 <= line - i < nr:
+                            n = (line - i) * nv + v
+                            new[n] = _multiply_add(builder, ws[i], value, new[n])
+            return new
+
+        sums = _counted_loop(builder, entriesv, [_splat(builder, biasv, vector)] * (nr * nv), body)
+        masks = [_lanes_below(builder, builder.sub(countv, index(v * vl)), vl) for v in range(nv)]
+        for n, total in enumerate(sums):
+            r, v = divmod(n, nv)
+            at = builder.gep(pt, [builder.add(builder.mul(ldov, index(r)), index(v * vl))])
+            pointer = builder.bitcast(at, vector.as_pointer())
+            _masked(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), masks[v]])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
+def _plane_dot(typingctx, columns, g, g0, ldg, s, s0, pitch, rows, width, offset, o0, c, c0):
+    if not isinstance(columns, types.IntegerLiteral):
+        return None
+    nc, scalar, word = columns.literal_value, s.dtype, types.int64
+    signature = types.void(columns, g, word, word, s, word, word, word, word, offset, word, c, word)
+
+    def codegen(context, builder, sig, args):
+        _, gv, g0v, ldgv, sv, s0v, pitchv, rowsv, widthv, ov, o0v, cv, c0v = args
+        element = context.get_data_type(scalar)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
+        zero, index = ir.Constant(vector, None), pitchv.type
+        pg = _pointer(context, builder, g, gv, g0v)
+        ps = _pointer(context, builder, s, sv, s0v)
+        po = _pointer(context, builder, offset, ov, o0v)
+        pc = _pointer(context, builder, c, cv, c0v)
+        offsets = [builder.load(builder.gep(po, [index(j)])) for j in range(nc)]
+        starts = [builder.gep(ps, [at]) for at in offsets]
+        steps = builder.sdiv(builder.add(widthv, index(vl - 1)), index(vl))
+
+        def row(r, totals):
+            g_row = builder.gep(pg, [builder.mul(r, ldgv)])
+            s_row = builder.mul(r, pitchv)
+
+            def body(i, sums):
+                x = builder.mul(i, index(vl))
+                mask = _lanes_below(builder, builder.sub(widthv, x), vl)
+
+                def part(pointer):
+                    pointer = builder.bitcast(pointer, vector.as_pointer())
+                    return _masked(builder, "load", vector, [pointer, align, mask, zero])
+
+                slope, at = part(builder.gep(g_row, [x])), builder.add(s_row, x)
+                return [
+                    _multiply_add(builder, slope, part(builder.gep(start, [at])), total)
+                    for start, total in zip(starts, sums, strict=True)
+                ]
+
+            return _counted_loop(builder, steps, totals, body)
+
+        for j, total in enumerate(_counted_loop(builder, rowsv, [zero] * nc, row)):
+            pointer = builder.bitcast(builder.gep(pc, [index(j * vl)]), vector.as_pointer())
+            total = builder.fadd(builder.load(pointer, align=itemsize), total)
+            builder.store(total, pointer, align=itemsize)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _plane_tile_python(rows, taps, vectors, w, w0, offset, entries, s, s0, pitch, bias, out, out0, ldo, count):
+    """plane_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition. `count` elements of a row are
+    written."""
+    for r in range(rows):
+        for e in range(min(count, vectors * (VECTOR_BYTES // s.itemsize))):
+            total = bias
+            for j in range(entries):
+                for i in range(taps):
+                    total += w[w0 + j * taps + i] * s[s0 + offset[j] + (r + i) * pitch + e]
+            out[out0 + r * ldo + e] = total
+
+
+def _plane_dot_python(columns, g, g0, ldg, s, s0, pitch, rows, width, offset, o0, c, c0):
+    """plane_dot in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
+    vl = VECTOR_BYTES // s.itemsize
+    for j in range(columns):
+        for r in range(rows):
+            for x in range(width):
+                c[c0 + j * vl + x % vl] += g[g0 + r * ldg + x] * s[s0 + offset[o0 + j] + r * pitch + x]
+
+
+plane_tile = _plane_tile_python if numba.config.DISABLE_JIT else _plane_tile
+plane_dot = _plane_dot_python if numba.config.DISABLE_JIT else _plane_dot
