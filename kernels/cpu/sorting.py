@@ -1,4 +1,4 @@
-"""Sorting, selection and search along the last axis of a (rows, n) block.
+"""Sorting and search along the last axis of a (rows, n) block.
 
 Everything here compares *keys*: unsigned integers in the order of the values, nan last and -0 equal to +0.
 Narrow dtypes and float32 give uint32 keys, the 64-bit ones uint64, so the algorithms compile twice and not
@@ -13,6 +13,7 @@ ones).
 from __future__ import annotations
 
 import numpy as np
+from numba import prange
 
 from ..compiler import jit
 
@@ -22,6 +23,8 @@ RADIX_MIN = 512
 RUN = 16
 DIGIT = 11
 BUCKETS = 1 << DIGIT
+#: Elements of the rows that one task sorts.
+TASK = 1 << 13
 
 
 # --- keys ---------------------------------------------------------------------------------------------------
@@ -192,21 +195,23 @@ def _radix_sort(keys, order, spare_keys, spare_order, counts):
             order[i] = spare_order[i]
 
 
-@jit(nogil=True)
+@jit(parallel=True)
 def sort_forward(keys, order, rows, n):
     """Sort each row of keys in place; order[r, :] (int64) becomes the permutation, stable."""
-    spare_keys = np.empty(n, keys.dtype)
-    spare_order = np.empty(n, np.int64)
-    counts = np.empty(BUCKETS if n >= RADIX_MIN else 0, np.int64)
-    for r in range(rows):
-        row_keys = keys[r * n : (r + 1) * n]
-        row_order = order[r * n : (r + 1) * n]
-        for i in range(n):
-            row_order[i] = i
-        if n >= RADIX_MIN:
-            _radix_sort(row_keys, row_order, spare_keys, spare_order, counts)
-        else:
-            _merge_sort(row_keys, row_order, spare_keys, spare_order)
+    chunk = max(TASK // max(n, 1), 1)
+    for task in prange((rows + chunk - 1) // chunk):
+        spare_keys = np.empty(n, keys.dtype)
+        spare_order = np.empty(n, np.int64)
+        counts = np.empty(BUCKETS if n >= RADIX_MIN else 0, np.int64)
+        for r in range(task * chunk, min((task + 1) * chunk, rows)):
+            row_keys = keys[r * n : (r + 1) * n]
+            row_order = order[r * n : (r + 1) * n]
+            for i in range(n):
+                row_order[i] = i
+            if n >= RADIX_MIN:
+                _radix_sort(row_keys, row_order, spare_keys, spare_order, counts)
+            else:
+                _merge_sort(row_keys, row_order, spare_keys, spare_order)
 
 
 @jit
@@ -215,68 +220,6 @@ def take_rows(source, order, out, rows, n, count):
     for r in range(rows):
         for j in range(count):
             out[r * count + j] = source[r * n + order[r * count + j]]
-
-
-# --- selection ----------------------------------------------------------------------------------------------
-
-
-@jit
-def _before(key, place, other_key, other_place):
-    """The total order of selection: by key, equal keys by position."""
-    return key < other_key or (key == other_key and place < other_place)
-
-
-@jit
-def _sift_down(keys, order, size):
-    """Restore the heap (largest at the top) after its top changed."""
-    key = keys[0]
-    place = order[0]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size and _before(keys[child], order[child], keys[child + 1], order[child + 1]):
-            child += 1
-        if not _before(key, place, keys[child], order[child]):
-            break
-        keys[i] = keys[child]
-        order[i] = order[child]
-        i = child
-    keys[i] = key
-    order[i] = place
-
-
-@jit(nogil=True)
-def topk_forward(keys, rows, n, k, out):
-    """out[r, :] (int64) = the positions of the k smallest keys of each row, in order, the first of equals
-    first.
-
-    A heap holds the k best so far; most elements lose against its top with one comparison."""
-    heap_keys = np.empty(k, keys.dtype)
-    heap_order = np.empty(k, np.int64)
-    for r in range(rows):
-        first = r * n
-        for i in range(k):
-            # Insert by sifting up.
-            key = keys[first + i]
-            j = i
-            while j > 0 and heap_keys[(j - 1) // 2] <= key:
-                heap_keys[j] = heap_keys[(j - 1) // 2]
-                heap_order[j] = heap_order[(j - 1) // 2]
-                j = (j - 1) // 2
-            heap_keys[j] = key
-            heap_order[j] = i
-        for i in range(k, n):
-            if keys[first + i] < heap_keys[0]:
-                heap_keys[0] = keys[first + i]
-                heap_order[0] = i
-                _sift_down(heap_keys, heap_order, k)
-        for size in range(k, 0, -1):
-            out[r * k + size - 1] = heap_order[0]
-            heap_keys[0] = heap_keys[size - 1]
-            heap_order[0] = heap_order[size - 1]
-            _sift_down(heap_keys, heap_order, size - 1)
 
 
 # --- unique -------------------------------------------------------------------------------------------------

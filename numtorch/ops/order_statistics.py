@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numtorch.kernels.cpu import row_selection as _selection
 from numtorch.kernels.cpu import selection as _kernels
 
 from .. import _dtype, return_types
@@ -13,8 +14,10 @@ from .._inplace import write_out
 from .._primitive import primitive
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
+from . import positions as at
 from .reducing import check_cpu, compute_dtype, elements, finished, publish, reduced_size, rows_of
 from .reductions import put_along
+from .sorting import bits_to_order, is_parallel, values_of_bits
 
 
 def _check(t: Tensor, name: str) -> None:
@@ -23,13 +26,23 @@ def _check(t: Tensor, name: str) -> None:
         raise NotImplementedError(f"\"{name}\" not implemented for '{t._dtype.type_name}'")
 
 
-def _select(t: Tensor, dim: int, keepdim: bool, launch, *arguments) -> tuple[Tensor, Tensor]:
-    """(values, indices) along dim by one of the selection kernels."""
-    flat, rows, n = rows_of(t, (dim,) if t.ndim else ())
+_select_rows = at.compiled_pair(_selection.select_rows, "xbknnnbbxi")
+
+
+def _select(t: Tensor, dim: int, keepdim: bool, k: int, median: bool = False, skip_nan: bool = False):
+    """(values, indices) of the k-th smallest (from 0) along dim, or of the median."""
+    flat = t._flat
+    if flat is not None and len(t._size) == 1 and t._dtype.np == t._dtype.compute:
+        rows, n = 1, flat.size
+    else:
+        flat, rows, n = rows_of(t, (dim,) if t.ndim else ())
     size = reduced_size(t._size, (dim,), keepdim) if t.ndim else t._size
-    values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)
+    bits, floating, last = bits_to_order(flat)
+    out, indices = np.empty(rows, bits.dtype), np.empty(rows, np.int64)
     if rows:
-        launch(flat.size, rows, flat, n, *arguments, values, indices)
+        kernel = _select_rows[is_parallel(rows, n)][bits.dtype]
+        kernel(bits, floating, last, rows, n, k, median, skip_nan, out, indices)
+    values = values_of_bits(out, flat.dtype)
     computed = compute_dtype(t._dtype)
     values = values if computed is t._dtype else cast_array(values, computed, t._dtype)
     return wrap(values, size, t._dtype), wrap(indices, size, int64)
@@ -49,10 +62,10 @@ def _shared_rule(ctx, grad):
 
 
 def _median_of_all(t: Tensor, skip_nan: bool) -> Tensor:
-    flat = t.detach().reshape(-1)
-    if flat.numel() == 0:
+    flat = t if len(t._size) == 1 else t.detach().reshape(-1)
+    if flat._size == (0,):
         return t.new_full((), float("nan") if t._dtype.category == FLOATING else np.iinfo(t._dtype.np).min)
-    return _select(flat, 0, False, _kernels.median, skip_nan)[0]
+    return _select(flat, 0, False, 0, True, skip_nan)[0]
 
 
 @primitive("median_all", node="MedianBackward0", save=("self", "result"), public=False)
@@ -67,12 +80,12 @@ def _nanmedian_all(self):
 
 @primitive("median_dim", node="MedianBackward1", save=("result1",), public=False)
 def _median_dim(self, dim, keepdim):
-    return _select(self, dim, keepdim, _kernels.median, False)
+    return _select(self, dim, keepdim, 0, True)
 
 
 @primitive("nanmedian_dim", node="NanmedianBackward1", save=("result1",), public=False)
 def _nanmedian_dim(self, dim, keepdim):
-    return _select(self, dim, keepdim, _kernels.median, True)
+    return _select(self, dim, keepdim, 0, True, True)
 
 
 _median_all.derivative(self=_shared_rule)
@@ -119,7 +132,7 @@ nanmedian = _median(
 
 @primitive("kthvalue_", node="KthvalueBackward0", save=("result1",), public=False)
 def _kthvalue(self, k, dim, keepdim):
-    return _select(self, dim, keepdim, _kernels.kth_value, k)
+    return _select(self, dim, keepdim, k - 1)
 
 
 @primitive("mode_", node="ModeBackward0", save=("result1",), public=False)
@@ -129,11 +142,11 @@ def _mode(self, dim, keepdim):
     if t.ndim == 0:
         return t.clone(), wrap(np.zeros(1, np.int64), size, int64)
     ordered, places = t.movedim(dim, -1).contiguous().sort(-1, stable=True)
-    flat, at = elements(ordered), elements(places)
+    flat, stood = elements(ordered), elements(places)
     rows = size.numel()
     values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)
     if rows:
-        _kernels.mode(flat.size, rows, flat, at, t._size[dim], values, indices)
+        _kernels.mode(flat.size, rows, flat, stood, t._size[dim], values, indices)
     return finished(values, size, compute_dtype(t._dtype), t._dtype), wrap(indices, size, int64)
 
 

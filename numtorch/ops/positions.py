@@ -108,7 +108,8 @@ class Compiled(dict):
     """The compiled builtins of one kernel by numpy dtype, made when first asked for.
 
     `letters` describes the arguments: x an array of the dtype, v one of its numbers, i an array of int64, m a mask,
-    n an integer, b a boolean. The caller answers for the types. `parallel` chooses the form of a prange kernel.
+    n an integer, b a boolean, k an array of sorting keys. The caller answers for the types. `parallel` chooses the form
+    of a prange kernel.
     """
 
     def __init__(self, kernel, letters: str, parallel: bool = False):
@@ -124,6 +125,7 @@ class Compiled(dict):
             "m": types.Array(types.boolean, 1, "C"),
             "n": types.int64,
             "b": types.boolean,
+            "k": types.Array(types.uint64 if np_dtype.itemsize == 8 else types.uint32, 1, "C"),
         }
         found = self[np_dtype] = entry_point(self.kernel, tuple([kinds[letter] for letter in self.letters]))
         return found

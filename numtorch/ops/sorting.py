@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numtorch.kernels.cpu import row_selection as _short
 from numtorch.kernels.cpu import sorting as _kernels
 
 from .. import return_types
@@ -18,6 +19,30 @@ from .._registry import op
 from .._size import Size, wrap_dim
 from .._tensor import Tensor, wrap
 from . import positions as at
+
+_sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnnnxi")
+_topk_rows = at.compiled_pair(_short.topk_rows, "xbnknnnxi")
+_LAST_KEY = {4: np.full(1, 0xFFFFFFFF, np.uint32), 8: np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)}
+
+
+def bits_to_order(flat: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
+    """(bits, floating, greatest key) of a flat array of a real dtype, as kernels/cpu/row_selection.py takes them."""
+    d = flat.dtype
+    if d.kind == "f":
+        return flat.view(np.int32 if d.itemsize == 4 else np.int64), True, _LAST_KEY[d.itemsize]
+    if d.itemsize < 4:
+        flat = flat.astype(np.int32)
+    return flat, False, _LAST_KEY[flat.itemsize]
+
+
+def values_of_bits(bits: np.ndarray, d: np.dtype) -> np.ndarray:
+    """The numbers that `bits_to_order` took apart."""
+    return bits.view(d) if d.kind == "f" else bits.astype(d, copy=False)
+
+
+def is_parallel(rows: int, n: int) -> bool:
+    """Whether ordering rows of n elements is worth several threads."""
+    return rows > 1 and rows * n * 4 >= at.PARALLEL_ELEMENTS
 
 
 class Rows:
@@ -30,7 +55,9 @@ class Rows:
         last = len(t._size) - 1
         self.moved = t.detach().transpose(self.dim, last) if self.dim < last else t
         self.n = self.moved._size[-1] if not self.scalar else 1
-        self.flat = contiguous(self.moved)._flat
+        self.flat = self.moved._flat
+        if self.flat is None:
+            self.flat = contiguous(self.moved)._flat
         self.rows = self.flat.size // self.n if self.n else 0
 
     def keys(self, descending: bool = False) -> np.ndarray:
@@ -73,6 +100,16 @@ def _sorted(input, dim: int, descending: bool):
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
     order = np.empty(rows.flat.size, np.int64)
+    if 0 < rows.n <= _short.NETWORK_MAX and input._dtype.itemsize <= 4:
+        flat = comparable(rows.flat, input._dtype)
+        bits, floating, _ = bits_to_order(flat)
+        out = np.empty(bits.size, bits.dtype)
+        kernel = _sort_rows[is_parallel(rows.rows, rows.n)][bits.dtype]
+        kernel(bits, floating, -1 if descending else 0, rows.rows, rows.n, out, order)
+        values = values_of_bits(out, flat.dtype)
+        if flat is not rows.flat:
+            values = cast_array(values, float32, input._dtype)
+        return return_types.sort(rows.back(values, input._dtype, rows.n), rows.back(order, int64, rows.n))
     _kernels.sort_forward(rows.keys(descending), order, rows.rows, rows.n)
     return return_types.sort(
         rows.back(rows.values(order, rows.n), input._dtype, rows.n), rows.back(order, int64, rows.n)
@@ -113,8 +150,8 @@ def msort(input) -> Tensor:
 # --- topk, kthvalue, median, mode ---------------------------------------------------------------------------
 
 
-# Where more than an eighth of a row is wanted, sorting it is faster than a heap of that size (measured).
-_HEAP_SHARE = 8
+# Where more than this share of a long row is wanted, it is sorted as a whole.
+_SORT_SHARE = 64
 
 
 @primitive(node="TopkBackward0", save=("result1",), out=True)
@@ -128,14 +165,21 @@ def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
         raise RuntimeError("selected index k out of range")
     if rows.scalar:
         k = 1
-    keys = rows.keys(bool(largest))
     order = np.empty(rows.rows * k, np.int64)
-    if k * _HEAP_SHARE > rows.n and rows.n > 64:
+    if k > _short.NETWORK_MAX and k * _SORT_SHARE > rows.n:
         full = np.empty(rows.flat.size, np.int64)
-        _kernels.sort_forward(keys, full, rows.rows, rows.n)
+        _kernels.sort_forward(rows.keys(bool(largest)), full, rows.rows, rows.n)
         order = np.ascontiguousarray(full.reshape(rows.rows, rows.n)[:, :k]).reshape(-1)
     elif order.size:
-        _kernels.topk_forward(keys, rows.rows, rows.n, k, order)
+        flat = comparable(rows.flat, input._dtype)
+        bits, floating, last = bits_to_order(flat)
+        out = np.empty(order.size, bits.dtype)
+        kernel = _topk_rows[is_parallel(rows.rows, rows.n)][bits.dtype]
+        kernel(bits, floating, -1 if largest else 0, last, rows.rows, rows.n, k, out, order)
+        values = values_of_bits(out, flat.dtype)
+        if flat is not rows.flat:
+            values = cast_array(values, float32, input._dtype)
+        return return_types.topk(rows.back(values, input._dtype, k), rows.back(order, int64, k))
     return return_types.topk(rows.back(rows.values(order, k), input._dtype, k), rows.back(order, int64, k))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from numtorch.kernels.cpu import row_selection as s
 from numtorch.kernels.cpu import sorting as k
 
 pytestmark = pytest.mark.nojit
@@ -54,13 +55,94 @@ def test_the_whole_range_of_int64_has_its_order(values):
     np.testing.assert_array_equal(sort(x), np.argsort(x, kind="stable"))
 
 
-@pytest.mark.parametrize("n, amount", [(5, 1), (5, 5), (100, 7), (100, 60), (3000, 20)])
-def test_topk_is_the_head_of_the_sorted_order(n, amount):
-    x = sample(2 * n, "f4", n)
-    keys, out = k.sort_keys(x, True), np.empty(2 * amount, np.int64)
-    k.topk_forward(keys, 2, n, amount, out)
-    want = np.stack([expected(row, True)[:amount] for row in x.reshape(2, n)])
-    np.testing.assert_array_equal(out.reshape(2, amount), want)
+# --- rows on keys of their own ------------------------------------------------------------------------------
+
+WIDE = ["f4", "f8", "i4", "i8"]
+
+
+def bits_of(x):
+    if x.dtype.kind == "f":
+        return x.view(f"i{x.itemsize}"), True
+    return x, False
+
+
+def last_key(x):
+    return np.array([2 ** (8 * x.itemsize) - 1], f"u{x.itemsize}")
+
+
+ROWS = [(1, 1), (2, 5), (2, 16), (3, 17), (9, 33), (2, 100), (2, 3000), (20, 700), (1, 5000)]
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("rows, n", ROWS)
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_topk_is_the_head_of_the_sorted_order(dtype, rows, n, share):
+    amount = max(int(n * share), 1)
+    x = sample(rows * n, dtype, n)
+    bits, floating = bits_of(x)
+    for flip in (0, -1):
+        out, places = np.empty(rows * amount, bits.dtype), np.empty(rows * amount, np.int64)
+        s.topk_rows(bits, floating, flip, last_key(x), rows, n, amount, out, places)
+        want = np.stack([expected(row, flip == -1)[:amount] for row in x.reshape(rows, n)])
+        np.testing.assert_array_equal(places.reshape(rows, amount), want)
+        np.testing.assert_array_equal(out.reshape(rows, amount), np.take_along_axis(bits.reshape(rows, n), want, 1))
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("rows, n", ROWS)
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_kth_smallest_is_that_of_the_sorted_row(dtype, rows, n, share):
+    k_ = int((n - 1) * share)
+    x = sample(rows * n, dtype, n)
+    bits, floating = bits_of(x)
+    out, places = np.empty(rows, bits.dtype), np.empty(rows, np.int64)
+    s.select_rows(bits, floating, last_key(x), rows, n, k_, False, False, out, places)
+    ordered = np.sort(x.reshape(rows, n), 1)[:, k_]
+    np.testing.assert_array_equal(out.view(x.dtype), ordered)
+    np.testing.assert_array_equal(x.reshape(rows, n)[np.arange(rows), places], ordered)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n", [1, 2, 9, 100, 101, 6000])
+def test_the_median_is_the_lower_middle_and_nan_wins_unless_skipped(dtype, n):
+    x = sample(3 * n, dtype, n).reshape(3, n)
+    x[0] = np.where(np.isnan(x[0]), 1, x[0])
+    x[2] = np.nan
+    bits, floating = bits_of(x.reshape(-1))
+    out, places = np.empty(3, bits.dtype), np.empty(3, np.int64)
+    for skip in (False, True):
+        s.select_rows(bits, floating, last_key(x), 3, n, 0, True, skip, out, places)
+        for r in range(3):
+            numbers = x[r][~np.isnan(x[r])]
+            counts = numbers if skip else x[r]
+            missing = numbers.size == 0 or (numbers.size < n and not skip)
+            want = np.nan if missing else np.sort(counts)[(counts.size - 1) // 2]
+            np.testing.assert_equal(out.view(dtype)[r], want)
+            np.testing.assert_equal(x[r, places[r]], want)
+
+
+@pytest.mark.parametrize("spread", [1, 2, 2**20, 2**31 - 1])
+def test_long_rows_of_integers_are_cut_down_by_their_digits(spread):
+    x = np.random.default_rng(0).integers(-spread, spread, 20001).astype(np.int32)
+    out, places = np.empty(1, np.int32), np.empty(1, np.int64)
+    for k_ in (0, 7, 10000, 20000):
+        s.select_rows(x, False, last_key(x), 1, x.size, k_, False, False, out, places)
+        assert out[0] == np.sort(x)[k_]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i4"])
+@pytest.mark.parametrize(
+    "rows, n", [*ROWS[:6], (1, s.RANK_MAX), (1, s.RANK_MAX + 1), (9, 64), (17, 8), (300, 100), (3, 1024)]
+)
+def test_short_rows_are_sorted_stably(dtype, rows, n):
+    x = sample(rows * n, dtype, n)
+    bits, floating = bits_of(x)
+    for flip in (0, -1):
+        out, places = np.empty_like(bits), np.empty(x.size, np.int64)
+        s.sort_short_rows(bits, floating, flip, rows, n, out, places)
+        want = np.stack([expected(row, flip == -1) for row in x.reshape(rows, n)])
+        np.testing.assert_array_equal(places.reshape(rows, n), want)
+        np.testing.assert_array_equal(out.reshape(rows, n), np.take_along_axis(bits.reshape(rows, n), want, 1))
 
 
 def test_rows_are_taken_in_an_order():
