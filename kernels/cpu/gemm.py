@@ -21,7 +21,7 @@ from .. import host
 from ..compiler import jit
 from ..simd import lanes, load, load_part, store
 from .gemm_tiles import product_tile, transpose_tile
-from .gemv import VECTOR_CHUNK, rows_times_rows, vector_times_matrix
+from .gemv import VECTOR_CHUNK, dot, rows_times_rows, vector_times_matrix
 from .microkernel import ROWS, VECTORS
 
 _DEPTH_BYTES = host.cache_bytes(1) * 3 // 8 // ROWS
@@ -186,13 +186,15 @@ def _cut(k, m, width, itemsize):
 
 
 # What product_form gives.
-TILES, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, FEW_ROWS_TIMES_TRANSPOSED = range(5)
+TILES, DOT, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, FEW_ROWS_TIMES_TRANSPOSED = range(6)
 
 
 @jit(inline=True)
 def product_form(n, k, m, row_a, column_a, row_b, column_b, row_out, row_s, width):
     """Which loops compute the product. They add up in different orders, so all parts of a product take the same."""
-    if n == 1 and column_b == 1:
+    if n == 1 and m == 1 and column_a == 1 and row_b == 1:
+        return DOT
+    if n == 1 and m > 1 and column_b == 1:
         return ROW_TIMES_MATRIX
     if m == 1 and row_a == 1 and row_out == 1 and row_s == 1:
         return TRANSPOSED_TIMES_COLUMN
@@ -226,7 +228,7 @@ def _pack_tile_rows(a, a0, column_a, rows, depth, work, at):
 def workspace(a, n, k, m, row_a, column_b, form):
     """Elements of scratch memory that `gemm` needs for a product of these sizes and its parts."""
     width = lanes(a)
-    if form == FEW_ROWS_TIMES_TRANSPOSED:
+    if form in (FEW_ROWS_TIMES_TRANSPOSED, DOT):
         return 0
     if form != TILES:
         return max(VECTOR_CHUNK, k)
@@ -252,6 +254,10 @@ def gemm(
     `form` is that of the whole product of which this is a part, `work` has workspace(...) elements. Nothing is checked.
     """
     width = lanes(a)
+    if form == DOT:
+        total = alpha * dot(a, a0, b, b0, k)
+        out[o0] = total + beta * start[s0] if has_start else total
+        return
     if form == ROW_TIMES_MATRIX:
         vector_times_matrix(
             a, a0, column_a, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m, work

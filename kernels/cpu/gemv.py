@@ -3,7 +3,9 @@
     vector_times_matrix     out[j] = sum_p x[p] b[p, j]         rows of b are added up, eight at a time
     rows_times_rows         out[i, j] = sum_p a[i, p] b[j, p]   scalar products of a few rows of a with those of b
 
-A matrix times a vector is the second, with the vector as its only row of a. Both give alpha * that + beta * start.
+    dot                     sum_p x[p] y[p]
+
+A matrix times a vector is the second, with the vector as its only row of a. The first two give alpha * that + beta * start.
 """
 
 from __future__ import annotations
@@ -65,6 +67,23 @@ def vector_times_matrix(x, x0, step_x, b, b0, row_b, start, s0, has_start, alpha
         else:
             for j in range(columns):
                 out[o0 + j0 + j] = alpha * work[j]
+
+
+@jit(nogil=True)
+def dot(x, x0, y, y0, k):
+    """sum_p x[p] y[p] of dense vectors, in four chains of multiply-adds: one would wait for its latency."""
+    width = lanes(x)
+    t0 = broadcast(x, x.dtype.type(0))
+    t1, t2, t3 = t0, t0, t0
+    fours = k // (4 * width) * (4 * width)
+    for p in range(0, fours, 4 * width):
+        t0 = fma(load(x, x0 + p), load(y, y0 + p), t0)
+        t1 = fma(load(x, x0 + p + width), load(y, y0 + p + width), t1)
+        t2 = fma(load(x, x0 + p + 2 * width), load(y, y0 + p + 2 * width), t2)
+        t3 = fma(load(x, x0 + p + 3 * width), load(y, y0 + p + 3 * width), t3)
+    for p in range(fours, k, width):
+        t0 = fma(load_part(x, x0 + p, k - p), load_part(y, y0 + p, k - p), t0)
+    return add_up((t0 + t1) + (t2 + t3))
 
 
 @jit

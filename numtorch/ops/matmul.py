@@ -16,6 +16,7 @@ from .._dtype import COMPLEX, FLOATING
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
+from .._products import ProductBackward, is_plain, multiplied, multiplied_and_added, recorded
 from .._registry import op, register
 from .._size import Size, broadcast_size
 from .._tensor import Tensor, _new, wrap
@@ -82,28 +83,29 @@ def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
     return result if inner is d else cast(result, d)
 
 
+class MmBackward(ProductBackward):
+    """The node of mm for float32 and float64 on the CPU."""
+
+
+class BmmBackward(ProductBackward):
+    """The node of bmm for float32 and float64 on the CPU."""
+
+
+class MatmulBackward(ProductBackward):
+    """The node of a matmul with batch dimensions that broadcast, under the name of the last of torch's nodes for it."""
+
+
+MmBackward.__name__ = MmBackward.__qualname__ = "MmBackward0"
+BmmBackward.__name__ = BmmBackward.__qualname__ = "BmmBackward0"
+MatmulBackward.__name__ = MatmulBackward.__qualname__ = "UnsafeViewBackward0"
+
+
 @op()
 def mm(input, mat2, *, out=None) -> Tensor:
     """The product of two matrices, (n, k) and (k, m) -> (n, m)."""
-    flat_a, flat_b, d = input._flat, mat2._flat, input._dtype
-    if (
-        flat_a is not None
-        and flat_b is not None
-        and out is None
-        and d is mat2._dtype
-        and d.np is d.compute
-        and not (input._requires_grad or mat2._requires_grad)
-        and len(input._size) == len(mat2._size) == 2
-    ):
-        n, k = input._size
-        rows, m = mat2._size
-        if k == rows and k and n and m:
-            result = _new(Tensor)
-            result._flat = _kernels.mm(flat_a, flat_b, n, k, m)
-            result._size = Size((n, m))
-            result._stride = (m, 1)
-            result._dtype = d
-            return result
+    a, b = input._size, mat2._size
+    if out is None and len(a) == len(b) == 2 and a[1] == b[0] and is_plain(input, mat2):
+        return recorded(MmBackward, multiplied(input, mat2), input, mat2)
     result = _mm(input, mat2)
     return result if out is None else write_out(result, out, "mm")
 
@@ -134,9 +136,18 @@ _mm.derivative(
 )
 
 
-@primitive(node="BmmBackward0", save=("self", "mat2"), out=True)
-def bmm(self, mat2):
+@op()
+def bmm(input, mat2, *, out=None) -> Tensor:
     """The products of two batches of matrices, (b, n, k) and (b, k, m) -> (b, n, m)."""
+    a, b = input._size, mat2._size
+    if out is None and len(a) == len(b) == 3 and a[0] == b[0] and a[2] == b[1] and is_plain(input, mat2):
+        return recorded(BmmBackward, multiplied(input, mat2), input, mat2)
+    result = _bmm(input, mat2)
+    return result if out is None else write_out(result, out, "bmm")
+
+
+@primitive(name="bmm", node="BmmBackward0", save=("self", "mat2"), public=False)
+def _bmm(self, mat2):
     a, b = self._size, mat2._size
     if len(a) != 3:
         raise RuntimeError("batch1 must be a 3D tensor")
@@ -150,7 +161,7 @@ def bmm(self, mat2):
     return _product(self, mat2, Size((a[0], a[1], b[2])))
 
 
-bmm.derivative(
+_bmm.derivative(
     self=lambda ctx, grad: bmm(grad, _adjoint(ctx.mat2)),
     mat2=lambda ctx, grad: bmm(_adjoint(ctx.self), grad),
 )
@@ -166,6 +177,12 @@ def mv(self, vec):
             f"size mismatch, got input ({self._size[0]}), mat ({self._size[0]}x{self._size[1]}), vec ({vec._size[0]})"
         )
     _check_same("mv", self, vec)
+    if is_plain(self, vec):
+        out = _kernels.matmul(
+            self._buffer(), self._offset, self._size, self._stride,
+            vec._buffer(), vec._offset, (vec._size[0], 1), (vec._stride[0], 1),
+        )  # fmt: skip
+        return wrap(out, (self._size[0],), self._dtype)
     column = vec.detach().unsqueeze(1)
     result = _product(self.detach(), column, Size((self._size[0], 1)))
     if result._device is not cpu:
@@ -198,6 +215,9 @@ def dot(self, tensor):
     """The sum of the products of two vectors' elements."""
     _check_vectors("dot", self, tensor)
     n = self._size[0]
+    if is_plain(self, tensor):
+        out = _kernels.mm(contiguous(self).flat(), contiguous(tensor).flat(), 1, n, 1)
+        return wrap(out, (), self._dtype)
     row = contiguous(self).detach().view(1, n)
     column = contiguous(tensor).detach().view(n, 1)
     result = _product(row, column, Size((1, 1)))
@@ -263,12 +283,15 @@ def matmul(input, other) -> Tensor:
             f"[{batch.numel()}, {k}] but got: [{batch.numel()}, {b._size[-2]}]."
         )
     batch = broadcast_size(a._size[:-2], b._size[:-2])
+    if not column and is_plain(a, b):
+        return recorded(MatmulBackward, multiplied(a, b), a, b)
     left = a.expand((*batch, *a._size[-2:])).reshape((batch.numel(), *a._size[-2:]))
     right = b.expand((*batch, *b._size[-2:])).reshape((batch.numel(), *b._size[-2:]))
     rows = (b._size[-1],) if column else (a._size[-2], b._size[-1])
     return unsafe_view(bmm(left, right), (*batch, *rows))
 
 
+MmBackward.multiply, BmmBackward.multiply, MatmulBackward.multiply = mm, bmm, matmul
 register("matmul", matmul, out=True)
 Tensor.__matmul__ = matmul
 Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
@@ -444,6 +467,10 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
 
     @primitive(name, save=("first", "second"), public=False)
     def forward(input, first, second, beta, alpha):
+        if multiply is bmm or multiply is _addmm_product:
+            result = _added_in_one_pass(input, first, second, beta, alpha)
+            if result is not None:
+                return result
         return _combined(input.detach(), multiply(first.detach(), second.detach()), beta, alpha, name)
 
     forward.derivative(
@@ -460,6 +487,24 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
     return call
+
+
+def _added_in_one_pass(input: Tensor, first: Tensor, second: Tensor, beta, alpha) -> Tensor | None:
+    """beta * input + alpha * first @ second as one kernel; None where that one does not do it, or cannot."""
+    a, b = first._size, second._size
+    if (
+        len(a) != len(b)
+        or len(a) < 2
+        or a[:-2] != b[:-2]
+        or a[-1] != b[-2]
+        or not is_plain(first, second)
+        or not is_plain(first, input)
+    ):
+        return None
+    size = (*a[:-1], b[-1])
+    if input._size != size and broadcast_size(input._size, size) != size:
+        return None
+    return multiplied_and_added(first, second, start=input if beta else None, alpha=alpha, beta=beta)
 
 
 def _times(grad: Tensor, number) -> Tensor:

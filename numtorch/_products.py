@@ -1,0 +1,150 @@
+"""Products of float32 and float64 tensors outside the graph, and the nodes whose gradients are such products.
+
+`multiplied` reads both operands where they lie, transposed or not, strided, expanded: no copy is made of either. The
+nodes below call it for a first derivative; a recorded one (create_graph=True) is written in differentiable operators.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from numtorch.graph import Node, mode, next_sequence, save, stamp, unpack
+from numtorch.kernels.cpu.matmul import mm, scaled_matmul
+
+from ._device import cpu
+from ._dtype import FLOATING
+from ._size import dense
+from ._tensor import Tensor, _new
+
+
+def is_plain(a: Tensor, b: Tensor) -> bool:
+    """Whether our own kernels multiply these: both float32 or both float64, on the CPU."""
+    d = a._dtype
+    return d is b._dtype and d.category == FLOATING and d.np is d.compute and a._device is cpu and b._device is cpu
+
+
+def _result(flat, size, dtype) -> Tensor:
+    result = _new(Tensor)
+    result._flat = flat
+    result._size, result._stride, _ = dense(size)
+    result._dtype = dtype
+    return result
+
+
+def _matrix(t: Tensor, transposed: bool):
+    """(flat buffer, whether it holds the transpose of what is meant), or None for a matrix that is not dense."""
+    flat = t._flat
+    if flat is not None:
+        return flat, transposed
+    rows, columns = t._size
+    first, second = t._stride
+    if second == 1 and first == columns:
+        return t.flat(), transposed
+    if first == 1 and second == rows:
+        return t._buffer()[t._offset : t._offset + rows * columns], not transposed
+    return None
+
+
+def multiplied(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
+    """op(a) op(b), where op may swap the last two dimensions; batch dimensions in front of them broadcast.
+
+    For tensors of which `is_plain` holds, with matching sizes. The result is fresh and outside the graph.
+    """
+    if len(a._size) == len(b._size) == 2:
+        left, right = _matrix(a, transpose_a), _matrix(b, transpose_b)
+        if left is not None and right is not None:
+            k, n = a._size if transpose_a else a._size[::-1]
+            m = b._size[0] if transpose_b else b._size[1]
+            flat = mm(left[0], right[0], n, k, m, None, None, left[1], right[1])
+            return _result(flat, (n, m), a._dtype)
+    return multiplied_and_added(a, b, transpose_a, transpose_b)
+
+
+def _turned(shape, strides, transpose: bool):
+    if transpose:
+        shape, strides = (*shape[:-2], shape[-1], shape[-2]), (*strides[:-2], strides[-1], strides[-2])
+    return shape, strides
+
+
+def _expanded(shape, strides, batch):
+    """Sizes and strides with the batch dimensions `batch`, of stride 0 where they repeat."""
+    lead = len(batch) - (len(shape) - 2)
+    steps = [0] * lead
+    for size, step in zip(shape[:-2], strides):
+        steps.append(0 if size == 1 else step)
+    return (*batch, *shape[-2:]), (*steps, *strides[-2:])
+
+
+def multiplied_and_added(
+    a: Tensor, b: Tensor, transpose_a=False, transpose_b=False, start: Tensor | None = None, alpha=1.0, beta=1.0
+) -> Tensor:
+    """alpha * op(a) op(b) + beta * start, as `multiplied`; `start` broadcasts to the product."""
+    a_shape, a_strides = _turned(tuple(a._size), tuple(a._stride), transpose_a)
+    b_shape, b_strides = _turned(tuple(b._size), tuple(b._stride), transpose_b)
+    batch = a_shape[:-2]
+    if batch != b_shape[:-2]:
+        batch = np.broadcast_shapes(batch, b_shape[:-2])
+        a_shape, a_strides = _expanded(a_shape, a_strides, batch)
+        b_shape, b_strides = _expanded(b_shape, b_strides, batch)
+    size = (*a_shape[:-1], b_shape[-1])
+    out = np.empty(prod(size), a._dtype.np)
+    if out.size:
+        added = None
+        if start is not None:
+            start = start.detach().expand(size)
+            if start._stride[-1] != 1 and size[-1] > 1:
+                start = start.contiguous()
+            added = (start._buffer(), start._offset, start._stride[:-1])
+        scaled_matmul(
+            a._buffer(), a._offset, a_shape, a_strides, b._buffer(), b._offset, b_shape, b_strides, out, added,
+            float(alpha), float(beta),
+        )  # fmt: skip
+    return _result(out, size, a._dtype)
+
+
+class ProductBackward(Node):
+    """The node of a product of two tensors; subclasses have torch's names and the operator for a recorded backward."""
+
+    multiply = None  # (a, b) -> their product, differentiable
+
+    def apply(self, grads):
+        (grad,) = grads
+        if grad is None:
+            return (None, None)
+        a, b = unpack(self)
+        to_a, to_b = self.next_nodes
+        grad_a = grad_b = None
+        if mode.enabled or not is_plain(a, b) or not is_plain(grad, b):
+            multiply = type(self).multiply
+            if to_a is not None:
+                grad_a = multiply(grad, b.transpose(-2, -1))
+            if to_b is not None:
+                grad_b = multiply(a.transpose(-2, -1), grad)
+        else:
+            if to_a is not None:
+                grad_a = multiplied(grad, b, False, True)
+            if to_b is not None:
+                grad_b = multiplied(a, grad, True, False)
+        if len(grad._size) > 3:
+            # Batch dimensions that were broadcast.
+            if grad_a is not None and grad_a._size != a._size:
+                grad_a = grad_a.sum_to_size(a._size)
+            if grad_b is not None and grad_b._size != b._size:
+                grad_b = grad_b.sum_to_size(b._size)
+        return (grad_a, grad_b)
+
+
+def recorded(node_class, result: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`result` as the product of `a` and `b` in the graph, if a graph is wanted."""
+    if mode.enabled and (a._requires_grad or b._requires_grad):
+        node = _new(node_class)
+        node.sequence_nr = next_sequence()
+        node.next_nodes = (a._edge() if a._requires_grad else None, b._edge() if b._requires_grad else None)
+        if a._output_nr or b._output_nr:
+            node.next_nrs = (a._output_nr, b._output_nr)
+        save(node, (a, b))
+        stamp(node)
+        result._grad_fn, result._requires_grad = node, True
+    return result
