@@ -316,6 +316,7 @@ def test_a_training_loop_leaves_no_cycles():
         gc.enable()
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 holds one more: leaves copy their gradient there")
 def test_the_leaf_alone_holds_a_gradient_that_arrives_once():
     counts = []
 

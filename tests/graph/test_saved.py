@@ -44,7 +44,7 @@ class TestVersions:
         )
         with pytest.raises(RuntimeError) as error:
             backward(y)
-        assert error.value.args[0] == message
+        assert error.value.args[0].startswith(message)  # Python 3.10 has no notes: the forward call stands below
 
     def test_a_value_without_history_is_described_without_it(self):
         constant = Value(2.0)
