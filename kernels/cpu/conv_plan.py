@@ -50,17 +50,11 @@ WEIGHT_TASKS, WEIGHT_ROWS = 8, 72
 # Ways to fill a region: read the input where it is; row by row; planes moved by a constant; by a table of places.
 IN_PLACE, BY_ROWS, SHIFTED, MAPPED = range(4)
 # Cycles, measured on Zen 4: to copy a row and each of its vectors; a plane and each of its vectors; a gathered vector;
-# to work out one pixel's place in a table; to write a run of outputs; for a task.
-ROW_COST, VECTOR_COST, PLANE_COST, SHIFT_COST, GATHER_COST, PLACE_COST, RUN_COST, TASK_COST = (
-    10,
-    4,
-    8,
-    3,
-    24,
-    4,
-    20,
-    600,
-)
+# to work out one pixel's place in a table; to write a run of outputs; for a task; to load and store a vector of sums.
+ROW_COST, VECTOR_COST, PLANE_COST, SHIFT_COST, GATHER_COST = 8, 5, 8, 3, 24
+PLACE_COST, RUN_COST, TASK_COST, SUMS_COST = 4, 20, 600, 2
+# Bytes of the weight that arrive in a cycle from beyond the second-level cache.
+WEIGHT_BYTES = 6
 
 # Fields of `head`
 GROUPS, CHANNELS, OUTPUTS, IMAGES, SRC_PLANE, OUT_PLANE, TASKS, PHASES = range(8)
@@ -248,11 +242,12 @@ def _best(phase, images, groups, channels, outputs, src, phases, wanted, itemsiz
                     copy = (copy * channels * merged + table) * variants
                     chunk = max(1, REGION_BYTES // itemsize // (variants * _pitch(volume * merged)))
                     chunk = _ceil(channels, _ceil(channels, min(chunk, channels)))
-                products = rows * channels * taps * _ceil(pixels, vl)
+                products = rows * channels * taps * (_ceil(pixels, vl) + itemsize / WEIGHT_BYTES)
                 dense = all(e == a.count for e, a in zip(extent[1:], axes[1:], strict=True)) and phase[2].ostep == 1
                 runs = merged * (1 if dense else block[0] * block[1])
                 stores = rows * (runs * RUN_COST + 2 * pixels / vl)
-                cost = blocks * images / merged * (products + cuts * copy + stores + cuts * TASK_COST)
+                copies = cuts if chunk < channels else min(cuts, 2)
+                cost = blocks * images / merged * (products + copies * copy + stores + cuts * TASK_COST)
                 cost *= 1 + (max(0, wanted - tasks * cuts) / wanted if wanted > 1 else 0)
                 if best is None or cost < best.cost:
                     best = _Blocks(axes, block, merged, kind, chunk, some, pixels, cost)
@@ -289,6 +284,7 @@ def _weight_blocks(phase, images, groups, channels, outputs, src, itemsize, in_p
             chunk = _ceil(channels, _ceil(channels, chunk))
             cost = (copy * channels * merged + table * _ceil(channels, chunk)) * variants * blocks
             cost += blocks * _ceil(channels, chunk) * (TASK_COST + _pixels(block, extent, merged) * ldm // 2)
+            cost += blocks * channels * taps * ldm / vl * SUMS_COST
             if best is None or cost < best.cost:
                 best = _Blocks(axes, block, merged, kind, chunk, 1, _pixels(block, extent, merged), cost)
     return best

@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..threads import get_num_threads
 from .conv_plan import (
     CHANNELS,
     CHUNK,
@@ -46,10 +47,6 @@ from .conv_region import copy_region, last_pixel, multiply, output_runs, tap_off
 from .conv_tile import store_row
 from .microkernel import VECTOR_BYTES
 
-# Chunks of tasks handed to the threads: several for each core to balance, few enough that buffers are seldom
-# allocated.
-CHUNKS = 16
-
 
 @jit
 def _weight_places(place, channels, head, phase, table):
@@ -70,9 +67,11 @@ def _store(sums, ldc, rows, runs, run, bias, out, channel, image, phase, head):
             begin, length = m * ldc + run[4 * r], run[4 * r + 1]
             target = ((image + run[4 * r + 3]) * all_channels + channel + m) * head[OUT_PLANE] + run[4 * r + 2]
             if step == 1:
-                store_row(0, sums, begin, shift, out, target, 1, length)
+                store_row(1, sums, begin, shift, out, target, 1, length)
+            elif step == 2:
+                store_row(2, sums, begin, shift, out, target, 2, length)
             else:
-                store_row(1, sums, begin, shift, out, target, step, length)
+                store_row(0, sums, begin, shift, out, target, step, length)
 
 
 @jit(nogil=True)
@@ -144,9 +143,13 @@ def _conv_parallel(chunks, tasks, src, weight, bias, out, head, phases, table):
 
 def run_tasks(p, src, weight, bias, out, serial):
     """Compute a plan's convolution of src into out."""
-    if serial:
+    threads = 1 if serial else get_num_threads()
+    if threads == 1:
         _conv_tasks(0, p.tasks, src, weight, bias, out, p.head, p.phases, p.table)
-    else:
-        chunks = min(p.tasks, CHUNKS)
-        _conv_parallel(chunks, p.tasks, src, weight, bias, out, p.head, p.phases, p.table)
+        return out
+    # The tasks of one block of pixels follow each other and share its region: hand them out together, several blocks
+    # to a thread, where there are enough of them.
+    blocks = p.tasks // int(p.phases[CUTS])
+    chunks = min(blocks, 8 * threads) if blocks >= 2 * threads else min(p.tasks, 2 * threads)
+    _conv_parallel(chunks, p.tasks, src, weight, bias, out, p.head, p.phases, p.table)
     return out

@@ -285,11 +285,11 @@ def _load_mapped(typingctx, source, s0, index, i0, row, r0, count):
 
 
 @intrinsic(prefer_literal=True)
-def _store_row(typingctx, strided, value, v0, shift, target, t0, step, count):
-    if not isinstance(strided, types.IntegerLiteral):
+def _store_row(typingctx, stride, value, v0, shift, target, t0, step, count):
+    if not isinstance(stride, types.IntegerLiteral):
         return None
-    word = types.int64
-    signature = types.void(strided, value, word, value.dtype, target, word, word, word)
+    word, near = types.int64, stride.literal_value
+    signature = types.void(stride, value, word, value.dtype, target, word, word, word)
 
     def codegen(context, builder, sig, args):
         _, vv, v0v, shiftv, tv, t0v, stepv, countv = args
@@ -306,13 +306,23 @@ def _store_row(typingctx, strided, value, v0, shift, target, t0, step, count):
         def body(at, active):
             pointer = builder.bitcast(builder.gep(pv, [at]), vector.as_pointer())
             sums = builder.fadd(_masked(builder, "load", vector, [pointer, align, active, zero]), shifts)
-            if strided.literal_value:
+            if near == 1:
+                place = builder.bitcast(builder.gep(pt, [at]), vector.as_pointer())
+                _masked(builder, "store", vector, [sums, place, align, active])
+            elif near == 2:  # every other lane of two vectors: a scatter costs 16 stores
+                for half in range(2):
+                    lanes = [half * (vl // 2) + lane // 2 for lane in range(vl)]
+                    spread = builder.shuffle_vector(sums, sums, ir.Constant(ir.VectorType(ir.IntType(32), vl), lanes))
+                    start = builder.add(builder.mul(at, at.type(2)), at.type(half * vl))
+                    rest = builder.sub(builder.mul(countv, at.type(2)), start)
+                    even = ir.Constant(ir.VectorType(ir.IntType(1), vl), [1 - lane % 2 for lane in range(vl)])
+                    mask = builder.and_(_span(builder, None, rest, vl), even)
+                    place = builder.bitcast(builder.gep(pt, [start]), vector.as_pointer())
+                    _masked(builder, "store", vector, [spread, place, align, mask])
+            else:
                 lane = builder.add(_splat(builder, at, longs), ir.Constant(longs, list(range(vl))))
                 pointers = _pointers(builder, pt, builder.mul(lane, _splat(builder, stepv, longs)), itemsize)
                 _masked(builder, "scatter", vector, [sums, pointers, align, active])
-            else:
-                place = builder.bitcast(builder.gep(pt, [at]), vector.as_pointer())
-                _masked(builder, "store", vector, [sums, place, align, active])
 
         _row_loop(builder, countv, vl, body)
         return context.get_dummy_value()
@@ -358,8 +368,8 @@ def _load_mapped_python(source, s0, index, i0, row, r0, count):
         row[r0 + e] = source[s0 + index[i0 + e]] if index[i0 + e] >= 0 else 0
 
 
-def _store_row_python(strided, value, v0, shift, target, t0, step, count):
-    """store_row in plain Python."""
+def _store_row_python(stride, value, v0, shift, target, t0, step, count):
+    """store_row in plain Python; `stride` as in load_row."""
     for e in range(count):
         target[t0 + e * step] = value[v0 + e] + shift
 

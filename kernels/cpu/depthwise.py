@@ -71,11 +71,12 @@ def _padded_plane(src, start, geometry, zero, plane):
     first = start + top * width
     at = (front_h + top * apart_h) * geometry[PITCH]
     if apart > 1:
+        first, at, count = first + left, at + front + left * apart, max(0, right - left)
         for i in range(bottom - top):
-            store_row(
-                1, src, first + left + i * width, zero, plane, at + i * pitch + front + left * apart, apart,
-                max(0, right - left),
-            )  # fmt: skip
+            if apart == 2:
+                store_row(2, src, first + i * width, zero, plane, at + i * pitch, 2, count)
+            else:
+                store_row(0, src, first + i * width, zero, plane, at + i * pitch, apart, count)
         return
     for residue in range(step):
         low = max(0, (front - residue + step - 1) // step)
