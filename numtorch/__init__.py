@@ -104,6 +104,7 @@ _SUBMODULES = frozenset(
         "autograd",
         "backends",
         "cli",
+        "cpu",
         "cuda",
         "datasets",
         "fft",

@@ -9,6 +9,7 @@ from numtorch.kernels.cpu import half as _half
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from . import _dtype
+from ._allocator import SMALLEST, empty
 from ._device import cpu
 from ._dtype import BOOL, COMPLEX, bfloat16, float16, float32
 from ._layout import plan
@@ -41,7 +42,7 @@ def contiguous(t: Tensor) -> Tensor:
     """`t` itself when it is contiguous, else a contiguous copy (outside the graph)."""
     if t._flat is not None or t.flat() is not None:
         return t
-    flat = np.empty(t._size.numel(), t._dtype.np)
+    flat = empty(t._size.numel(), t._dtype.np)
     result = wrap(flat, t._size, t._dtype)
     copy_elements(t, result)
     return result
@@ -51,7 +52,7 @@ def clone(t: Tensor) -> Tensor:
     """A copy outside the graph; keeps the layout of a dense tensor, as torch's preserve_format does."""
     flat = t._flat
     if flat is not None:
-        return wrap(flat.copy(), t._size, t._dtype)
+        return wrap(_copied(flat), t._size, t._dtype)
     if t._device is not cpu:
         from .cuda._transfer import clone as clone_on_cuda
 
@@ -61,15 +62,23 @@ def clone(t: Tensor) -> Tensor:
         numel = t._size.numel()
         result._flat = None
         result._size, result._stride, result._dtype = t._size, t._stride, t._dtype
-        buffer = t._buffer()[t._offset : t._offset + numel].copy()
+        buffer = _copied(t._buffer()[t._offset : t._offset + numel])
         from ._storage import Storage
 
         result._storage = Storage(buffer)
         return result
-    flat = np.empty(t._size.numel(), t._dtype.np)
+    flat = empty(t._size.numel(), t._dtype.np)
     result = wrap(flat, t._size, t._dtype)
     copy_elements(t, result)
     return result
+
+
+def _copied(flat: np.ndarray) -> np.ndarray:
+    if flat.nbytes < SMALLEST:
+        return flat.copy()
+    copy = empty(flat.size, flat.dtype)
+    np.copyto(copy, flat)
+    return copy
 
 
 def cast_array(x: np.ndarray, source: _dtype.dtype, target: _dtype.dtype) -> np.ndarray:
@@ -85,7 +94,7 @@ def cast_array(x: np.ndarray, source: _dtype.dtype, target: _dtype.dtype) -> np.
         out = np.empty(x.size, target.np)
         (_half.float_to_half if target is float16 else _half.float_to_bfloat16)(wide, out.view(np.uint16))
         return out
-    out = np.empty(x.size, target.np)
+    out = empty(x.size, target.np)
     if source.category == COMPLEX and target.category == BOOL:
         _kernels.nonzero_complex(x, out)
     elif source.category == COMPLEX and target.category != COMPLEX:

@@ -14,9 +14,11 @@ from numba import from_dtype, types
 from numtorch.kernels.compiler import entry_point, jit, specialise
 from numtorch.kernels.cpu import pointwise as _loops
 from numtorch.kernels.cpu import pointwise_inplace as _inplace_loops
-from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+from numtorch.kernels.cpu import pointwise_strided as _strided_loops
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD, STREAM_BYTES
 
 from . import _dtype
+from ._allocator import empty as _empty
 from ._copy import contiguous
 from ._device import cpu
 from ._dtype import dtype
@@ -25,10 +27,10 @@ from ._size import broadcast_sizes, contiguous_strides, expanded_strides, is_con
 from ._storage import Storage
 from ._tensor import Tensor, _new, alias, wrap
 
-_np_empty = np.empty
 # Elements from which a transposed operand is worth a copy: below, everything is in the first-level cache anyway.
 _WORTH_TURNING = 8192
-_STRIDED = None  # the strided loop templates, made when the first one is needed
+# Loops that launch threads.
+_PARALLEL = frozenset({"parallel", "streamed", "planes", "turned", "inplace parallel"})
 
 
 def _array(np_dtype) -> types.Array:
@@ -82,11 +84,8 @@ class Loops:
         if self.mask:
             operands = (_array(np.dtype(np.bool_)), *operands[1:])
         params = types.UniTuple(element, n_params) if n_params else types.Tuple(())
-        if kind == "strided" or kind == "rows":
-            global _STRIDED
-            if _STRIDED is None:
-                _STRIDED = _loops.strided_loops(jit)
-            loop = _STRIDED[self.arity if kind == "strided" else "rows"](f)
+        if kind in ("strided", "planes", "turned"):
+            loop = _strided_loops.strided[self.arity](f) if kind == "strided" else getattr(_strided_loops, kind)(f)
             pairs = tuple(part for operand in operands for part in (operand, types.int64))
             signature = (*pairs, out, types.int64, types.int64[::1], params)
         elif kind == "row":
@@ -97,7 +96,7 @@ class Loops:
         else:
             loop = getattr(_loops, kind)[self.arity](f)
             signature = (*operands, out, params)
-        return entry_point(jit(loop, parallel=kind in ("parallel", "rows", "inplace parallel")), signature)
+        return entry_point(jit(loop, parallel=kind in _PARALLEL), signature)
 
 
 def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
@@ -116,10 +115,12 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
         # One layout: walk the memory in order, whatever the order of the dimensions is.
         buffers = [_dense_buffer(t) for t in operands]
         n = buffers[0].size
-        out = _np_empty(n, out_np)
+        out = _empty(n, out_np)
         if n:
-            big = n >= PARALLEL_THRESHOLD and loops.arity in _loops.parallel
-            loops.entry("parallel" if big else "contiguous", np_dtype, len(params))(*buffers, out, params)
+            kind = "contiguous"
+            if n >= PARALLEL_THRESHOLD and loops.arity in _loops.parallel:
+                kind = "streamed" if out.nbytes >= STREAM_BYTES and out_np.kind == "f" else "parallel"
+            loops.entry(kind, np_dtype, len(params))(*buffers, out, params)
         return _over(out, size, stride, out_dtype)
     if loops.arity not in (1, 2, 3):
         size = broadcast_sizes(*[t._size for t in operands])
@@ -131,23 +132,36 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
     walk = broadcast(*parts)
     size = walk.size
     if loops.arity == 2 and size == first._size and _is_row(operands[1], size) and first.flat() is not None:
-        out = _np_empty(first._flat.size, out_np)
+        out = _empty(first._flat.size, out_np)
         if out.size:
             loops.entry("row", np_dtype, len(params))(first._flat, operands[1].flat(), out, params)
         return wrap(out, size, out_dtype)
-    if walk.numel >= _WORTH_TURNING and not walk.vectorises:
+    turned = loops.arity == 2 and walk.numel >= _WORTH_TURNING and _lies_turned(walk.meta)
+    if walk.numel >= _WORTH_TURNING and not walk.vectorises and not turned:
         # An operand is walked across its rows: turn it by tiles first, so that the loop runs along memory.
-        turned = tuple([contiguous(_expand(t, size)) if t._size == size else t for t in operands])
-        if any(a is not b for a, b in zip(turned, operands)):
-            return run(loops, turned, params, compute)
-    out = _np_empty(walk.numel, out_np)
+        copies = tuple([contiguous(_expand(t, size)) if t._size == size else t for t in operands])
+        if any(a is not b for a, b in zip(copies, operands)):
+            return run(loops, copies, params, compute)
+    out = _empty(walk.numel, out_np)
     if walk.numel:
         arguments = []
         for t in operands:
             arguments += (t._buffer(), t._offset)
-        big = loops.arity == 2 and walk.meta[0] == 2 and walk.meta[1] > 1 and walk.numel >= PARALLEL_THRESHOLD
-        loops.entry("rows" if big else "strided", np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
+        kind = "strided"
+        if turned:
+            kind = "turned"
+        elif loops.arity == 2 and walk.numel >= PARALLEL_THRESHOLD and walk.meta[0] > 1:
+            kind = "planes"
+        loops.entry(kind, np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
     return _over(out, size, walk.stride, out_dtype)
+
+
+def _lies_turned(meta) -> bool:
+    """Whether a walk of two operands is that of a matrix and a transposed one."""
+    if meta[0] != 2:
+        return False
+    _, _, _, _, sa, rb, sb, _, so = meta.tolist()
+    return sa == 1 and so == 1 and rb == 1 and sb > 1
 
 
 def _dense_buffer(t: Tensor):

@@ -18,7 +18,7 @@ import numpy as np
 
 from numtorch.graph import AccumulateGrad, add_tensor_hook, mode, run_backward, set_retain_grad
 
-from . import _dtype
+from . import _allocator, _dtype
 from ._device import cpu, device
 from ._dtype import dtype
 from ._size import EMPTY, Size, contiguous_strides, is_contiguous, public_size
@@ -484,7 +484,7 @@ def wrap(flat, size, dtype: dtype) -> Tensor:
 def empty(size, dtype: dtype) -> Tensor:
     """A fresh contiguous tensor with whatever the memory held."""
     size = size if type(size) is Size else Size(size)
-    return wrap(np.empty(size.numel(), dtype.np), size, dtype)
+    return wrap(_allocator.empty(size.numel(), dtype.np), size, dtype)
 
 
 def scalar(value, dtype: dtype) -> Tensor:
@@ -500,7 +500,7 @@ def scalar(value, dtype: dtype) -> Tensor:
 
 def alias(t: Tensor, cls=Tensor) -> Tensor:
     """Another tensor over the same storage and version counter, outside the graph."""
-    storage = t._get_storage()
+    storage = t._storage or t._get_storage()
     result = _new(cls)
     result._flat, result._size, result._stride, result._dtype = t._flat, t._size, t._stride, t._dtype
     result._storage = storage

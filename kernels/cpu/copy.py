@@ -9,6 +9,7 @@ from __future__ import annotations
 from numba import prange
 
 from ..compiler import jit
+from .runs import copy_run
 
 # A transposing copy takes 64 elements of eight lines at a time: eight lines of 256 bytes, and 64 lines that are written,
 # stay in the first-level cache while they are turned.
@@ -41,24 +42,29 @@ def fill_strided(out, o0, meta, value):
 
 @jit
 def _copy_rows(x, x0, out, o0, meta, ndim, n, sx, so, rows):
-    for r in range(rows):
+    # Where a row lies is computed once for all steps of the dimension before the last.
+    lines, step_x, step_out = 1, 0, 0
+    if ndim >= 2:
+        lines, step_x, step_out = meta[ndim - 1], meta[2 * ndim - 1], meta[3 * ndim - 1]
+    for r in range(rows // lines):
         p, q, rest = x0, o0, r
-        for d in range(ndim - 2, -1, -1):
+        for d in range(ndim - 3, -1, -1):
             i = rest % meta[1 + d]
             rest //= meta[1 + d]
             p += i * meta[1 + ndim + d]
             q += i * meta[1 + 2 * ndim + d]
-        if so == 1 and sx == 1:
-            zs, xs = out[q : q + n], x[p : p + n]
-            for i in range(n):
-                zs[i] = xs[i]
-        elif so == 1 and sx == 0:
-            zs, value = out[q : q + n], x[p]
-            for i in range(n):
-                zs[i] = value
-        else:
-            for i in range(n):
-                out[q + i * so] = x[p + i * sx]
+        for _ in range(lines):
+            if so == 1 and sx == 1:
+                copy_run(out, q, x, p, n)
+            elif so == 1 and sx == 0:
+                zs, value = out[q : q + n], x[p]
+                for i in range(n):
+                    zs[i] = value
+            else:
+                for i in range(n):
+                    out[q + i * so] = x[p + i * sx]
+            p += step_x
+            q += step_out
 
 
 @jit
@@ -76,7 +82,7 @@ def copy_strided(x, x0, out, o0, meta):
 
 
 @jit
-def _turn(x, p, out, q, m, n, sx, so):
+def turn(x, p, out, q, m, n, sx, so):
     """out[q + i * so + j] = x[p + i + j * sx] for i < m, j < n: eight lines of x become eight neighbours in out.
 
     The eight reads run along memory and the eight writes fill half a cache line (float32), which beats square tiles:
@@ -125,7 +131,7 @@ def _transpose(x, x0, out, o0, meta, ndim, n, sx):
             rest //= meta[1 + d]
             p += i * meta[1 + ndim + d]
             q += i * meta[1 + 2 * ndim + d]
-        _turn(x, p, out, q, m, n, sx, so)
+        turn(x, p, out, q, m, n, sx, so)
 
 
 @jit(parallel=True)
@@ -133,7 +139,7 @@ def transpose_parallel(x, x0, out, o0, m, n, sx, so):
     """One transposed matrix, 64 rows of the result a task."""
     for block in prange((m + 63) // 64):
         i = block * 64
-        _turn(x, x0 + i, out, o0 + i * so, min(64, m - i), n, sx, so)
+        turn(x, x0 + i, out, o0 + i * so, min(64, m - i), n, sx, so)
 
 
 @jit

@@ -36,6 +36,7 @@ from .folding import add_up, lane, largest, smallest
 from .halfs import bfloat16_to_single, half_to_single, single_to_bfloat16, single_to_half
 from .memory import broadcast, lanes, load, load_part, store, store_part
 from .order import evens, in_turn_high, in_turn_low, odds
+from .streaming import stream
 from .vector import Vector
 
 if numba.config.DISABLE_JIT:
@@ -62,6 +63,7 @@ if numba.config.DISABLE_JIT:
         store,
         store_part,
     )
+    from .streaming import stream_python as stream
 
 __all__ = [
     "Vector",
@@ -90,4 +92,5 @@ __all__ = [
     "square_root",
     "store",
     "store_part",
+    "stream",
 ]

@@ -1,0 +1,107 @@
+"""Pointwise loops over every layout, at sizes on both sides of their blocks, tiles and thresholds, against numpy."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+import numtorch as torch
+from numtorch import _loops
+from numtorch.kernels.cpu import pointwise
+from numtorch.kernels.cpu.pointwise import BLOCK, CHUNK, PARALLEL_THRESHOLD
+
+DTYPES = [np.float32, np.float64, np.int64]
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def _numbers(size, dtype, seed=0):
+    return (np.random.default_rng(seed).integers(-50, 50, size)).astype(dtype)
+
+
+def _check(a, b):
+    """a + 2 * b is exact in every dtype here, so the sums have to be equal."""
+    expected = a + 2 * b
+    result = torch.add(torch.from_numpy(a), torch.from_numpy(b), alpha=2)
+    assert result.numpy().dtype == expected.dtype
+    np.testing.assert_array_equal(result.numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, BLOCK - 1, PARALLEL_THRESHOLD - 1, PARALLEL_THRESHOLD, 5 * BLOCK + 3])
+def test_one_layout(n, dtype):
+    _check(_numbers(n, dtype), _numbers(n, dtype, 1))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((300, 1), (1, 300)),
+        ((1, 300), (300, 1)),
+        ((3, 1), (1, 40_000)),
+        ((20_000, 1), (1, 3)),
+        ((40, 50, 60), (50, 1)),
+        ((40, 1, 60), (50, 1)),
+        ((7, 1, 30, 1), (1, 11, 1, 33)),
+        ((2, 1, 3, 1, 20_000), (1, 2, 1, 1, 1)),
+        ((5, 4), (1, 4)),
+        ((0, 3), (1, 3)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_broadcasts(left, right, dtype):
+    _check(_numbers(left, dtype), _numbers(right, dtype, 1))
+    _check(_numbers(right, dtype), _numbers(left, dtype, 1))
+
+
+@pytest.mark.parametrize("rows", [64, 63, 129, 300])
+@pytest.mark.parametrize("columns", [128, 127, 200, 331])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_matrix_and_a_transposed_one(rows, columns, dtype):
+    a, b = _numbers((rows, columns), dtype), _numbers((columns, rows), dtype, 1)
+    _check(a, b.T)
+    _check(b.T, a)
+    wide = _numbers((columns + 5, rows + 7), dtype, 2)[3:-2, 1:-6]
+    _check(a, wide.T)
+
+
+@pytest.mark.parametrize("steps", [(2, 1), (1, 2), (3, 3)])
+def test_strides(steps):
+    a, b = _numbers((600, 400), np.float32), _numbers((600, 400), np.float32, 1)
+    _check(a[:: steps[0], :: steps[1]], b[:: steps[0], :: steps[1]])
+    _check(a[:: steps[0], :: steps[1]], np.ascontiguousarray(b[:: steps[0], :: steps[1]]))
+
+
+@pytest.mark.parametrize("n", [1, 17, CHUNK, CHUNK + 1, 3 * BLOCK - 5, 3 * BLOCK + 1])
+@pytest.mark.parametrize("lead", [0, 1, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_streamed_loops_write_what_the_others_write(n, lead, dtype):
+    a, b, c = (_numbers(n, dtype, seed) for seed in range(3))
+    texts = {1: lambda x: 3 * x, 2: lambda x, y: x - y, 3: lambda x, y, z: x * y - z}
+    for arity, text in texts.items():
+        loops, operands = _loops.Loops(text, arity), (a, b, c)[:arity]
+        out = np.full(n + 16, 77, dtype)
+        loops.entry("streamed", np.dtype(dtype), 0)(*operands, out[lead : lead + n], ())
+        np.testing.assert_array_equal(out[lead : lead + n], text(*operands))
+        assert (out[:lead] == 77).all() and (out[lead + n :] == 77).all()
+
+
+def test_large_results_are_streamed(monkeypatch):
+    monkeypatch.setattr(_loops, "STREAM_BYTES", 4 * PARALLEL_THRESHOLD)
+    kinds = []
+    entry = _loops.Loops.entry
+
+    def record(self, kind, *rest):
+        kinds.append(kind)
+        return entry(self, kind, *rest)
+
+    monkeypatch.setattr(_loops.Loops, "entry", record)
+    a, b = _numbers(PARALLEL_THRESHOLD + 3, np.float32), _numbers(PARALLEL_THRESHOLD + 3, np.float32, 1)
+    _check(a, b)
+    assert "streamed" in kinds and pointwise.streamed.keys() == pointwise.parallel.keys()
