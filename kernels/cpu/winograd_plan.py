@@ -1,4 +1,4 @@
-"""Winograd's convolution: where it is used, its geometry, worked out once per shape, and its order of work."""
+"""Winograd's convolution: where it is used, and its geometry, worked out once per shape."""
 
 from __future__ import annotations
 
@@ -11,48 +11,39 @@ from .microkernel import lanes
 
 # Fields of `geometry`
 TILE, POINTS, CHANNELS, OUTPUTS, HEIGHT, WIDTH, OUT_HEIGHT, OUT_WIDTH, TOP = range(9)
-TILES_X, STRIP, STRIPS, UNITS, UNIT_TILES, GROUP = range(
-    9, 15
-)  # STRIP: rows of tiles in a unit; GROUP: units in a task
-CHANNEL_PITCH, OUTPUT_PITCH, PANEL, BLOCK = range(15, 19)
+TILES_X, STRIP, STRIPS, UNIT_TILES, CHANNEL_PITCH, OUTPUT_PITCH, PANEL = range(9, 16)  # STRIP: rows of tiles in a unit
 
-# Tiles of one task when working by tiles: 28 for 64 channels, whose points (258 KB), the sums of 64 outputs (as much)
-# and the taps of 64 x 64 (590 KB) share a second-level cache of 1 MB; no fewer for more channels, where the taps would
-# be read too often. At least GROUPS tasks, to balance a few cores.
-GROUP_BYTES = 260 * 1024
-GROUP_TILES = 28, 128
-LEAST_TILES = 24
-GROUPS = 8
-# The padded pixels of a unit, for one vector of channels, should stay in the second-level cache next to those.
+# The padded pixels of a unit, for one vector of channels, should stay in the second-level cache with their points.
 REGION_BYTES = 128 * 1024
-# Outputs whose sums are kept at a time, and channels of the taps' points used at a time (36 * 64 * 64 * 4 = 590 KB).
-PANEL_OUTPUTS = 64
-BLOCK_CHANNELS = 64
+# Tiles of a unit, about: enough of them to hide the turning of its pixels, few enough to balance a few cores.
+UNIT = 64
+# Points of pixels and of sums that are made at a time, and points of taps (all of those of 512 x 512 channels would be
+# 38 MB). Measured: half as much costs nothing, four times as much a fifth to a half of the speed.
+POINT_BYTES = 4 * 1024 * 1024
+TAP_BYTES = 2 * 1024 * 1024
+# Where the taps do not fit, they are made anew for each group of tiles: at least so many tiles then share that cost.
+LEAST_TILES = 128
+# Outputs whose points of taps lie together: a row of a register tile, so that they are read as one stream.
+PANEL_VECTORS = 4
 # Multiply-adds (of a direct convolution) below which a parallel launch costs more than it gains.
 SERIAL_WORK = 400_000
-# From so many bytes on, the points of the taps are made where they are used, if all tiles' points take no more than
-# twice that.
-TAP_BYTES = 2 * 1024 * 1024
-# Their gradients are summed over the groups of tiles up to this size, above it over all tiles at once.
-WEIGHT_TAP_BYTES = 4 * 1024 * 1024
-# Parts of the tiles whose gradients of the taps are summed apart: fixed, so that the result does not depend on the
-# number of threads.
-WEIGHT_PARTS = 8
 
 
 class Plan(NamedTuple):
     geometry: np.ndarray  # int64
     place_in: np.ndarray  # pixel of a unit's rows -> its place in the padded region
     place_out: np.ndarray  # output pixel of a unit -> its place in the region of its tiles
-    by_tiles: bool
+    nine: np.ndarray  # places of nine taps, one vector apart, and of what is read behind them
+    vl: int
+    points: int
+    units: int
+    unit_tiles: int
+    unit_group: int  # units at a time
+    output_group: int  # outputs at a time: all of them, or whole panels
+    panel: int
+    channel_pitch: int
+    output_pitch: int
     serial: bool
-    tasks: int
-    tap_items: int  # blocks of the taps' points
-    taps: int  # elements of the taps' points
-    points_in: int  # elements of all pixels' points
-    points_out: int  # elements of all gradients' points
-    vectors_in: int
-    vectors_out: int
 
 
 def _pitch(channels: int, vl: int) -> int:
@@ -61,7 +52,8 @@ def _pitch(channels: int, vl: int) -> int:
     return (vectors + 1 - vectors % 2) * vl
 
 
-def _plane(rows: int, pitch: int, vl: int) -> int:
+def plane_size(rows: int, pitch: int, vl: int) -> int:
+    """Elements from one point to the next: an odd number of vectors, so that the points do not share cache sets."""
     size = rows * pitch
     return size + (vl if size // vl % 2 == 0 else 2 * vl)
 
@@ -83,7 +75,6 @@ def _strip(rows: int, wanted: int, most: int) -> int:
 
 @lru_cache(maxsize=1024)
 def plan(
-    kind: str,
     images: int,
     channels: int,
     outputs: int,
@@ -95,46 +86,40 @@ def plan(
 ) -> Plan:
     """Tables for images x channels x src -> images x outputs x out; `tile` is 2 or 4."""
     vl = lanes(itemsize)
-    points = (tile + 2) ** 2
+    points, panel = (tile + 2) ** 2, PANEL_VECTORS * vl
     tiles_y, tiles_x = -(-out[0] // tile), -(-out[1] // tile)
-    # Strips of whole rows of tiles that fit the region and are no more than a group.
     row_bytes = tile * (tiles_x * tile + 2) * vl * itemsize
-    tiles = max(GROUP_TILES[0], min(GROUP_TILES[1], GROUP_BYTES // max(1, points * channels * itemsize)))
-    tiles = min(tiles, max(LEAST_TILES, images * tiles_y * tiles_x // GROUPS))
-    strip = _strip(tiles_y, max(1, tiles // tiles_x), REGION_BYTES // row_bytes)
+    strip = _strip(tiles_y, max(1, UNIT // tiles_x), REGION_BYTES // row_bytes)
     strips = -(-tiles_y // strip)
     units, unit_tiles = images * strips, strip * tiles_x
-    group = max(1, tiles // unit_tiles)
-    channel_pitch, output_pitch = _pitch(channels, vl), _pitch(outputs, vl)
-    block = min(channels, BLOCK_CHANNELS)
-    all_tiles = units * unit_tiles
-    tap_bytes, pixel_bytes = points * channels * outputs * itemsize, points * channels * all_tiles * itemsize
-    by_tiles = tap_bytes < TAP_BYTES or pixel_bytes > 2 * tap_bytes
-    panel = PANEL_OUTPUTS if by_tiles or outputs >= 8 * PANEL_OUTPUTS else PANEL_OUTPUTS // 2
-    panel = min(panel, -(-outputs // vl) * vl)
-    panels, blocks = -(-outputs // panel), -(-channels // block)
-    tasks = -(-units // group) if by_tiles else panels
-    if kind == "weight":
-        by_tiles = tap_bytes < WEIGHT_TAP_BYTES
-        tasks = min(WEIGHT_PARTS, -(-units // group)) if by_tiles else panels * blocks
+    # whole panels of outputs whose taps' points fit
+    output_group = max(1, TAP_BYTES // (points * channels * panel * itemsize)) * panel
+    output_group = min(outputs, output_group)
+    channel_pitch, output_pitch = _pitch(channels, vl), _pitch(output_group, vl)
+    unit_bytes = points * unit_tiles * (channel_pitch + output_pitch) * itemsize
+    unit_group = POINT_BYTES // unit_bytes
+    if output_group < outputs:
+        unit_group = max(unit_group, -(-LEAST_TILES // unit_tiles))
+    unit_group = max(1, min(units, unit_group))
     geometry = [
         tile, points, channels, outputs, *src, *out, padding[0],
-        tiles_x, strip, strips, units, unit_tiles, group,
-        channel_pitch, output_pitch, panel, block,
+        tiles_x, strip, strips, unit_tiles, channel_pitch, output_pitch, panel,
     ]  # fmt: skip
     return Plan(
         np.array(geometry, np.int64),
         _places(strip * tile + 2, src[1], padding[1], tiles_x * tile + 2, vl),
         _places(strip * tile, out[1], 0, tiles_x * tile, vl),
-        by_tiles,
+        np.minimum(np.arange(9 + vl), 8) * vl,
+        vl,
+        points,
+        units,
+        unit_tiles,
+        unit_group,
+        output_group,
+        panel,
+        channel_pitch,
+        output_pitch,
         images * channels * outputs * out[0] * out[1] * 9 < SERIAL_WORK,
-        tasks,
-        panels * blocks,
-        panels * blocks * points * (block * panel + 64),
-        points * _plane(all_tiles, channel_pitch, vl),
-        points * _plane(all_tiles, output_pitch, vl),
-        -(-channels // vl),
-        -(-outputs // vl),
     )
 
 
@@ -147,7 +132,7 @@ TAP_CYCLES = {2: 130, 4: 260}
 # Share of the peak that the direct kernel reaches, and that of the product of the points.
 DIRECT_SHARE, POINT_SHARE = 0.95, 0.85
 # Multiply-adds of the direct kernel below which the calls cost more than the arithmetic.
-LEAST_WORK = 100_000
+LEAST_WORK = 60_000
 
 _state = {"allowed": True}
 
