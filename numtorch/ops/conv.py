@@ -11,6 +11,8 @@ whose own gradients are convolutions again. So three linear maps close the circl
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from numtorch.kernels.cpu import conv as _kernels
@@ -28,6 +30,7 @@ from .spatial import compute_dtype, elements, integers, result, triple
 # -- the three linear maps -----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
 def _geometry(image_size, weight_size, stride, padding, dilation, groups, other_size, transposed):
     """The kernels' arguments after the arrays. `image_size` is the input's size, `other_size` the spatial
     size of the result."""
@@ -131,9 +134,9 @@ def _by(values) -> str:
     return "(" + " x ".join(str(v) for v in values) + ")"
 
 
-def _check(input, weight, bias, stride, padding, output_padding, dilation, transposed, groups) -> None:
+def _check(input_size, weight_size, bias_size, stride, padding, output_padding, dilation, transposed, groups) -> None:
     """torch's checks of a convolution, in torch's order."""
-    size, kernel = list(weight._size), weight._size[2:]
+    size, kernel = list(weight_size), weight_size[2:]
     if any(p < 0 for p in padding):
         raise RuntimeError("negative padding is not supported")
     if any(p < 0 for p in output_padding):
@@ -144,10 +147,10 @@ def _check(input, weight, bias, stride, padding, output_padding, dilation, trans
         raise RuntimeError(f"dilation should be greater than zero, but got {list(dilation)}")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
-    if len(input._size) != len(size):
+    if len(input_size) != len(size):
         raise RuntimeError(
             f"Expected {len(size)}-dimensional input for {len(size)}-dimensional weight {size}, but got "
-            f"{len(input._size)}-dimensional input of size {list(input._size)} instead"
+            f"{len(input_size)}-dimensional input of size {list(input_size)} instead"
         )
     if size[0] < groups:
         raise RuntimeError(
@@ -164,20 +167,20 @@ def _check(input, weight, bias, stride, padding, output_padding, dilation, trans
     channels = size[0] if transposed else size[1] * groups
     outputs = size[1] * groups if transposed else size[0]
     given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
-    if input._size[1] != channels:
+    if input_size[1] != channels:
         raise RuntimeError(
-            f"Given {given}, weight of size {size}, expected input{list(input._size)} to have "
+            f"Given {given}, weight of size {size}, expected input{list(input_size)} to have "
             f"{channels} channels, "
-            f"but got {input._size[1]} channels instead"
+            f"but got {input_size[1]} channels instead"
         )
-    if bias is not None and tuple(bias._size) != (outputs,):
+    if bias_size is not None and bias_size != (outputs,):
         given = "transposed=1, " if transposed else ""
         raise RuntimeError(
             f"Given {given}weight of size {size}, expected bias to be 1-dimensional with {outputs} "
             "elements, but got "
-            f"bias of size {list(bias._size)} instead"
+            f"bias of size {list(bias_size)} instead"
         )
-    spatial = input._size[2:]
+    spatial = input_size[2:]
     if not transposed:
         padded = [n + 2 * p for n, p in zip(spatial, padding, strict=True)]
         reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
@@ -189,7 +192,7 @@ def _check(input, weight, bias, stride, padding, output_padding, dilation, trans
             )
     if 0 in spatial:
         raise RuntimeError(
-            f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input._size)}"
+            f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input_size)}"
         )
 
 
@@ -202,7 +205,7 @@ def _check_dtypes(input, weight, bias) -> None:
         raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
 
 
-def _transposed_size(input, weight, stride, padding, output_padding, dilation) -> tuple[int, ...]:
+def _transposed_size(input_size, weight_size, stride, padding, output_padding, dilation) -> tuple[int, ...]:
     if any(o >= s and o >= d for o, s, d in zip(output_padding, stride, dilation, strict=True)):
         dims = ("depth", "height", "width")[-max(2, len(stride)) :]
         named = [("output_padding", output_padding, 0), ("stride", stride, 1), ("dilation", dilation, 1)]
@@ -215,12 +218,12 @@ def _transposed_size(input, weight, stride, padding, output_padding, dilation) -
     size = [
         (n - 1) * s - 2 * p + d * (k - 1) + 1 + o
         for n, k, s, p, o, d in zip(
-            input._size[2:], weight._size[2:], stride, padding, output_padding, dilation, strict=False
+            input_size[2:], weight_size[2:], stride, padding, output_padding, dilation, strict=False
         )
     ]
     if any(n < 1 for n in size):
         raise RuntimeError(
-            f"Given input size per channel: {_by(input._size[2:])}. Calculated output size per "
+            f"Given input size per channel: {_by(input_size[2:])}. Calculated output size per "
             f"channel: {_by(size)}. "
             "Output size is too small"
         )
@@ -244,9 +247,12 @@ def _complex_parts(input, weight, bias, *rest) -> Tensor:
     return complex_(both[0] - both[1], cross[0] + cross[1])
 
 
-def _convolve(function, input, weight, bias, stride, padding, dilation, groups, transposed=False, output_padding=0):
-    """Any of the public convolutions, on a batch."""
-    dims = len(weight._size) - 2
+@lru_cache(maxsize=1024, typed=True)
+def _checked(
+    function, input_size, weight_size, bias_size, stride, padding, dilation, groups, transposed, output_padding
+):  # fmt: skip
+    """What convolution_to needs after the tensors: all that the sizes say is checked and worked out once for each."""
+    dims = len(weight_size) - 2
     stride = _per_dimension(stride, dims, function, "stride")
     dilation = _per_dimension(dilation, dims, function, "dilation")
     output_padding = _per_dimension(output_padding, dims, function, "output_padding")
@@ -257,27 +263,50 @@ def _convolve(function, input, weight, bias, stride, padding, dilation, groups, 
         if same and any(s != 1 for s in stride):
             raise RuntimeError("padding='same' is not supported for strided convolutions")
         # of an odd total the larger half goes behind
-        padding = [d * (k - 1) // 2 if same else 0 for k, d in zip(weight._size[2:], dilation, strict=True)]
+        padding = [d * (k - 1) // 2 if same else 0 for k, d in zip(weight_size[2:], dilation, strict=True)]
     padding = _per_dimension(padding, dims, function, "padding")
+    behind = padding
     if same:
-        behind = [d * (k - 1) - p for k, d, p in zip(weight._size[2:], dilation, padding, strict=True)]
-        _check(input, weight, bias, stride, behind, output_padding, dilation, transposed, groups)
-    else:
-        _check(input, weight, bias, stride, padding, output_padding, dilation, transposed, groups)
-    _check_dtypes(input, weight, bias)
+        behind = [d * (k - 1) - p for k, d, p in zip(weight_size[2:], dilation, padding, strict=True)]
+    _check(input_size, weight_size, bias_size, stride, behind, output_padding, dilation, transposed, groups)
     if transposed:
-        size = _transposed_size(input, weight, stride, padding, output_padding, dilation)
+        size = _transposed_size(input_size, weight_size, stride, padding, output_padding, dilation)
     elif same:
-        size = tuple(input._size[2:])
+        size = tuple(input_size[2:])
     else:
         size = tuple(
             [
                 (n + 2 * p - d * (k - 1) - 1) // s + 1
-                for n, k, s, p, d in zip(input._size[2:], weight._size[2:], stride, padding, dilation, strict=True)
+                for n, k, s, p, d in zip(input_size[2:], weight_size[2:], stride, padding, dilation, strict=True)
             ]
         )
-    rest = (size, stride, padding, dilation, transposed, groups)
-    if input._dtype.category == COMPLEX:
+    return size, stride, padding, dilation, transposed, groups
+
+
+def _hashable(value, function: str, argument: str):
+    """An int, a string or a tuple of ints as it is; another sequence as a tuple of ints."""
+    kind = value.__class__
+    return value if kind is int or kind is str else integers(value, function, argument)
+
+
+def _convolve(function, input, weight, bias, stride, padding, dilation, groups, transposed=False, output_padding=0):
+    """Any of the public convolutions, on a batch."""
+    rest = _checked(
+        function,
+        tuple(input._size),
+        tuple(weight._size),
+        None if bias is None else tuple(bias._size),
+        _hashable(stride, function, "stride"),
+        _hashable(padding, function, "padding"),
+        _hashable(dilation, function, "dilation"),
+        groups,
+        transposed,
+        _hashable(output_padding, function, "output_padding"),
+    )
+    d = input._dtype
+    if d is not weight._dtype or bias is not None and d is not bias._dtype or d is _dtype.bool_:
+        _check_dtypes(input, weight, bias)
+    if d.category == COMPLEX:
         return _complex_parts(input, weight, bias, *rest)
     return convolution_to(input, weight, bias, *rest)
 

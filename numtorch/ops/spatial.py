@@ -39,9 +39,12 @@ def compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
 def elements(t: Tensor, d: _dtype.dtype | None = None) -> np.ndarray:
     """The elements of `t` as a dense flat array of the dtype `d` (default: the one that kernels calculate
     in)."""
-    return contiguous(cast(t, d or compute_dtype(t._dtype))).flat()
+    own = t._dtype
+    if d is None:
+        d = own if own.np is own.compute else _dtype.float32
+    return contiguous(t if own is d else cast(t, d)).flat()
 
 
 def result(flat: np.ndarray, size, d: _dtype.dtype) -> Tensor:
     """A fresh tensor of dtype `d` over what a kernel calculated."""
-    return cast(wrap(flat, size, compute_dtype(d)), d)
+    return wrap(flat, size, d) if d.np is d.compute else cast(wrap(flat, size, _dtype.float32), d)
