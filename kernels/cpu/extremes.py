@@ -16,13 +16,13 @@ from .reductions import PARALLEL_SIZE, TILE, UNIT
 PIECE = 1024
 
 
-@jit
+@jit(bare=True)
 def greater(a, b):
     """a takes the place of b, the greatest so far: a is greater, or the first nan."""
     return (a > b) | ((a != a) & (b == b))
 
 
-@jit
+@jit(bare=True)
 def less(a, b):
     """a takes the place of b, the least so far."""
     return (a < b) | ((a != a) & (b == b))
@@ -31,7 +31,7 @@ def less(a, b):
 def extreme(combine, better):
     """Kernels for values and indices of the extreme along the middle dim of (outer, n, inner)."""
 
-    @jit
+    @jit(bare=True)
     def piece_extreme(x, lo, hi):
         v = x[lo:hi]
         best = v[0]
@@ -39,7 +39,7 @@ def extreme(combine, better):
             best = combine(best, v[i])
         return best
 
-    @jit
+    @jit(bare=True)
     def place(x, lo, hi):
         """The index of the extreme of x[lo:hi]."""
         best = piece_extreme(x, lo, min(lo + PIECE, hi))
@@ -53,16 +53,28 @@ def extreme(combine, better):
             at += 1
         return at
 
-    @jit(nogil=True)
-    def rows(x, outer, n, values, indices):
-        """x: (outer, n), n >= 1 -> values, indices: (outer,)."""
-        for o in range(outer):
+    @jit(bare=True)
+    def some_rows(x, first, last, n, values, indices):
+        for o in range(first, last):
             at = place(x, o * n, o * n + n)
             values[o] = x[at]
             indices[o] = at - o * n
 
+    @jit(nogil=True, bare=True)
+    def rows(x, outer, n, values, indices):
+        """x: (outer, n), n >= 1 -> values, indices: (outer,)."""
+        some_rows(x, 0, outer, n, values, indices)
+
+    @jit(parallel=True)
+    def row_blocks_parallel(x, outer, n, values, indices):
+        """As rows, as many rows at a time as make a unit spread over the threads."""
+        step = max(UNIT // n, 1)
+        for p in prange((outer + step - 1) // step):
+            some_rows(x, p * step, min(p * step + step, outer), n, values, indices)
+
     @jit(parallel=True)
     def rows_parallel(x, outer, n, values, indices):
+        """As rows, for rows of several units, which are spread over the threads."""
         units = (n + UNIT - 1) // UNIT
         found = np.empty(outer * units, np.int64)
         for p in prange(outer * units):
@@ -76,7 +88,7 @@ def extreme(combine, better):
             values[o] = x[at]
             indices[o] = at - o * n
 
-    @jit
+    @jit(bare=True)
     def columns_tile(x, n, inner, tiles, values, indices, p):
         o, j0 = p // tiles, p % tiles * TILE
         width = min(TILE, inner - j0)
@@ -93,7 +105,7 @@ def extreme(combine, better):
                 best[j] = v[j] if takes else best[j]
                 where[j] = r if takes else where[j]
 
-    @jit(nogil=True)
+    @jit(nogil=True, bare=True)
     def columns(x, outer, n, inner, values, indices):
         """x: (outer, n, inner), n >= 1 -> values, indices: (outer, inner)."""
         tiles = (inner + TILE - 1) // TILE
@@ -109,12 +121,18 @@ def extreme(combine, better):
     def run(x, outer, n, inner, values, indices):
         """values, indices (outer, inner) of the extreme along the middle dim of x: (outer, n, inner)."""
         if inner == 1:
-            (rows if x.size < PARALLEL_SIZE else rows_parallel)(x, outer, n, values, indices)
+            large = row_blocks_parallel if n <= UNIT else rows_parallel
+            (rows if x.size < PARALLEL_SIZE else large)(x, outer, n, values, indices)
         else:
             (columns if x.size < PARALLEL_SIZE else columns_parallel)(x, outer, n, inner, values, indices)
 
     return SimpleNamespace(
-        rows=rows, rows_parallel=rows_parallel, columns=columns, columns_parallel=columns_parallel, run=run
+        rows=rows,
+        row_blocks_parallel=row_blocks_parallel,
+        rows_parallel=rows_parallel,
+        columns=columns,
+        columns_parallel=columns_parallel,
+        run=run,
     )
 
 

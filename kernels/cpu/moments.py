@@ -61,15 +61,29 @@ def range_moments(x, lo, hi):
     return mean, m2
 
 
+@jit(bare=True)
+def some_rows(x, first, last, n, mean, m2):
+    for o in range(first, last):
+        mean[o], m2[o] = range_moments(x, o * n, o * n + n)
+
+
 @jit(nogil=True, bare=True)
 def moments_rows(x, outer, n, mean, m2):
     """mean[o] and m2[o] = sum (x[o, :] - mean[o])**2; x: (outer, n), n >= 1."""
-    for o in range(outer):
-        mean[o], m2[o] = range_moments(x, o * n, o * n + n)
+    some_rows(x, 0, outer, n, mean, m2)
+
+
+@jit(parallel=True)
+def moments_row_blocks_parallel(x, outer, n, mean, m2):
+    """As moments_rows, as many rows at a time as make a unit spread over the threads."""
+    step = max(UNIT // n, 1)
+    for p in prange((outer + step - 1) // step):
+        some_rows(x, p * step, min(p * step + step, outer), n, mean, m2)
 
 
 @jit(parallel=True)
 def moments_rows_parallel(x, outer, n, mean, m2):
+    """As moments_rows, for rows of several units, which are spread over the threads."""
     units = (n + UNIT - 1) // UNIT
     means = np.empty(outer * units)
     m2s = np.empty(outer * units)
@@ -179,6 +193,7 @@ def moments_columns_parallel(x, outer, n, inner, mean, m2):
 def moments(x, outer, n, inner, mean, m2):
     """mean and m2 (outer, inner) of the middle dim of the real float array x: (outer, n, inner)."""
     if inner == 1:
-        (moments_rows if x.size < PARALLEL_SIZE else moments_rows_parallel)(x, outer, n, mean, m2)
+        large = moments_row_blocks_parallel if n <= UNIT else moments_rows_parallel
+        (moments_rows if x.size < PARALLEL_SIZE else large)(x, outer, n, mean, m2)
     else:
         (moments_columns if x.size < PARALLEL_SIZE else moments_columns_parallel)(x, outer, n, inner, mean, m2)

@@ -33,22 +33,22 @@ TILE = 512
 PARALLEL_SIZE = 131072
 
 
-@jit
+@jit(bare=True)
 def itself(x):
     return x
 
 
-@jit
+@jit(bare=True)
 def only(total, n):
     return total
 
 
-@jit
+@jit(bare=True)
 def zero(x, i):
     return x.dtype.type(0)
 
 
-@jit
+@jit(bare=True)
 def one(x, i):
     return x.dtype.type(1)
 
@@ -58,11 +58,11 @@ def reduction(of, combine, start, finish=only):
 
     of(v): what is folded, computed from an element. combine(a, b): the step. start(x, i): the value a fold
     that begins at x[i] starts from (0 for a sum; for a maximum the element itself). finish(total, n): the
-    result. Gives a namespace of rows, rows_parallel, columns, columns_parallel, and `run`, which chooses
+    result. Gives a namespace of rows, row_blocks_parallel, columns, columns_parallel, and `run`, which chooses
     between them.
     """
 
-    @jit
+    @jit(bare=True)
     def block(x, lo, hi):
         v = x[lo:hi]
         total = start(x, lo)
@@ -70,14 +70,14 @@ def reduction(of, combine, start, finish=only):
             total = combine(total, of(v[i]))
         return total
 
-    @jit
+    @jit(bare=True)
     def unit(x, lo, hi):
         total = block(x, lo, min(lo + LANE_BLOCK, hi))
         for b in range(lo + LANE_BLOCK, hi, LANE_BLOCK):
             total = combine(total, block(x, b, min(b + LANE_BLOCK, hi)))
         return total
 
-    @jit
+    @jit(bare=True)
     def join(parts, lo, count):
         """Fold `count` partial results by halves: pairwise, so rounding grows with their logarithm."""
         while count > 1:
@@ -87,15 +87,26 @@ def reduction(of, combine, start, finish=only):
             count = half
         return parts[lo]
 
-    @jit(nogil=True)
+    @jit(bare=True)
+    def some_rows(x, first, last, n, out):
+        for o in range(first, last):
+            out[o] = finish(unit(x, o * n, o * n + n), n)
+
+    @jit(nogil=True, bare=True)
     def rows(x, outer, n, out):
         """out[o] = finish(fold of x[o, :], n); x: (outer, n), n >= 1."""
-        for o in range(outer):
-            out[o] = finish(unit(x, o * n, o * n + n), n)
+        some_rows(x, 0, outer, n, out)
+
+    @jit(parallel=True)
+    def row_blocks_parallel(x, outer, n, out):
+        """As rows, as many rows at a time as make a unit spread over the threads."""
+        step = max(UNIT // n, 1)
+        for p in prange((outer + step - 1) // step):
+            some_rows(x, p * step, min(p * step + step, outer), n, out)
 
     @jit(parallel=True)
     def rows_parallel(x, outer, n, out):
-        """As rows, the units spread over the threads."""
+        """As rows, for rows of several units, which are spread over the threads."""
         units = (n + UNIT - 1) // UNIT
         parts = np.empty(outer * units, out.dtype)
         for p in prange(outer * units):
@@ -104,15 +115,15 @@ def reduction(of, combine, start, finish=only):
         for o in range(outer):
             out[o] = finish(join(parts, o * units, units), n)
 
-    @jit
-    def columns_unit(x, lo, count, stride, group, width, out, to):
+    @jit(bare=True)
+    def columns_unit(x, lo, count, stride, group, width, side, out, to):
         """out[to + j] = fold over r < count of x[lo + r * stride + j], j < width.
 
-        With group > 1 (few columns, stride == width) `group` rows are folded side by side, so that vectors
-        are full.
+        With group > 1 (few columns, stride == width) `group` rows are folded side by side, in `side` of TILE
+        elements, so that vectors are full.
         """
         wide = group * width
-        total = np.empty(wide, out.dtype) if group > 1 else out[to : to + width]
+        total = side[:wide] if group > 1 else out[to : to + width]
         first = x[lo : lo + wide]
         for j in range(wide):
             total[j] = of(first[j])
@@ -145,8 +156,9 @@ def reduction(of, combine, start, finish=only):
     def columns(x, outer, n, inner, out):
         """out[o, j] = finish(fold of x[o, :, j], n); x: (outer, n, inner), n >= 1, inner >= 1."""
         group = min(TILE // inner, n) if inner * 8 <= TILE else 1
+        side = np.empty(TILE if group > 1 else 0, out.dtype)
         for o in range(outer):
-            columns_unit(x, o * n * inner, n, inner, group, inner, out, o * inner)
+            columns_unit(x, o * n * inner, n, inner, group, inner, side, out, o * inner)
         for i in range(outer * inner):
             out[i] = finish(out[i], n)
 
@@ -163,7 +175,8 @@ def reduction(of, combine, start, finish=only):
             count = min(unit_rows, n - u * unit_rows)
             group = min(TILE // inner, count) if inner * 8 <= TILE else 1
             lo = (o * n + u * unit_rows) * inner + j
-            columns_unit(x, lo, count, inner, group, min(tile, inner - j), parts, (o * units + u) * inner + j)
+            side = np.empty(TILE if group > 1 else 0, out.dtype)
+            columns_unit(x, lo, count, inner, group, min(tile, inner - j), side, parts, (o * units + u) * inner + j)
         for o in range(outer):
             count = units
             base = o * units * inner
@@ -178,12 +191,14 @@ def reduction(of, combine, start, finish=only):
     def run(x, outer, n, inner, out):
         """Reduce the middle dim of x: (outer, n, inner) into out: (outer, inner); all sizes at least 1."""
         if inner == 1:
-            (rows if x.size < PARALLEL_SIZE else rows_parallel)(x, outer, n, out)
+            large = row_blocks_parallel if n <= UNIT else rows_parallel
+            (rows if x.size < PARALLEL_SIZE else large)(x, outer, n, out)
         else:
             (columns if x.size < PARALLEL_SIZE else columns_parallel)(x, outer, n, inner, out)
 
     return SimpleNamespace(
         rows=rows,
+        row_blocks_parallel=row_blocks_parallel,
         rows_parallel=rows_parallel,
         columns=columns,
         columns_parallel=columns_parallel,
@@ -196,88 +211,88 @@ def reduction(of, combine, start, finish=only):
 # output.
 
 
-@jit
+@jit(bare=True)
 def as_int64(x):
     return np.int64(x)
 
 
-@jit
+@jit(bare=True)
 def zero_int64(x, i):
     return np.int64(0)
 
 
-@jit
+@jit(bare=True)
 def one_int64(x, i):
     return np.int64(1)
 
 
-@jit
+@jit(bare=True)
 def quotient(total, n):
     return total / n
 
 
-@jit
+@jit(bare=True)
 def square_root(total, n):
     return np.sqrt(total)
 
 
-@jit
+@jit(bare=True)
 def number_or_zero(x):
     # np.float32(0) takes the dtype of x when the two branches are unified
     return x if x == x else np.float32(0)
 
 
-@jit
+@jit(bare=True)
 def is_nonzero(x):
     return x != 0
 
 
-@jit
+@jit(bare=True)
 def count_nonzero(x):
     return np.int64(x != 0)
 
 
-@jit
+@jit(bare=True)
 def count_number(x):
     return np.int64(x == x)
 
 
-@jit
+@jit(bare=True)
 def magnitude(x):
     return abs(x)
 
 
-@jit
+@jit(bare=True)
 def square(x):
     return x * x
 
 
-@jit
+@jit(bare=True)
 def false(x, i):
     return False
 
 
-@jit
+@jit(bare=True)
 def true(x, i):
     return True
 
 
-@jit
+@jit(bare=True)
 def first(x, i):
     return x[i]
 
 
-@jit
+@jit(bare=True)
 def first_magnitude(x, i):
     return abs(x[i])
 
 
-@jit
+@jit(bare=True)
 def either(a, b):
     return a | b
 
 
-@jit
+@jit(bare=True)
 def both(a, b):
     return a & b
 

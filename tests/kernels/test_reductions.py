@@ -5,7 +5,17 @@ import pytest
 
 from numtorch.kernels.cpu import extremes, moments, reductions
 
-SHAPES = [(1, 7, 1), (3, 5000, 1), (2, 70000, 1), (4, 5, 3), (1, 30000, 3), (2, 300, 70), (3, 1, 5), (1, 9, 600)]
+SHAPES = [
+    (1, 7, 1),
+    (30000, 5, 1),
+    (3, 5000, 1),
+    (2, 70000, 1),
+    (4, 5, 3),
+    (1, 30000, 3),
+    (2, 300, 70),
+    (3, 1, 5),
+    (1, 9, 600),
+]
 
 
 def run(kernels, x, out, threads):
@@ -13,7 +23,8 @@ def run(kernels, x, out, threads):
     outer, n, inner = x.shape
     result = np.empty(outer * inner, out)
     if inner == 1:
-        (kernels.rows_parallel if threads else kernels.rows)(x.reshape(-1), outer, n, result)
+        large = kernels.row_blocks_parallel if n <= reductions.UNIT else kernels.rows_parallel
+        (large if threads else kernels.rows)(x.reshape(-1), outer, n, result)
     else:
         (kernels.columns_parallel if threads else kernels.columns)(x.reshape(-1), outer, n, inner, result)
     return result.reshape(outer, inner)
