@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from numtorch.graph import mode
+from numtorch.graph import mode, rare
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from . import _dtype
@@ -540,9 +540,32 @@ def binary(
 
     general_inplace = inplace_form(call, name + "_")
 
+    def recorded_inplace(input, other):
+        """Over a result of the graph whose old values no derivative needs: whether that was the case."""
+        x, d = input._flat, input._dtype
+        found = fast.get(d)
+        y = getattr(other, "_flat", None)
+        if x is None or y is None or found is None or n_params or input._base is not None or rare.active:
+            return False
+        if not mode.enabled or not input._requires_grad or input._grad_fn is None or input._retains_grad:
+            return False
+        if found[2] is not d or other._dtype is not d or input._size != other._size or not apart(x, y):
+            return False
+        keep_input, _, keep_result = node_class.keeps[1 + 2 * other._requires_grad]
+        if keep_input or keep_result:
+            return False
+        kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
+        loops.entry(kind, d.np, 0)(x, y, ())
+        input._get_storage().version += 1
+        record_pair(node_class, input, other, input)
+        input._output_nr = 0
+        return True
+
     def call_inplace(input, other, *params):
         x = input._flat
         if x is None or len(params) != n_params or tracked(input):
+            if differentiable and recorded_inplace(input, other):
+                return input
             return general_inplace(input, other, *params)
         d = input._dtype
         if isinstance(other, Tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numtorch.graph import Node, mode, next_sequence, no_grad
+from numtorch.graph import Node, mode, next_sequence
 
 from ._device import cpu
 from ._size import Size, contiguous_strides
@@ -68,11 +68,12 @@ def make_parts(t: Tensor, geometries: list, node_class, /, **arguments) -> tuple
     node = first._grad_fn
     node.num_outputs = len(geometries)
     parts = [first]
-    with no_grad():
-        for each in geometries[1:]:
-            part = make_view(t, *each)
-            part._grad_fn, part._requires_grad, part._output_nr = node, True, len(parts)
-            parts.append(part)
+    version = first._view_version
+    for size, stride, offset in geometries[1:]:
+        part = plain_view(t, size if type(size) is Size else Size(size), stride, offset)
+        part._grad_fn, part._requires_grad, part._output_nr = node, True, len(parts)
+        part._view_version = version
+        parts.append(part)
     return tuple(parts)
 
 

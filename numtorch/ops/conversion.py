@@ -8,6 +8,7 @@ import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence
 from numtorch.kernels.cpu import copy as _kernels
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from .. import _dtype
 from .._copy import cast as raw_cast
@@ -22,6 +23,7 @@ from .._promotion import result_type
 from .._registry import op, register
 from .._size import flatten_sizes
 from .._tensor import Tensor, alias
+from .._views import tracked
 
 # -- dtype and device -------------------------------------------------------------------------------------------------
 
@@ -40,7 +42,7 @@ class ToCopyBackward0(Node):
 
 def _converted(t: Tensor, d: dtype, where: device) -> Tensor:
     result = raw_cast(t.detach() if t._device is not cpu else t, d) if d is not t._dtype else t
-    if where != t._device:
+    if where is not t._device and where != t._device:
         from ..cuda._transfer import move
 
         result = move(result, where)
@@ -58,6 +60,13 @@ def _converted(t: Tensor, d: dtype, where: device) -> Tensor:
 @op(function=False)
 def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None) -> Tensor:
     """This tensor in another dtype and/or on another device (or those of another tensor); itself if nothing changes."""
+    if len(args) == 1 and dtype is None and device is None and not copy:
+        # to(dtype) and to("cpu"), which are most calls and often ask for nothing.
+        arg = args[0]
+        if arg is self._dtype or (arg is cpu or arg.__class__ is str and arg == "cpu") and self._device is cpu:
+            return self
+        if arg.__class__ is _dtype.dtype and self._dtype.category != COMPLEX and self._device is cpu:
+            return _converted(self, arg, cpu)
     for arg in args[:3]:
         if isinstance(arg, _dtype.dtype):
             dtype = arg
@@ -89,7 +98,7 @@ _device_class = device
 
 def _dtype_method(name: str, d: dtype):
     def call(self, memory_format=None):
-        return to(self, d)
+        return self if self._dtype is d else to(self, d)
 
     call.__name__ = name
     call.__doc__ = f"This tensor as torch.{d.name}."
@@ -134,7 +143,7 @@ def type_(self, dtype=None, non_blocking=False):
 @op(function=False, name="cpu")
 def cpu_(self, memory_format=None) -> Tensor:
     """This tensor in the computer's memory."""
-    return to(self, cpu)
+    return self if self._device is cpu else to(self, cpu)
 
 
 @op(function=False)
@@ -213,6 +222,9 @@ def item(self):
 @op(function=False)
 def tolist(self):
     """Nested lists of Python numbers (a number for a 0-d tensor)."""
+    flat = self._flat
+    if flat is not None and len(self._size) == 1 and self._dtype is not _dtype.bfloat16 and self._device is cpu:
+        return flat.tolist()
     return _as_numpy(self.cpu()).tolist()
 
 
@@ -258,6 +270,9 @@ Tensor.__array_wrap__ = __array_wrap__
 
 def _to_python(kind, name):
     def convert(self):
+        flat = self._flat
+        if flat is not None and flat.size == 1 and self._dtype is not _dtype.bfloat16:
+            return kind(flat.item())
         numel = self._size.numel()
         if numel != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
@@ -321,6 +336,20 @@ class CopyBackwards(Node):
 @op(function=False)
 def copy_(self, src, non_blocking: bool = False) -> Tensor:
     """Write `src`, broadcast and cast, into this tensor."""
+    if src.__class__ is Tensor and self._size == src._size and self._dtype is src._dtype:
+        x, y = self._flat, src._flat
+        if (
+            x is not None
+            and y is not None
+            and x.size < PARALLEL_THRESHOLD
+            and self._device is cpu
+            and src._device is cpu
+            and not tracked(self)
+            and not (src._requires_grad and mode.enabled)
+        ):
+            x[:] = y
+            self._get_storage().version += 1
+            return self
     if not isinstance(src, Tensor):
         from .creation import tensor
 
@@ -333,8 +362,8 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
             f"output with shape {list(self._size)} doesn't match the broadcast shape "
             f"{list(broadcast_size(src._size, self._size))}"
         )
-    tracked = mode.enabled and (src._requires_grad or self._requires_grad)
-    if not tracked or self._dtype.category < FLOATING:
+    recorded = mode.enabled and (src._requires_grad or self._requires_grad)
+    if not recorded or self._dtype.category < FLOATING:
         _write(self, src)
         self._bump_version()
         return self
@@ -420,9 +449,24 @@ def _zeroed(self):
 _zeroed.derivative(self=lambda ctx, grad: grad.new_zeros(grad.shape))
 
 
+def _filled_directly(self: Tensor, value) -> bool:
+    """Fill a small contiguous tensor of floats that the graph does not know; whether that was the case."""
+    flat = self._flat
+    if flat is None or flat.size >= PARALLEL_THRESHOLD or self._device is not cpu or tracked(self):
+        return False
+    d = self._dtype
+    if d.category != FLOATING or d.np is not d.compute:
+        return False
+    flat.fill(value)
+    self._get_storage().version += 1
+    return True
+
+
 @op(function=False)
 def fill_(self, value) -> Tensor:
     """Write one value everywhere."""
+    if (value.__class__ is float or value.__class__ is int) and _filled_directly(self, value):
+        return self
     if isinstance(value, Tensor):
         if value._size:
             raise RuntimeError(
@@ -454,6 +498,8 @@ def fill(input, value) -> Tensor:
 @op()
 def zero_(self) -> Tensor:
     """Write zeros."""
+    if _filled_directly(self, 0):
+        return self
     if self._requires_grad and mode.enabled:
         check_writable(self)
         return assign(self, _zeroed(old_self(self)))

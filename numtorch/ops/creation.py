@@ -12,13 +12,13 @@ from numtorch.kernels.cpu import copy as _copy_kernels
 
 from .. import _dtype
 from .._copy import cast, cast_array, clone
-from .._device import parse_device
+from .._device import cpu, parse_device
 from .._dtype import COMPLEX, FLOATING, bool_, dtype, from_numpy_dtype, int64, scalar_dtype
 from .._inplace import resize_out, write_out
 from .._registry import op, register
-from .._size import Size, flatten_sizes
+from .._size import Size, dense, flatten_sizes
 from .._storage import Storage
-from .._tensor import Tensor, strided, wrap
+from .._tensor import Tensor, _new, strided, wrap
 
 
 def finish(t: Tensor, device, requires_grad: bool) -> Tensor:
@@ -43,6 +43,10 @@ def _check_size(size: tuple[int, ...]) -> Size:
     return Size(size)
 
 
+# Elements below which numpy's fill is sooner done than a kernel of ours is called.
+_FEW = 16384
+
+
 def filled(size, value, d: dtype) -> Tensor:
     """A contiguous CPU tensor with one value everywhere."""
     size = _check_size(size)
@@ -53,7 +57,11 @@ def filled(size, value, d: dtype) -> Tensor:
         bits = cast_array(np.full(1, value, np.float32), _dtype.float32, d)
         out[...] = bits[0]
     else:
-        _copy_kernels.fill(out, d.np.type(_python_number(value, d)))
+        number = _python_number(value, d)
+        if d.category == FLOATING and out.size < _FEW:
+            out.fill(number)
+        else:
+            _copy_kernels.fill(out, d.np.type(number))
     return wrap(out, size, d)
 
 
@@ -72,6 +80,30 @@ def _python_number(value, d: dtype):
     return value
 
 
+_EMPTY = {None: np.empty, 0: np.zeros, 1: np.empty}
+
+
+def _direct(shape: tuple, value, d: dtype) -> Tensor | None:
+    """A CPU tensor of 0, 1 or (None) anything, for a shape of Python ints; None where it takes more."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    for n in shape:
+        if n.__class__ is not int or n < 0:
+            return None
+    if value == 1 and (d.np is not d.compute or d is bool_) or mode.inference:
+        return None
+    size, stride, numel = dense(shape)
+    flat = _EMPTY[value](numel, d.np)
+    if value == 1:
+        flat.fill(1)
+    result = _new(Tensor)
+    result._flat = flat
+    result._size = size
+    result._stride = stride
+    result._dtype = d
+    return result
+
+
 def _filled_constructor(name: str, value, doc: str):
     def call(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, names=None):
         d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
@@ -84,8 +116,14 @@ def _filled_constructor(name: str, value, doc: str):
             return finish(wrap(np.empty(checked.numel(), d.np), checked, d), device, requires_grad)
         return finish(filled(size, value, d), device, requires_grad)
 
-    def constructor(*args, size=None, **kwargs):
-        return call(*(args if size is None else (size,)), **kwargs)
+    def constructor(*args, size=None, dtype=None, **kwargs):
+        if size is not None:
+            args = (size,)
+        if not kwargs:
+            result = _direct(args, value, dtype or _dtype.get_default_dtype())
+            if result is not None:
+                return result
+        return call(*args, dtype=dtype, **kwargs)
 
     constructor.__name__ = constructor.__qualname__ = name
     constructor.__doc__ = doc
@@ -114,6 +152,10 @@ def full(
 def _like(name: str, value, doc: str):
     def call(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None):
         d = dtype or input._dtype
+        if device is None and not requires_grad and input._flat is not None and input._device is cpu:
+            result = _direct(input._size, value, d)
+            if result is not None:
+                return result
         device = input._device if device is None else device
         if value is None:
             result = wrap(np.empty(input._size.numel(), d.np), input._size, d)
@@ -241,6 +283,11 @@ def arange(
     """start, start + step, ... up to but without `end`; integers give int64, floats the default dtype."""
     if end is None:
         start, end = 0, start
+    whole = start.__class__ is int and end.__class__ is int and step.__class__ is int
+    plain = whole and dtype is out is device is None and not requires_grad and not mode.inference
+    if plain and step and (end - start) * step >= 0:
+        flat = np.arange(start, end, step, np.int64)
+        return wrap(flat, (flat.size,), int64)
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0:
         raise RuntimeError("step must be nonzero")
@@ -351,8 +398,11 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
     d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
     result = filled((n, m), 0, d)
-    result.diagonal().fill_(1)
-    result._storage.version = 0
+    if d.np is d.compute:
+        result._flat[: min(n, m) * (m + 1) : m + 1] = 1
+    else:
+        result.diagonal().fill_(1)
+        result._storage.version = 0
     return finish(_written(result, out, "eye"), device, requires_grad)
 
 
@@ -430,6 +480,36 @@ def _flatten_into(data, shape, depth: int, out: list) -> None:
 
 
 _MISSING = object()
+_NUMBERS = {float, int, bool}
+
+
+def _of_numbers(data, d: dtype | None) -> Tensor | None:
+    """A number, or lists of numbers one or two deep, without a look at each; None for anything else."""
+    shape: tuple = ()
+    if data.__class__ is not list:
+        kinds = {data.__class__}
+    else:
+        shape = (len(data),)
+        kinds = set(map(type, data))
+        if kinds == {list}:
+            lengths = set(map(len, data))
+            if len(lengths) != 1:
+                return None
+            shape = (len(data), lengths.pop())
+            kinds = set()
+            for row in data:
+                kinds.update(map(type, row))
+    if not kinds or not kinds <= _NUMBERS:
+        return None
+    if d is None:
+        d = _dtype.get_default_dtype() if float in kinds else int64 if int in kinds else bool_
+    if d.np is not d.compute or d.category != FLOATING and (float in kinds or d is not int64):
+        return None
+    try:
+        flat = np.array(data, d.np)
+    except OverflowError:
+        return None  # the general way finds the words for it
+    return wrap(flat.reshape(-1), shape, d)
 
 
 @op(method=False)
@@ -441,6 +521,11 @@ def tensor(data=_MISSING, *, dtype=None, device=None, requires_grad: bool = Fals
     tensor([[1, 2],
             [3, 4]])
     """
+    kind = data.__class__
+    if kind is float or kind is int or kind is list:
+        result = _of_numbers(data, dtype)
+        if result is not None:
+            return finish(result, device, requires_grad)
     if data is _MISSING:
         raise TypeError('tensor() missing 1 required positional arguments: "data"')
     if isinstance(data, Tensor):

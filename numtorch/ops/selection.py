@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from numtorch.graph import mode
 from numtorch.kernels import math as scalar_math
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from numtorch.kernels.math import isnan, maximum, minimum, where
 
 from .. import _dtype
 from .._copy import cast
 from .._derivatives import PointwiseNode, Rule, record
+from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING
 from .._loops import Loops, check_devices, run
 from .._pointwise import binary, unary
 from .._promotion import result_type
 from .._registry import FUNCTIONS, OPERATORS, op
-from .._tensor import Tensor, scalar
+from .._tensor import Tensor, scalar, wrap
 
 # Where both operands are equal, each receives half of the gradient, as in torch.
 maximum_ = binary(
@@ -111,9 +115,25 @@ def _promoted(input: Tensor, *bounds) -> Tensor:
     return input if d is input._dtype else input.to(d)
 
 
+def _plain_clamp(input: Tensor, min, max):
+    """The operator that does a clamp of floats by Python numbers; None for other clamps."""
+    if input._dtype.category != FLOATING:
+        return None
+    for bound in (min, max):
+        kind = bound.__class__
+        if bound is not None and kind is not int and (kind is not float or bound != bound):
+            return None
+    if min is None:
+        return None if max is None else _clamp_high
+    return _clamp_low if max is None else _clamp_both
+
+
 @op(inplace=True, out=True, aliases=("clip",))
 def clamp(input, min=None, max=None) -> Tensor:
     """min(max(input, min), max); the bounds are numbers, tensors or None (not both)."""
+    call = _plain_clamp(input, min, max)
+    if call is not None:
+        return call(input, *[bound for bound in (min, max) if bound is not None])
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
@@ -129,6 +149,18 @@ def clamp(input, min=None, max=None) -> Tensor:
     if any(isinstance(b, float) and math.isnan(b) for b in (min, max)):
         return input * math.nan
     return _clamp_both(input, min, max)
+
+
+_clamp_general = Tensor.clamp_
+
+
+@op(name="clamp_", aliases=("clip_",))
+def _clamp_in_place(self, min=None, max=None) -> Tensor:
+    """In-place clamp()."""
+    call = _plain_clamp(self, min, max)
+    if call is None:
+        return _clamp_general(self, min, max)
+    return call.inplace(self, *[bound for bound in (min, max) if bound is not None])
 
 
 @op(inplace=True, out=True)
@@ -163,6 +195,8 @@ _clamp_max = binary(
     **_BOUND,
 )
 _choose = Loops(lambda condition, a, b: a if condition else b, 3, mask=True)
+_choose_or_number = Loops(lambda condition, a, number: a if condition else number, 2, mask=True)
+_choose_number_or = Loops(lambda condition, b, number: number if condition else b, 2, mask=True)
 _where_node = type(
     "WhereBackward0",
     (PointwiseNode,),
@@ -188,6 +222,9 @@ def choose(condition: Tensor, a, b) -> Tensor:
                 f"where expected condition to be a boolean tensor, but got a tensor with dtype {_c_name(condition)}"
             )
         condition = condition.to(_dtype.bool_)
+    y = _chosen_directly(condition, a, b)
+    if y is not None:
+        return y
     d = result_type(a, b)
     a, b = (t if isinstance(t, Tensor) else scalar(t, d) for t in (a, b))
     check_devices([condition, a, b])
@@ -196,6 +233,37 @@ def choose(condition: Tensor, a, b) -> Tensor:
     if inner is not d:
         y = cast(y, d)
     if mode.enabled and (a._requires_grad or b._requires_grad) and d.category >= FLOATING:
+        record(_where_node, (condition, a, b), y)
+    return y
+
+
+def _chosen_directly(condition: Tensor, a, b) -> Tensor | None:
+    """`choose` for small contiguous operands of one size, of which one may be a float; None for others."""
+    x = condition._flat
+    t = a if isinstance(a, Tensor) else b
+    if not isinstance(t, Tensor):
+        return None
+    d, size = t._dtype, condition._size
+    if x is None or x.size >= PARALLEL_THRESHOLD or d.category != FLOATING or d.np is not d.compute:
+        return None
+    loops, operands, params = _choose, [x], ()
+    for other in (a, b):
+        if isinstance(other, Tensor):
+            flat = other._flat
+            if flat is None or other._dtype is not d or other._size != size or other._device is not cpu:
+                return None
+            operands.append(flat)
+        elif other.__class__ is float or other.__class__ is int:
+            loops, params = (_choose_number_or if other is a else _choose_or_number), (float(other),)
+        else:
+            return None
+    if condition._device is not cpu:
+        return None
+    out = np.empty(x.size, d.np)
+    loops.entry("contiguous", d.np, len(params))(*operands, out, params)
+    y = wrap(out, size, d)
+    if mode.enabled and (getattr(a, "_requires_grad", False) or getattr(b, "_requires_grad", False)):
+        a, b = (t if isinstance(t, Tensor) else scalar(t, d) for t in (a, b))
         record(_where_node, (condition, a, b), y)
     return y
 
