@@ -37,8 +37,12 @@ GATES = (4, 3, 1, 1)
 # Rows whose input product is made at once: four tiles share each panel of W_ih on its way through the cache.
 _ROWS_TOGETHER = 32
 
-# Multiply-adds of all steps from which two threads beat one: a launch costs as much as a few hundred thousand.
-PARALLEL = 2_000_000
+# Multiply-adds of all steps from which threads share them: 10 us of one core, and a launch costs 2.
+PARALLEL = 500_000
+
+# Rows of a part from which there may be more parts than threads, which evens out what a thread is held up: each part
+# reads all panels in every step, so it should use them for two tiles at least.
+_ROWS_OF_PART = 16
 
 
 @jit
@@ -148,16 +152,20 @@ def _part_forward(
 
 
 @jit
-def _prepare_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, h0, c0, h, c):
-    """Fill the panels, and h and c with what they begin with."""
+def _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, part, parts):
+    """W_ih and W_hh into panels, this thread's part of them."""
+    pack_transposed(w_ih, 0, inputs, total, vectors, panels, 0, part, parts)
+    if mode == GRU:
+        pack_transposed(w_hh, 0, size, 2 * size, vectors, panels, panels_hh, part, parts)
+        pack_transposed(w_hh, 2 * size * size, size, size, vectors, panels, panels_n, part, parts)
+    else:
+        pack_transposed(w_hh, 0, size, total, vectors, panels, panels_hh, part, parts)
+
+
+@jit
+def _first_state(h0, c0, h, c):
     h[:] = h0
     c[:] = c0
-    pack_transposed(w_ih, 0, inputs, total, vectors, panels, 0)
-    if mode == GRU:
-        pack_transposed(w_hh, 0, size, 2 * size, vectors, panels, panels_hh)
-        pack_transposed(w_hh, 2 * size * size, size, size, vectors, panels, panels_n)
-    else:
-        pack_transposed(w_hh, 0, size, total, vectors, panels, panels_hh)
 
 
 @jit(nogil=True)
@@ -166,7 +174,8 @@ def _forward(
     inputs, size, total, vectors, panels, panels_hh, panels_n, parts,
 ):  # fmt: skip
     biases = _biases(mode, b_ih, b_hh, size, total)
-    _prepare_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, h0, c0, h, c)
+    _first_state(h0, c0, h, c)
+    _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, 0, 1)
     _part_forward(
         mode, batch_sizes, reverse, 0, h.size // size, x, biases, panels, h, c, output, gates,
         saved_h, saved_c, saved_tanh, inputs, size, total, vectors, panels_hh, panels_n,
@@ -179,7 +188,9 @@ def _forward_parallel(
     inputs, size, total, vectors, panels, panels_hh, panels_n, parts,
 ):  # fmt: skip
     biases = _biases(mode, b_ih, b_hh, size, total)
-    _prepare_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, h0, c0, h, c)
+    _first_state(h0, c0, h, c)
+    for part in prange(parts):
+        _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels_hh, panels_n, part, parts)
     batch = h.size // size
     for part in prange(parts):
         _part_forward(
@@ -228,7 +239,7 @@ def _backward(
     mode, batch_sizes, reverse, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
     grad_h, grad_c, grad_gates, grad_recurrent, size, total, vectors, panels, parts,
 ):  # fmt: skip
-    pack_rows(w_hh, 0, total, size, vectors, panels, 0)
+    pack_rows(w_hh, 0, total, size, vectors, panels, 0, 0, 1)
     _part_backward(
         mode, batch_sizes, reverse, 0, grad_h.size // size, grad_output, gates, panels, saved_h, saved_c, saved_tanh,
         grad_h, grad_c, grad_gates, grad_recurrent, size, total, vectors,
@@ -240,7 +251,8 @@ def _backward_parallel(
     mode, batch_sizes, reverse, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
     grad_h, grad_c, grad_gates, grad_recurrent, size, total, vectors, panels, parts,
 ):  # fmt: skip
-    pack_rows(w_hh, 0, total, size, vectors, panels, 0)
+    for part in prange(parts):
+        pack_rows(w_hh, 0, total, size, vectors, panels, 0, part, parts)
     batch = grad_h.size // size
     for part in prange(parts):
         _part_backward(
@@ -297,9 +309,12 @@ def _entry(kernel, layout: str, dtype):
     return found
 
 
-def _parts(rows: int, batch: int, work: int) -> int:
+def _parts(batch: int, work: int) -> int:
     """How many parts the batch is cut into, for so many multiply-adds."""
-    return 1 if work < PARALLEL else min(get_num_threads(), batch)
+    threads = get_num_threads()
+    if threads == 1 or work < PARALLEL:
+        return 1
+    return min(batch, max(threads, min(2 * threads, batch // _ROWS_OF_PART)))
 
 
 def rnn_forward(
@@ -327,7 +342,7 @@ def rnn_forward(
     panels_hh = panel_size(total, inputs, itemsize)
     panels_n = panels_hh + panel_size(2 * size, size, itemsize)
     end = panels_n + panel_size(size, size, itemsize) if mode == GRU else panels_hh + panel_size(total, size, itemsize)
-    parts = _parts(rows, batch, rows * total * (inputs + size))
+    parts = _parts(batch, rows * total * (inputs + size))
     kernel = _forward if parts == 1 else _forward_parallel
     _entry(kernel, "ib?aaaaaaaaaaaaaaiiiiaiii", x.dtype)(
         mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c, saved_tanh,
@@ -370,7 +385,7 @@ def rnn_backward(
         found = [np.empty(n, dtype) if want else nothing for n, want in zip(sizes, wanted, strict=True)]
         _entry(_gradients, "ib?aaaaaaaaaaiiiaaaiaaaaa", dtype)(*arguments, x, w_ih, inputs, *found)
         return [array if want else None for array, want in zip(found, wanted, strict=True)]
-    parts = _parts(rows, batch, work)
+    parts = _parts(batch, work)
     _entry(_backward if parts == 1 else _backward_parallel, "ib?aaaaaaaaaaiiiai", dtype)(*arguments, parts)
     to_x, to_w_ih, to_w_hh, to_b_ih, to_b_hh = wanted
     grad_x = mm(grad_gates, w_ih, rows, total, inputs) if to_x else None

@@ -46,10 +46,13 @@ def _columns_of_panel(columns, j, vectors, width):
 
 
 @jit
-def pack_transposed(w, w0, depth, columns, vectors, panels, p0):
-    """Panels of the (depth, columns) matrix whose transpose lies at w[w0:], (columns, depth) row-major."""
+def pack_transposed(w, w0, depth, columns, vectors, panels, p0, part, parts):
+    """Panels of the (depth, columns) matrix whose transpose lies at w[w0:], (columns, depth) row-major.
+
+    Every `parts`-th panel, from number `part` on: threads share the work.
+    """
     width = _BYTES // w.itemsize
-    for j in range(0, columns, vectors * width):
+    for j in range(part * vectors * width, columns, parts * vectors * width):
         wide = _columns_of_panel(columns, j, vectors, width)
         for v in range(0, wide, width):
             rows = min(width, columns - j - v)
@@ -63,11 +66,11 @@ def pack_transposed(w, w0, depth, columns, vectors, panels, p0):
 
 
 @jit
-def pack_rows(w, w0, depth, columns, vectors, panels, p0):
-    """Panels of the (depth, columns) matrix that lies row-major at w[w0:]."""
+def pack_rows(w, w0, depth, columns, vectors, panels, p0, part, parts):
+    """Panels of the (depth, columns) matrix that lies row-major at w[w0:]; `part` and `parts` as above."""
     zero = w.dtype.type(0)
     width = _BYTES // w.itemsize
-    for j in range(0, columns, vectors * width):
+    for j in range(part * vectors * width, columns, parts * vectors * width):
         wide = _columns_of_panel(columns, j, vectors, width)
         some = min(wide, columns - j)
         for k in range(depth):

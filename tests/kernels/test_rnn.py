@@ -89,6 +89,61 @@ def test_values(path, mode, sizes, reverse, size, dtype):
         assert np.abs(g - w).max(initial=0) <= TOLERANCE[dtype] * size * len(sizes) * scale
 
 
+# Batches of more than two tiles of rows, hidden sizes of several panels of columns and a rest of each.
+LARGE = [[21, 21, 21], [17, 9, 4, 1], [2, 2, 1]]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+@pytest.mark.parametrize("sizes", LARGE, ids=str)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("size", [48, 67])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_values_over_tiles_and_panels(path, mode, sizes, reverse, size, dtype):
+    given = arguments(mode, sizes, size, dtype, inputs=33)
+    given = [x / 6 for x in given]
+    *got, _ = forward(mode, sizes, reverse, *given)
+    want = reference(mode, sizes, reverse, *(x.astype("f8") for x in given))
+    for g, w in zip(got, want, strict=True):
+        scale = max(1.0, np.abs(w).max(initial=0))
+        assert np.abs(g - w).max(initial=0) <= TOLERANCE[dtype] * 20 * scale
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_number_of_parts_changes_no_bit(mode, dtype, monkeypatch):
+    given = [x / 6 for x in arguments(mode, [21] * 5, 67, dtype, inputs=33)]
+    results = []
+    for limit in (10**18, 0):
+        monkeypatch.setattr(rnn, "PARALLEL", limit)
+        monkeypatch.setattr(rnn, "get_num_threads", lambda: 5)
+        *outputs, kept = forward(mode, [21] * 5, False, *given)
+        results.append([*outputs, *kept])
+    for one, many in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, many)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+def test_gradients_in_parts_are_those_in_one(mode, monkeypatch):
+    sizes, size = [21, 21, 13, 2], 67
+    x, w_ih, w_hh, *rest = given = [array / 6 for array in arguments(mode, sizes, size, inputs=33)]
+    rng = np.random.default_rng(1)
+    d_output, d_h, d_c = (rng.standard_normal(shape) for shape in ((sum(sizes), size), rest[2].shape, rest[3].shape))
+    results = []
+    for limit in (10**18, 0):
+        monkeypatch.setattr(rnn, "PARALLEL", limit)
+        monkeypatch.setattr(rnn, "get_num_threads", lambda: 5)
+        gates, *saved = forward(mode, sizes, False, *given)[3]
+        grad_h, grad_c = d_h.flatten(), d_c.flatten()
+        sources = [array.reshape(-1) for array in (w_hh, x, w_ih)]
+        found = rnn.rnn_backward(
+            mode, np.array(sizes), False, d_output.reshape(-1), gates, sources[0], *saved, grad_h, grad_c,
+            *sources[1:], 33, size, (True,) * 5,
+        )  # fmt: skip
+        results.append([*found, grad_h, grad_c])
+    for one, many in zip(*results, strict=True):
+        np.testing.assert_allclose(one, many, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("mode", MODES, ids=NAMES)
 def test_without_bias_and_saved_buffers_the_values_are_the_same(path, mode):
     x, w_ih, w_hh, bias, _, h, c = arguments(mode, [2, 2], 4)
