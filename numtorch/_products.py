@@ -6,8 +6,6 @@ nodes below call it for a first derivative; a recorded one (create_graph=True) i
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence, save, stamp, unpack
@@ -15,7 +13,7 @@ from numtorch.kernels.cpu.matmul import mm, scaled_matmul
 
 from ._device import cpu
 from ._dtype import FLOATING
-from ._size import dense
+from ._size import dense, expanded_strides
 from ._tensor import Tensor, _new
 
 
@@ -62,10 +60,25 @@ def multiplied(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: boo
     return multiplied_and_added(a, b, transpose_a, transpose_b)
 
 
-def _turned(shape, strides, transpose: bool):
-    if transpose:
-        shape, strides = (*shape[:-2], shape[-1], shape[-2]), (*strides[:-2], strides[-1], strides[-2])
-    return shape, strides
+def multiplied_by_vector(a: Tensor, x: Tensor) -> Tensor:
+    """a x for a matrix (n, k) and a vector (k), as `multiplied`."""
+    n, k = a._size
+    left, vector = _matrix(a, False), x.flat()
+    if left is not None and vector is not None:
+        flat = mm(left[0], vector, n, k, 1, None, None, left[1])
+    else:
+        flat = np.empty(n, a._dtype.np)
+        if n:
+            scaled_matmul(
+                a._buffer(), a._offset, a._size, a._stride,
+                x._buffer(), x._offset, (k, 1), (x._stride[0], 1), flat,
+            )  # fmt: skip
+    return _result(flat, (n,), a._dtype)
+
+
+def _turned(numbers):
+    """Sizes or strides with the last two swapped."""
+    return (*numbers[:-2], numbers[-1], numbers[-2])
 
 
 def _expanded(shape, strides, batch):
@@ -81,27 +94,38 @@ def multiplied_and_added(
     a: Tensor, b: Tensor, transpose_a=False, transpose_b=False, start: Tensor | None = None, alpha=1.0, beta=1.0
 ) -> Tensor:
     """alpha * op(a) op(b) + beta * start, as `multiplied`; `start` broadcasts to the product."""
-    a_shape, a_strides = _turned(tuple(a._size), tuple(a._stride), transpose_a)
-    b_shape, b_strides = _turned(tuple(b._size), tuple(b._stride), transpose_b)
+    a_shape, a_strides = a._size, a._stride
+    b_shape, b_strides = b._size, b._stride
+    if transpose_a:
+        a_shape, a_strides = _turned(a_shape), _turned(a_strides)
+    if transpose_b:
+        b_shape, b_strides = _turned(b_shape), _turned(b_strides)
     batch = a_shape[:-2]
     if batch != b_shape[:-2]:
         batch = np.broadcast_shapes(batch, b_shape[:-2])
         a_shape, a_strides = _expanded(a_shape, a_strides, batch)
         b_shape, b_strides = _expanded(b_shape, b_strides, batch)
-    size = (*a_shape[:-1], b_shape[-1])
-    out = np.empty(prod(size), a._dtype.np)
-    if out.size:
+    result = _new(Tensor)
+    result._size, result._stride, count = dense((*a_shape[:-1], b_shape[-1]))
+    result._dtype = a._dtype
+    result._flat = out = np.empty(count, a._dtype.np)
+    if count:
         added = None
         if start is not None:
-            start = start.detach().expand(size)
-            if start._stride[-1] != 1 and size[-1] > 1:
-                start = start.contiguous()
-            added = (start._buffer(), start._offset, start._stride[:-1])
+            strides = expanded_strides(start._size, start._stride, result._size)
+            if strides[-1] != 1 and result._size[-1] > 1:
+                start = start.detach().contiguous()
+                strides = expanded_strides(start._size, start._stride, result._size)
+            if strides[-1] != 1 and result._size[-1] > 1:
+                # One number for a whole row: written out, since the kernel reads rows.
+                start = start.detach().expand(result._size).contiguous()
+                strides = start._stride
+            added = (start._buffer(), start._offset, strides[:-1])
         scaled_matmul(
             a._buffer(), a._offset, a_shape, a_strides, b._buffer(), b._offset, b_shape, b_strides, out, added,
             float(alpha), float(beta),
         )  # fmt: skip
-    return _result(out, size, a._dtype)
+    return result
 
 
 class ProductBackward(Node):

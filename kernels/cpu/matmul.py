@@ -18,6 +18,7 @@ from numba import from_dtype, types
 from ..compiler import entry_point, jit
 from ..threads import get_num_threads
 from .gemm_batches import multiply, multiply_dense, multiply_parallel
+from .small_matmul import SMALL, mm_small
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
 _ROWS_PER_PANEL = 64
@@ -73,7 +74,13 @@ def mm_forward(a, b, bias, out, n, k, m):
 
 
 class _Kernels:
-    """The compiled kernels of one dtype, each when it is first asked for."""
+    """The compiled kernels of one dtype, each when it is first asked for.
+
+    small       mm_small: the fewest instructions before the first multiply-add
+    dense       one product on the calling thread
+    serial      strided batches, alpha and beta, on the calling thread
+    parallel    the same on several threads
+    """
 
     def __init__(self, dtype):
         self.none = np.empty(0, dtype)
@@ -82,19 +89,24 @@ class _Kernels:
 
     def __getattr__(self, name):
         flat, size, flag = self.flat, types.int64, types.boolean
-        if name == "dense":
-            kernel, signature = multiply_dense, (flat, flag, flat, flag, flat, flat, size, size, size)
-        else:
+        if name in ("small", "dense"):
+            kernel = mm_small if name == "small" else multiply_dense
+            signature = (flat, flag, flat, flag, flat, flat, size, size, size)
+        elif name in ("serial", "parallel"):
             kernel = multiply if name == "serial" else multiply_parallel
             three, four, five = (types.UniTuple(size, n) for n in (3, 4, 5))
             operand = (flat, size, four)
             signature = (*operand, *operand, flat, size, three, flag, self.scalar, self.scalar, flat, five, size)
+        else:
+            raise AttributeError(name)
         entry = entry_point(kernel, signature)
         setattr(self, name, entry)
         return entry
 
 
 _kernels = {np.dtype(name): _Kernels(np.dtype(name)) for name in ("float32", "float64")}
+_float32 = np.dtype("float32")
+_single = _kernels[_float32]  # found without hashing the dtype, which costs 80 ns
 
 
 def _threads_for(work: int, n: int, m: int) -> int:
@@ -113,21 +125,23 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
     dtype = a.dtype
     if out is None:
         out = _empty(n * m, dtype)
-    kernels = _kernels.get(dtype)
+    kernels = _single if dtype is _float32 else _kernels.get(dtype)
     if kernels is not None:
         if bias is None:
             bias = kernels.none
         work = n * k * m
-        threads = 1 if work < PARALLEL_VECTOR_WORK else _threads_for(work, n, m)
-        if threads == 1:
+        if work <= SMALL:
+            kernels.small(a, transpose_a, b, transpose_b, bias, out, n, k, m)
+            return out
+        if work < PARALLEL_VECTOR_WORK or (threads := _threads_for(work, n, m)) == 1:
             kernels.dense(a, transpose_a, b, transpose_b, bias, out, n, k, m)
-        else:
-            left = (0, 0, 1, n) if transpose_a else (0, 0, k, 1)
-            right = (0, 0, 1, k) if transpose_b else (0, 0, m, 1)
-            sizes = (1, 1, n, k, m)
-            kernels.parallel(
-                a, 0, left, b, 0, right, bias, 0, (0, 0, 0), bias.size > 0, 1.0, 1.0, out, sizes, threads * _PARTS
-            )
+            return out
+        left = (0, 0, 1, n) if transpose_a else (0, 0, k, 1)
+        right = (0, 0, 1, k) if transpose_b else (0, 0, m, 1)
+        sizes = (1, 1, n, k, m)
+        kernels.parallel(
+            a, 0, left, b, 0, right, bias, 0, (0, 0, 0), bias.size > 0, 1.0, 1.0, out, sizes, threads * _PARTS
+        )  # fmt: skip
         return out
     if dtype.kind == "c":
         rows = out.reshape(n, m)
@@ -189,7 +203,8 @@ def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides
 
     As `matmul`; `start` is (buffer, offset, strides of the batch dimensions and of rows), its columns are dense.
     """
-    kernels = _kernels[out.dtype]
+    dtype = out.dtype
+    kernels = _single if dtype is _float32 else _kernels[dtype]
     n, k = a_shape[-2:]
     m = b_shape[-1]
     rank = len(a_shape) - 2

@@ -16,11 +16,13 @@ from .._dtype import COMPLEX, FLOATING
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
-from .._products import ProductBackward, is_plain, multiplied, multiplied_and_added, recorded
+from .._products import ProductBackward, is_plain, multiplied, multiplied_and_added, multiplied_by_vector, recorded
 from .._registry import op, register
-from .._size import Size, broadcast_size
+from .._size import Size, broadcast_size, dense
 from .._tensor import Tensor, _new, wrap
 from .shape import unsafe_view
+
+_multiply = _kernels.mm
 
 
 def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
@@ -103,9 +105,22 @@ MatmulBackward.__name__ = MatmulBackward.__qualname__ = "UnsafeViewBackward0"
 @op()
 def mm(input, mat2, *, out=None) -> Tensor:
     """The product of two matrices, (n, k) and (k, m) -> (n, m)."""
-    a, b = input._size, mat2._size
-    if out is None and len(a) == len(b) == 2 and a[1] == b[0] and is_plain(input, mat2):
-        return recorded(MmBackward, multiplied(input, mat2), input, mat2)
+    a, b, d = input._size, mat2._size, input._dtype
+    if out is None and len(a) == len(b) == 2 and a[1] == b[0]:
+        flat_a, flat_b = input._flat, mat2._flat
+        if flat_a is None or flat_b is None:
+            result = multiplied(input, mat2) if is_plain(input, mat2) else None
+        elif d is mat2._dtype and d.category == FLOATING and d.np is d.compute:
+            result = _new(Tensor)
+            result._flat = _multiply(flat_a, flat_b, a[0], a[1], b[1])
+            result._size, result._stride, _ = dense((a[0], b[1]))
+            result._dtype = d
+        else:
+            result = None
+        if result is not None:
+            if mode.enabled and (input._requires_grad or mat2._requires_grad):
+                return recorded(MmBackward, result, input, mat2)
+            return result
     result = _mm(input, mat2)
     return result if out is None else write_out(result, out, "mm")
 
@@ -178,11 +193,7 @@ def mv(self, vec):
         )
     _check_same("mv", self, vec)
     if is_plain(self, vec):
-        out = _kernels.matmul(
-            self._buffer(), self._offset, self._size, self._stride,
-            vec._buffer(), vec._offset, (vec._size[0], 1), (vec._stride[0], 1),
-        )  # fmt: skip
-        return wrap(out, (self._size[0],), self._dtype)
+        return multiplied_by_vector(self, vec)
     column = vec.detach().unsqueeze(1)
     result = _product(self.detach(), column, Size((self._size[0], 1)))
     if result._device is not cpu:
