@@ -15,11 +15,14 @@ import numpy as np
 from ..compiler import jit
 from ..math import exp, log, log1p
 from .lanes import lane_add
-from .spread import spread
+from .softmax import row_max
+from .spread import PARALLEL_SIZE, spread
 
 # One unit of parallel work; inside, sums run in lanes over blocks of BLOCK elements.
 UNIT = 16384
 BLOCK = 4096
+# Elements of the rows that one part of a cross entropy takes.
+ROWS = 8192
 
 
 def loss(of, slope) -> SimpleNamespace:
@@ -171,7 +174,7 @@ BCE_WITH_LOGITS = loss(cross_entropy_of_logit, cross_entropy_of_logit_slope)
 SOFT_MARGIN = loss(soft_margin, soft_margin_slope)
 
 
-@jit
+@jit(bare=True)
 def first_out_of_range(target, classes, ignore_index):
     """Position of the first target that is neither in [0, classes) nor ignore_index; -1 if all are fine."""
     for i in range(len(target)):
@@ -181,7 +184,7 @@ def first_out_of_range(target, classes, ignore_index):
     return -1
 
 
-@jit
+@jit(bare=True)
 def nll_forward(x, target, n, classes, length, weight, ignore_index, out):
     """out[i, k] = -w[t] x[i, t, k] with t = target[i, k] (0 where ignored); returns their sum and the sum of
     w[t].
@@ -203,7 +206,7 @@ def nll_forward(x, target, n, classes, length, weight, ignore_index, out):
     return total, weights
 
 
-@jit
+@jit(bare=True)
 def nll_backward(grad, target, n, classes, length, weight, ignore_index, scale, out):
     """out[i, t, k] = -w[t] * grad[i, k] * scale (a grad of one element stands for all); out: zeros on entry."""
     for i in range(n):
@@ -213,6 +216,96 @@ def nll_backward(grad, target, n, classes, length, weight, ignore_index, scale, 
                 w = weight[t] if len(weight) > 0 else weight.dtype.type(1)
                 g = grad[i * length + k] if len(grad) > 1 else grad[0]
                 out[(i * classes + t) * length + k] = -w * g * scale
+
+
+@jit(bare=True)
+def cross_entropy_rows(p, x, target, n, classes, weight, ignore_index, top, rest, out):
+    """out[i] = w[t] (log sum exp x[i, :] - x[i, t]) with t = target[i], 0 where ignored; for the rows of one part.
+
+    top[i] = max x[i, :], rest[i] = log sum exp(x[i, :] - top[i]), kept for the backward: log p = x - top - rest.
+    """
+    block = max(1, ROWS // classes)
+    for i in range(p * block, min(p * block + block, n)):
+        v = x[i * classes : i * classes + classes]
+        highest = row_max(v)
+        total = x.dtype.type(0)
+        for j in range(classes):
+            total = lane_add(total, exp(v[j] - highest))
+        top[i] = highest
+        rest[i] = log(total)
+        t = target[i]
+        if t == ignore_index:
+            out[i] = 0
+        else:
+            w = weight[t] if len(weight) > 0 else weight.dtype.type(1)
+            out[i] = w * (rest[i] - (v[t] - highest))
+
+
+@jit(bare=True)
+def cross_entropy_sums(target, weight, ignore_index, out):
+    """(sum of out, sum of the weights of the targets), in float64."""
+    total, weights = 0.0, 0.0
+    for i in range(len(target)):
+        if target[i] != ignore_index:
+            total += out[i]
+            weights += weight[target[i]] if len(weight) > 0 else weight.dtype.type(1)
+    return total, weights
+
+
+@jit(nogil=True, bare=True)
+def cross_entropy_serial(x, target, n, classes, weight, ignore_index, top, rest, out):
+    """(position of the first bad target or -1, sum of out, sum of weights); see cross_entropy_rows."""
+    bad = first_out_of_range(target, classes, ignore_index)
+    if bad >= 0:
+        return bad, 0.0, 0.0
+    block = max(1, ROWS // classes)
+    for p in range((n + block - 1) // block):
+        cross_entropy_rows(p, x, target, n, classes, weight, ignore_index, top, rest, out)
+    total, weights = cross_entropy_sums(target, weight, ignore_index, out)
+    return bad, total, weights
+
+
+@jit(bare=True)
+def cross_entropy_backward_rows(p, grad, x, target, n, classes, weight, ignore_index, top, rest, scale, out):
+    """out[i, j] = (p[i, j] - [j == t]) w[t] grad[i] scale for the rows of one part, with p = softmax of x."""
+    block = max(1, ROWS // classes)
+    for i in range(p * block, min(p * block + block, n)):
+        v, y = x[i * classes : i * classes + classes], out[i * classes : i * classes + classes]
+        t = target[i]
+        share = x.dtype.type(0)
+        if t != ignore_index:
+            w = weight[t] if len(weight) > 0 else weight.dtype.type(1)
+            share = x.dtype.type(w * (grad[i] if len(grad) > 1 else grad[0]) * scale)
+        highest, log_of_sum = top[i], rest[i]
+        for j in range(classes):
+            y[j] = exp(v[j] - highest - log_of_sum) * share
+        if t != ignore_index:
+            y[t] -= share
+
+
+_cross_entropy_parts = spread(cross_entropy_rows, bare=True)
+_cross_entropy_backward_parts = spread(cross_entropy_backward_rows, bare=True)
+
+
+def cross_entropy_forward(x, target, n, classes, weight, ignore_index, top, rest, out):
+    """log_softmax and nll in one sweep over x: (n, classes); (first bad target or -1, sum of out, sum of weights)."""
+    if x.size < PARALLEL_SIZE:
+        return cross_entropy_serial(x, target, n, classes, weight, ignore_index, top, rest, out)
+    bad = first_out_of_range(target, classes, ignore_index)
+    if bad >= 0:
+        return bad, 0.0, 0.0
+    block = max(1, ROWS // classes)
+    count = (n + block - 1) // block
+    _cross_entropy_parts(x.size, count, x, target, n, classes, weight, ignore_index, top, rest, out)
+    return (bad, *cross_entropy_sums(target, weight, ignore_index, out))
+
+
+def cross_entropy_backward(grad, x, target, n, classes, weight, ignore_index, top, rest, scale, out):
+    """Gradient of x, from what the forward kept; a grad of one element stands for all."""
+    block = max(1, ROWS // classes)
+    count = (n + block - 1) // block
+    rest = (weight, ignore_index, top, rest, scale, out)
+    _cross_entropy_backward_parts(x.size, count, grad, x, target, n, classes, *rest)
 
 
 @jit

@@ -21,7 +21,7 @@ from .spread import spread
 TILE = 64
 
 
-@jit
+@jit(bare=True)
 def row_max(v):
     top = v[0]
     for i in range(len(v)):
@@ -29,7 +29,7 @@ def row_max(v):
     return top
 
 
-@jit
+@jit(bare=True)
 def tile_bounds(p, n, inner):
     """Offset of the first element and the width of tile p of (outer, n, inner)."""
     tiles = (inner + TILE - 1) // TILE
@@ -37,7 +37,7 @@ def tile_bounds(p, n, inner):
     return p // tiles * n * inner + j, min(TILE, inner - j)
 
 
-@jit
+@jit(bare=True)
 def softmax_forward_row(p, x, n, out):
     v, y = x[p * n : p * n + n], out[p * n : p * n + n]
     top = row_max(v)
@@ -51,7 +51,7 @@ def softmax_forward_row(p, x, n, out):
         y[i] *= scale
 
 
-@jit
+@jit(bare=True)
 def log_softmax_forward_row(p, x, n, out):
     v, y = x[p * n : p * n + n], out[p * n : p * n + n]
     top = row_max(v)
@@ -63,7 +63,7 @@ def log_softmax_forward_row(p, x, n, out):
         y[i] = v[i] - top - rest
 
 
-@jit
+@jit(bare=True)
 def softmax_backward_row(p, grad, y, n, out):
     g, v, gx = grad[p * n : p * n + n], y[p * n : p * n + n], out[p * n : p * n + n]
     total = y.dtype.type(0)
@@ -73,7 +73,7 @@ def softmax_backward_row(p, grad, y, n, out):
         gx[i] = v[i] * (g[i] - total)
 
 
-@jit
+@jit(bare=True)
 def log_softmax_backward_row(p, grad, y, n, out):
     g, v, gx = grad[p * n : p * n + n], y[p * n : p * n + n], out[p * n : p * n + n]
     total = y.dtype.type(0)
@@ -83,7 +83,7 @@ def log_softmax_backward_row(p, grad, y, n, out):
         gx[i] = g[i] - exp(v[i]) * total
 
 
-@jit
+@jit(bare=True)
 def logsumexp_forward_row(p, x, n, out):
     """out[p] = log sum exp(x[p, :]); a maximum of +-inf is not subtracted, so that no inf - inf arises."""
     v = x[p * n : p * n + n]
@@ -96,7 +96,7 @@ def logsumexp_forward_row(p, x, n, out):
     out[p] = log(total) + top
 
 
-@jit
+@jit(bare=True)
 def column_sums_of_exp(x, lo, n, inner, width, top, total):
     """top[j] = max over r, total[j] = sum over r of exp(x[lo + r * inner + j] - top[j])."""
     for j in range(width):
@@ -168,11 +168,11 @@ def log_softmax_backward_tile(p, grad, y, n, inner, out):
             gx[j] = g[j] - exp(v[j]) * total[j]
 
 
-_forward_rows = {False: spread(softmax_forward_row), True: spread(log_softmax_forward_row)}
+_forward_rows = {False: spread(softmax_forward_row, bare=True), True: spread(log_softmax_forward_row, bare=True)}
 _forward_tiles = {False: spread(softmax_forward_tile), True: spread(log_softmax_forward_tile)}
-_backward_rows = {False: spread(softmax_backward_row), True: spread(log_softmax_backward_row)}
+_backward_rows = {False: spread(softmax_backward_row, bare=True), True: spread(log_softmax_backward_row, bare=True)}
 _backward_tiles = {False: spread(softmax_backward_tile), True: spread(log_softmax_backward_tile)}
-_logsumexp_rows = spread(logsumexp_forward_row)
+_logsumexp_rows = spread(logsumexp_forward_row, bare=True)
 
 
 def softmax_forward(x, outer, n, inner, log_of_it, out):

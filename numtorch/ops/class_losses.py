@@ -182,6 +182,60 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 # -- cross entropy -------------------------------------------------------------------------------------------
 
 
+@primitive(
+    "cross_entropy_",
+    node="NllLossBackward0",
+    save=("self", "target", "weight", "result1"),
+    nondifferentiable=(1,),
+    public=False,
+)
+def _cross_entropy(self, target, weight, reduction, ignore_index):
+    """(loss, what the backward needs) of scores (C,) or (N, C): one sweep, and no array of log-probabilities.
+
+    Kept are the sum of the weights, the greatest score of each row, and the log of each row's sum.
+    """
+    n, c, _ = _geometry(self)
+    x, t = elements(self), _targets(target)
+    d = x.dtype
+    each, kept = np.empty(n, d), np.empty(2 * n + 1, d)
+    rest = (_weights(weight, d), ignore_index, kept[1 : n + 1], kept[n + 1 :], each)
+    bad, total, weights = _kernels.cross_entropy_forward(x, t, n, c, *rest)
+    if bad >= 0:
+        raise IndexError(f"Target {t[bad]} is out of bounds.")
+    computed = compute_dtype(self._dtype)
+    if reduction == "mean":
+        total = total / weights if weights else math.nan
+    loss = summary(each, total, 1, reduction, target._size, computed, self._dtype)
+    kept[0] = weights
+    return loss, wrap(kept, (2 * n + 1,), computed)
+
+
+@_cross_entropy.backward
+def _(ctx, grad):
+    t, target, weight, ignore = ctx.self, ctx.target, ctx.weight, ctx.ignore_index
+    n, c, _ = _geometry(t)
+    kept, scale = elements(ctx.result1), 1.0
+    if ctx.reduction == "mean":
+        scale = 1.0 / float(kept[0]) if kept[0] else math.nan
+    if mode.enabled:
+        counted = (target != ignore).reshape(n, 1)
+        place = target.to(int64).reshape(n, 1).masked_fill(counted.logical_not(), 0)
+        share = counted.to(t._dtype) * scale
+        if weight is not None:
+            share = share * weight.detach().index_select(0, place.reshape(-1)).reshape(n, 1)
+        share = share * (grad.reshape(n, 1) if grad.ndim and grad.numel() == n else grad.reshape(1, 1))
+        p = log_softmax_along(t.reshape(n, c), 1).exp()
+        return {"self": (p * share).scatter_add(1, place, -share).reshape(t._size)}
+    x = elements(t)
+    out = np.empty(x.size, x.dtype)
+    rest = (_weights(weight, x.dtype), ignore, kept[1 : n + 1], kept[n + 1 :], scale, out)
+    _kernels.cross_entropy_backward(elements(grad), x, _targets(target), n, c, *rest)
+    return {"self": finished(out, t._size, compute_dtype(t._dtype), t._dtype)}
+
+
+_cross_entropy.derivative_of("self")
+
+
 @op(**_FUNCTIONAL)
 def cross_entropy(
     input,
@@ -200,6 +254,16 @@ def cross_entropy(
     reduction = reduction_name(reduction, size_average, reduce)
     if input.ndim == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
+    if (
+        label_smoothing == 0
+        and input.ndim <= 2
+        and input._device is cpu
+        and target._dtype is int64
+        and input._dtype.category == FLOATING
+        and input._size.numel()
+    ):
+        _check_nll(input, target, weight)
+        return _cross_entropy(input, target, weight, reduction, ignore_index)[0]
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 0 if input.ndim == 1 else 1

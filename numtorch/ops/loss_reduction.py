@@ -45,4 +45,6 @@ def summary(values: np.ndarray, total: float, n: int, reduction: str, size, comp
         return finished(values, size, computed, d)
     if reduction == "mean":
         total = total / n if n else math.nan
-    return finished(np.full(1, total, computed.np), EMPTY, computed, d)
+    one = np.empty(1, computed.np)
+    one[0] = total
+    return finished(one, EMPTY, computed, d)
