@@ -128,11 +128,16 @@ def plan(
 # Cycles for one vector of channels, measured: to take the pixels of a tile to their points, the sums of a tile to its
 # outputs, and nine taps to their points (or back).
 TILE_CYCLES = {2: 110, 4: 300}
-TAP_CYCLES = {2: 130, 4: 260}
-# Share of the peak that the direct kernel reaches, and that of the product of the points.
-DIRECT_SHARE, POINT_SHARE = 0.95, 0.85
-# Multiply-adds of the direct kernel below which the calls cost more than the arithmetic.
-LEAST_WORK = 60_000
+TAP_CYCLES = {2: 170, 4: 300}
+# Tiles of one register tile of the product of the points.
+TILE_ROWS = 6
+# Shares of the peak, measured: of the product of the points; of the direct kernel for planes of at least so many
+# pixels, and of the weight's gradient beside that.
+POINT_SHARE = 0.85
+DIRECT_SHARE = {100: 0.85, 16: 0.7, 0: 0.6}
+WEIGHT_SHARE = 0.8
+# What the launches of four kernels cost more than that of one (4 us).
+CALL_CYCLES = 15_000
 
 _state = {"allowed": True}
 
@@ -159,14 +164,15 @@ def winograd_tile(kind, images, groups, channels, outputs, src, kernel, stride, 
 @lru_cache(maxsize=1024)
 def _fastest(images, channels, outputs, height, width, is_weight, vl) -> int:
     work = images * channels * outputs * height * width * 9
-    if work < LEAST_WORK:
-        return 0
     vectors_in, vectors_out = -(-channels // vl), -(-outputs // vl)
-    cycles = {0: work / vl / DIRECT_SHARE}
+    share = next(share for pixels, share in DIRECT_SHARE.items() if height * width >= pixels)
+    cycles = {0: work / vl / (share * WEIGHT_SHARE if is_weight else share) - CALL_CYCLES}
+    if cycles[0] <= 0:
+        return 0
     for tile in (2, 4):
         tiles = images * -(-height // tile) * -(-width // tile)
-        points = (tile + 2) ** 2 * tiles * (outputs * vectors_in if is_weight else channels * vectors_out)
-        maps = TILE_CYCLES[tile] * tiles * (vectors_in + vectors_out)
-        taps = TAP_CYCLES[tile] * (outputs * vectors_in if is_weight else channels * vectors_out)
-        cycles[tile] = points / POINT_SHARE + maps + taps
+        pairs = outputs * vectors_in if is_weight else channels * vectors_out
+        rows = tiles if is_weight else -(-tiles // TILE_ROWS) * TILE_ROWS
+        products = (tile + 2) ** 2 * rows * pairs / POINT_SHARE
+        cycles[tile] = products + TILE_CYCLES[tile] * tiles * (vectors_in + vectors_out) + TAP_CYCLES[tile] * pairs
     return min(cycles, key=cycles.get)
