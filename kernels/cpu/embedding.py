@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import prange
 
 from ..compiler import jit
+from .runs import add_run
 
 SUM, MEAN, MAX = 0, 1, 2
 
@@ -63,7 +65,7 @@ def embedding_renorm(table, index, dim, max_norm, norm_type):
                 table[row * dim + d] *= scale
 
 
-@jit(nogil=True)
+@jit(parallel=True)
 def embedding_bag_forward(table, index, offsets, weights, dim, mode, padding, out, sizes, argmax):
     """out[b, :] = sum, mean or max over the bag [offsets[b], offsets[b + 1]) of table[index[p], :] (*
     weights[p]).
@@ -73,7 +75,7 @@ def embedding_bag_forward(table, index, offsets, weights, dim, mode, padding, ou
     zeros."""
     bags = offsets.size - 1
     zero = table.dtype.type(0)
-    for b in range(bags):
+    for b in prange(bags):
         count = 0
         for d in range(dim):
             out[b * dim + d] = zero
@@ -88,11 +90,11 @@ def embedding_bag_forward(table, index, offsets, weights, dim, mode, padding, ou
                         out[b * dim + d] = x
                         argmax[b * dim + d] = row
             elif weights.size:
+                found, to, weight = table[row * dim : (row + 1) * dim], out[b * dim : (b + 1) * dim], weights[p]
                 for d in range(dim):
-                    out[b * dim + d] += table[row * dim + d] * weights[p]
+                    to[d] += found[d] * weight
             else:
-                for d in range(dim):
-                    out[b * dim + d] += table[row * dim + d]
+                add_run(out, b * dim, table, row * dim, dim)
             count += 1
         sizes[b] = count
         if mode == MAX and count == 0:

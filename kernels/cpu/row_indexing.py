@@ -100,19 +100,6 @@ def _order_by_range(index, size, skip, shift, ranges):
     return order, ends
 
 
-@jit(inline=True)
-def _update_row(target, place, values, value, width, mode):
-    if mode == ADD:
-        if width == 1:
-            target[np.uint64(place)] += values[np.uint64(value)]
-        else:
-            add_run(target, place, values, value, width)
-    elif width == 1:
-        target[np.uint64(place)] = values[np.uint64(value)]
-    else:
-        copy_run(target, place, values, value, width)
-
-
 @jit(parallel=True)
 def rows_update(before, zeros, index, values, size, low, skip, outer, width, mode, target):
     """target[o, index[p], :] = or += values[o, p, :], in the order of p.
@@ -153,15 +140,25 @@ def rows_update(before, zeros, index, values, size, low, skip, outer, width, mod
         elif zeros:
             target[first:last] = nothing
         value0 = o * points * step
+        k0, k1 = np.int64(0), points
         if split:
-            for k in range(ends[r - 1] if r else 0, ends[r]):
-                p = order[k]
-                i = index[p]
+            k0, k1 = ends[r - 1] if r else np.int64(0), ends[r]
+        if width == 1:
+            for k in range(k0, k1):
+                p = order[np.uint64(k)] if split else k
+                i = index[np.uint64(p)]
                 i += size & (i >> 63)
-                _update_row(target, row0 + i * width, values, value0 + p * step, width, mode)
+                if mode == ADD:
+                    target[np.uint64(row0 + i)] += values[np.uint64(value0 + p * step)]
+                else:
+                    target[np.uint64(row0 + i)] = values[np.uint64(value0 + p * step)]
         else:
-            for p in range(points):
-                i = index[p]
+            for k in range(k0, k1):
+                p = order[np.uint64(k)] if split else k
+                i = index[np.uint64(p)]
                 i += size & (i >> 63)
-                _update_row(target, row0 + i * width, values, value0 + p * step, width, mode)
+                if mode == ADD:
+                    add_run(target, row0 + i * width, values, value0 + p * step, width)
+                else:
+                    copy_run(target, row0 + i * width, values, value0 + p * step, width)
     return -1

@@ -7,8 +7,7 @@ The two runs do not overlap. A loop over slices costs 10 to 20 ns a row before t
 and a scalar remainder); a row of 64 floats is four loads and four stores here. They are intrinsics and not kernels
 since Numba counts references to the arrays at every call of a kernel: 80 cycles a row, more than the row itself.
 
-Arrays are flat, of one integer or real float dtype (16-byte elements come as twice as many of 8 bytes), positions
-count elements, and nothing is checked.
+Arrays are flat, of one integer, float or complex dtype, positions count elements, and nothing is checked.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class _Mover:
         self.builder, self.add = builder, add
         self.vector = Vector(element, host.vector_bytes() * 8 // element.bitwidth)
         self.align = element.bitwidth // 8
-        # Booleans are bytes in memory: move them as what lies there.
+        # A complex number is two real ones in memory.
         if target.type.pointee != element_ir(element):
             kind = element_ir(element).as_pointer()
             target, source = builder.bitcast(target, kind), builder.bitcast(source, kind)
@@ -77,19 +76,20 @@ class _Mover:
 
 def _run(target, source, add: bool):
     """Signature and code of one of the two intrinsics."""
-    if (
-        not isinstance(target, types.Array)
-        or target != source
-        or not isinstance(target.dtype, (types.Float, types.Integer))
-    ):
+    if not isinstance(target, types.Array) or target != source:
+        return None
+    element, parts = target.dtype, 1
+    if isinstance(element, types.Complex):
+        element, parts = element.underlying_float, 2
+    if not isinstance(element, (types.Float, types.Integer)):
         return None
     place = types.int64
 
     def codegen(context, builder, signature, args):
         pt = _pointer(context, builder, target, args[0], args[1])
         ps = _pointer(context, builder, source, args[2], args[3])
-        count = args[4]
-        mover = _Mover(builder, target.dtype, pt, ps, add)
+        count = builder.mul(args[4], _WORD(parts))
+        mover = _Mover(builder, element, pt, ps, add)
         lanes = _WORD(mover.vector.count)
         zero = _WORD(0)
         rest = builder.srem(count, lanes)

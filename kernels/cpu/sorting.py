@@ -271,40 +271,71 @@ def scatter_inverse(order, inverse, out):
 
 # --- search -------------------------------------------------------------------------------------------------
 
+#: Values that are looked up side by side, so that their reads overlap: 1M values among 1000 take 9 ms, one by one 57.
+SIDE = 16
 
-@jit(nogil=True)
+
+@jit(inline=True)
+def _goes_behind(bound, value, right):
+    """1 where `value` is inserted behind `bound` (a nan behind every bound), else 0; `right` is 0 or 1."""
+    return np.int64(not (bound > value)) & right | np.int64(not (bound >= value)) & (1 - right)
+
+
+@jit
+def _search(boundaries, values, right, out):
+    """out[j] = where values[j] would be inserted in the ascending boundaries, which there are.
+
+    Every search takes the same steps and moves by a computed amount: no predictor could guess a branch."""
+    low = np.empty(SIDE, np.int64)
+    right = np.int64(right)
+    for first in range(0, values.size, SIDE):
+        part, to = values[first : first + SIDE], out[first : first + SIDE]
+        for v in range(part.size):
+            low[v] = 0
+        length = boundaries.size
+        while length > 1:
+            half = length // 2
+            for v in range(part.size):
+                low[v] += half * _goes_behind(boundaries[np.uint64(low[v] + half - 1)], part[v], right)
+            length -= half
+        for v in range(part.size):
+            to[v] = low[v] + _goes_behind(boundaries[np.uint64(low[v])], part[v], right)
+
+
+@jit(parallel=True)
 def searchsorted_forward(boundaries, values, sorter, rows, n, count, shared, right, out):
     """out[r, j] = where values[r, j] would be inserted in the ascending boundaries[r, :].
 
     Before equal elements, or after them with `right`.  `shared` boundaries are one row for all; `sorter` (or
     an empty array) gives the order in which boundaries are ascending.  A nan goes to the end."""
-    for r in range(rows):
+    blocks = (count + TASK - 1) // TASK
+    for task in prange(rows * blocks):
+        r = task // max(blocks, 1)
+        j0 = (task - r * blocks) * TASK
+        j1 = min(j0 + TASK, count)
         row = 0 if shared else r * n
-        for j in range(count):
-            value = values[r * count + j]
-            low = 0
-            high = n
-            while low < high:
-                middle = low + (high - low) // 2
-                bound = boundaries[row + (sorter[row + middle] if sorter.size else middle)]
-                if (not bound > value) if right else (not bound >= value):
-                    low = middle + 1
-                else:
-                    high = middle
-            out[r * count + j] = low
+        bounds = boundaries[row : row + n]
+        if sorter.size:
+            bounds = np.empty(n, boundaries.dtype)
+            for i in range(n):
+                bounds[i] = boundaries[row + sorter[row + i]]
+        to = out[r * count + j0 : r * count + j1]
+        if n == 0:
+            to[:] = 0
+        else:
+            _search(bounds, values[r * count + j0 : r * count + j1], right, to)
 
 
-@jit
+@jit(parallel=True)
 def isin_sorted(values, members, out):
     """out[i] (bool) = values[i] is among the ascending members."""
-    for i in range(values.size):
-        value = values[i]
-        low = 0
-        high = members.size
-        while low < high:
-            middle = (low + high) // 2
-            if members[middle] < value:
-                low = middle + 1
-            else:
-                high = middle
-        out[i] = low < members.size and members[low] == value
+    for task in prange((values.size + TASK - 1) // TASK):
+        part, to = values[task * TASK : (task + 1) * TASK], out[task * TASK : (task + 1) * TASK]
+        if members.size == 0:
+            to[:] = False
+        else:
+            places = np.empty(part.size, np.int64)
+            _search(members, part, False, places)
+            for i in range(part.size):
+                place = min(places[i], members.size - 1)
+                to[i] = members[place] == part[i]

@@ -17,6 +17,7 @@ import numpy as np
 from numtorch.graph import mode
 from numtorch.graph.saved import changed_since_saved
 from numtorch.kernels.cpu import indexing as _kernels
+from numtorch.kernels.cpu.row_indexing import ADD, SET
 
 from .._copy import cast, contiguous, copy_into
 from .._device import cpu
@@ -177,6 +178,10 @@ index.derivative(self=_index_gradient)
 @primitive(node="IndexPutBackward0", public=False)
 def index_backward(grad, entries, size) -> Tensor:
     """Zeros of `size` to which `grad` is added at the places of the entries."""
+    if grad._flat is not None and grad._dtype.np == grad._dtype.compute:
+        result = wrap(np.empty(prod(size), grad._dtype.np), size, grad._dtype)
+        if _rows_put(result, entries, grad, ADD, zeros=True):
+            return result
     return _accumulated(wrap(np.zeros(prod(size), grad._dtype.np), size, grad._dtype), entries, grad)
 
 
@@ -208,8 +213,30 @@ def _expanded(values: Tensor, size: Size) -> Tensor:
     return values.detach().expand(size)
 
 
+def _rows_put(self: Tensor, entries, values: Tensor, mode: int, zeros: bool = False) -> bool:
+    """The usual case in one kernel: one index of whole parts of a contiguous tensor, a value for each element.
+
+    False where the call is another one, or wrong: then nothing has happened. With `zeros` the rest becomes zero."""
+    if len(entries) != 1 or entries[0].span != 1:
+        return False
+    entry, target, flat = entries[0], self._flat, values._flat
+    if target is None or flat is None or not flat.size or self._device is not cpu or values._device is not cpu:
+        return False
+    size, d = self._size, entry.dim
+    if values._dtype is not self._dtype or values._size != (*size[:d], *entry.shape, *size[d + 1 :]):
+        return False
+    if mode == ADD and (self._dtype is bool_ or self._dtype.np != self._dtype.compute):
+        return False
+    if not zeros and np.may_share_memory(flat, target):
+        flat = flat.copy()
+    _, outer, n, width = at.block_of(size, d)
+    return at.write_rows(target[:0], zeros, entry.flat, flat, n, -n, -1, outer, width, mode, target) < 0
+
+
 def put_into(self: Tensor, entries, values: Tensor, accumulate: bool) -> None:
     """Write (or add) the values at the places of the entries, in self's own memory."""
+    if _rows_put(self, entries, values, ADD if accumulate else SET):
+        return
     if accumulate and self._dtype.np != self._dtype.compute:
         copy_into(self, _accumulated(contiguous(self), entries, values))
         return

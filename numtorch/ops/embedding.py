@@ -186,9 +186,10 @@ def _bag(weight, per_sample_weights, bags):
     if per_sample_weights is not None:
         scales = cast_array(contiguous(per_sample_weights)._flat, per_sample_weights._dtype, d)
     bags.sizes = np.empty(count, np.int64)
-    _kernels.embedding_bag_forward(
-        table, bags.index, bags.offsets, scales, dim, bags.mode, bags.padding, out, bags.sizes, argmax
-    )
+    forward = _kernels.embedding_bag_forward
+    if bags.index.size * dim < at.PARALLEL_ELEMENTS:
+        forward = getattr(forward, "serial", forward)
+    forward(table, bags.index, bags.offsets, scales, dim, bags.mode, bags.padding, out, bags.sizes, argmax)
     bags.argmax = argmax
     return cast(wrap(out, Size((count, dim)), d), weight._dtype)
 
