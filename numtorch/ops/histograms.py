@@ -23,6 +23,23 @@ def _add_at(bins, places, weights):
             bins[p] += weights[i] if len(weights) > 0 else one
 
 
+@jit
+def _greatest(places):
+    """The greatest of the places, -1 if there are none, or -2 if one is negative."""
+    top, signs = np.int64(-1), np.int64(0)
+    for i in range(places.size):
+        top = max(top, places[i])
+        signs |= places[i]
+    return np.int64(-2) if signs < 0 else top
+
+
+@jit
+def _count_at(bins, places):
+    """bins[places[i]] += 1 for places within."""
+    for i in range(places.size):
+        bins[np.uint64(places[i])] += 1
+
+
 @op()
 def bincount(input, weights=None, minlength=0) -> Tensor:
     """How often (or with what total weight) each of 0, 1, 2... occurs in a 1-d tensor of them."""
@@ -31,15 +48,20 @@ def bincount(input, weights=None, minlength=0) -> Tensor:
         raise RuntimeError("minlength should be >= 0")
     if input._dtype.category != INTEGRAL:
         raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input._dtype.type_name}'")
-    if input.ndim != 1 or (input.numel() and (input < 0).any().item()):
+    places, greatest = None, -2
+    if len(input._size) == 1:
+        places = input._flat
+        if places is None or input._dtype is not int64:
+            places = elements(input.detach().to(int64))
+        greatest = _greatest(places)
+    if greatest == -2:
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and (weights.ndim != 1 or weights.numel() != input.numel()):
         raise RuntimeError("weights should be 1-d and have the same length as input")
-    places = elements(input.detach().to(int64))
-    length = max(minlength, int(places.max()) + 1 if places.size else 0)
+    length = max(minlength, greatest + 1)
     if weights is None:
         bins = np.zeros(length, np.int64)
-        _add_at(bins, places, bins[:0])
+        _count_at(bins, places)
         return wrap(bins, (length,), int64)
     d = weights._dtype if weights._dtype in (_dtype.float32, _dtype.float64) else _dtype.float64
     bins = np.zeros(length, d.np)

@@ -3,6 +3,8 @@ positions."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from numtorch.kernels.cpu import indexing as _kernels
@@ -24,6 +26,13 @@ from .gather_scatter import copied, dim_of, inplace, is_half, length, values_fla
 # --- parts --------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
+def _selected_size(size: tuple[int, ...], dim: int, count: int) -> tuple[int, int, int, Size]:
+    """(outer, n, width) of the block around dim, and its size with `count` for n."""
+    d, outer, n, width = at.block_of(size, dim)
+    return outer, n, width, Size((*size[:d], count, *size[d + 1 :]))
+
+
 @primitive(save=("index",), out=True)
 def index_select(input, dim: int, index) -> Tensor:
     """The parts of `input` at index (a vector) along dim, copied. IndexError outside 0 .. size - 1."""
@@ -31,11 +40,11 @@ def index_select(input, dim: int, index) -> Tensor:
     if source is not None and flat is not None and index._dtype is int64 and len(index._size) == 1:
         size = input._size
         if size and type(dim) is int and input._device is cpu and index._device is cpu:
-            d, outer, n, width = at.block_of(size, dim)
+            outer, n, width, selected = _selected_size(size, dim, flat.size)
             out, bad = at.read_rows(source, flat, n, 0, outer, width)
             if bad >= 0:
                 raise IndexError("index out of range in self")
-            return wrap(out, Size((*size[:d], flat.size, *size[d + 1 :])), input._dtype)
+            return wrap(out, selected, input._dtype)
     d = dim_of(input, dim)
     if index._device is not input._device:
         check_devices((input, index))

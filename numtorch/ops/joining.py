@@ -505,6 +505,8 @@ def tile(input, *args, dims=None) -> Tensor:
 @op()
 def flip(input, *args, dims=None) -> Tensor:
     """The order of elements reversed along the dimensions given."""
+    if dims is None and len(args) == 1 and type(args[0]) is int:
+        return _flipped(input, (wrap_dim(args[0], len(input._size)),))
     return _flipped(input, wrap_dims(flatten_sizes(args if dims is None else (dims,), "dims"), len(input._size)))
 
 
@@ -565,6 +567,15 @@ def roll(input, shifts, dims=None) -> Tensor:
 
 @primitive("roll", node="RollBackward0", public=False)
 def _rolled(self, shifts, dims):
+    source = self._flat
+    if len(shifts) == 1 and source is not None and source.size and self._device is cpu:
+        # One dimension, or all elements as one line: each row is two runs.
+        _, _, n, width = at.block_of(self._size, dims[0]) if dims else (0, 1, source.size, 1)
+        out = np.empty(source.size, source.dtype)
+        x, to, parts = at.as_vectors(source, out)
+        width *= parts
+        _roll_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n * width, shifts[0] % n * width, to)
+        return wrap(out, self._size, self._dtype)
     self = result = self.detach()
     if not dims:
         return _rolled(self.reshape(-1), shifts, (0,)).reshape(self._size)

@@ -36,7 +36,7 @@ def _select(t: Tensor, dim: int, keepdim: bool, k: int, median: bool = False, sk
         rows, n = 1, flat.size
     else:
         flat, rows, n = rows_of(t, (dim,) if t.ndim else ())
-    size = reduced_size(t._size, (dim,), keepdim) if t.ndim else t._size
+    size = reduced_size(t._size, (dim,), keepdim) if t._size else t._size
     bits, floating, last = bits_to_order(flat)
     out, indices = np.empty(rows, bits.dtype), np.empty(rows, np.int64)
     if rows:

@@ -6,6 +6,9 @@ making.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
+
 import numpy as np
 
 from numtorch.kernels.cpu import row_selection as _short
@@ -13,6 +16,7 @@ from numtorch.kernels.cpu import sorting as _kernels
 
 from .. import return_types
 from .._copy import cast_array, contiguous
+from .._device import cpu
 from .._dtype import BOOL, COMPLEX, dtype, float32, int64
 from .._primitive import primitive
 from .._registry import op
@@ -22,6 +26,7 @@ from . import positions as at
 
 _sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnnnxi")
 _topk_rows = at.compiled_pair(_short.topk_rows, "xbnknnnxi")
+_INT32, _FLOAT32 = np.dtype(np.int32), np.dtype(np.float32)
 _LAST_KEY = {4: np.full(1, 0xFFFFFFFF, np.uint32), 8: np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)}
 
 
@@ -78,6 +83,15 @@ class Rows:
         return contiguous(result.transpose(self.dim, last)) if self.dim < last else result
 
 
+@lru_cache(maxsize=1024)
+def _last_rows(size: tuple[int, ...], dim: int, count: int = -1):
+    """(rows, n, result size) where dim is the last of a tensor that holds something, else None."""
+    last = len(size) - 1
+    if last < 0 or (dim != -1 and dim != last) or 0 in size:
+        return None
+    return prod(size[:-1]), size[-1], Size((*size[:-1], size[-1] if count < 0 else count))
+
+
 def comparable(flat: np.ndarray, d: dtype) -> np.ndarray:
     """The elements in a dtype that kernels compare (halves as float32)."""
     return flat if d.np == d.compute else cast_array(flat, d, float32)
@@ -97,6 +111,15 @@ def _values_back(ctx, grad, indices, dim: int):
 
 
 def _sorted(input, dim: int, descending: bool):
+    flat = input._flat
+    if flat is not None and input._dtype is float32 and input._device is cpu and type(dim) is int:
+        plan = _last_rows(input._size, dim)
+        if plan is not None and plan[1] <= _short.NETWORK_MAX:
+            rows, n, size = plan
+            out, order = np.empty(flat.size, np.int32), np.empty(flat.size, np.int64)
+            kernel = _sort_rows[is_parallel(rows, n)][_INT32]
+            kernel(flat.view(_INT32), True, -1 if descending else 0, rows, n, out, order)
+            return return_types.sort(wrap(out.view(_FLOAT32), size, float32), wrap(order, size, int64))
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
     order = np.empty(rows.flat.size, np.int64)
@@ -157,6 +180,15 @@ _SORT_SHARE = 64
 @primitive(node="TopkBackward0", save=("result1",), out=True)
 def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
     """(values, indices) of the k largest (or smallest) elements along dim, in order."""
+    flat = input._flat
+    if flat is not None and input._dtype is float32 and input._device is cpu and type(dim) is type(k) is int:
+        plan = _last_rows(input._size, dim, k) if k > 0 else None
+        if plan is not None and k <= plan[1] and k <= _short.NETWORK_MAX:
+            rows, n, size = plan
+            out, order = np.empty(rows * k, np.int32), np.empty(rows * k, np.int64)
+            kernel = _topk_rows[is_parallel(rows, n)][_INT32]
+            kernel(flat.view(_INT32), True, -1 if largest else 0, _LAST_KEY[4], rows, n, k, out, order)
+            return return_types.topk(wrap(out.view(_FLOAT32), size, float32), wrap(order, size, int64))
     _no_complex(input, " topk does not support complex dtypes on CPU")
     if input._dtype.category == BOOL:
         raise RuntimeError("topk does not support bool dtypes on CPU")

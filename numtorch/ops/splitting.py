@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from numtorch.graph import Node
 
+from .._device import cpu
 from .._registry import op, register
 from .._size import Size, wrap_dim
-from .._tensor import Tensor
-from .._views import make_parts
+from .._tensor import Tensor, _new
+from .._views import make_parts, tracked
 from .joining import cat, stack
 from .shape import slice_along
 
@@ -44,15 +47,52 @@ class UnbindBackward0(_PartsNode):
         return stack(grads, self.dim)
 
 
-def _split_at(t: Tensor, lengths: list[int], d: int, node_class) -> tuple[Tensor, ...]:
-    """Parts of the lengths given along dimension d, which they fill."""
-    size, stride, offset = t._size, t._stride, t._offset
+def _parts(t: Tensor, geometries: tuple, node_class, **arguments) -> tuple[Tensor, ...]:
+    """The views of t with each (size, stride, offset from t's own); plain ones are made in one loop."""
+    offset = t._offset
+    if t._device is not cpu or tracked(t):
+        shifted = [(size, stride, offset + away) for size, stride, away in geometries]
+        return make_parts(t, shifted, node_class, **arguments)
+    storage, dtype, base = t._storage or t._get_storage(), t._dtype, t._base
+    if base is None:
+        base = t
+    parts = []
+    for size, stride, away in geometries:
+        part = _new(Tensor)
+        part._flat = None
+        part._size, part._stride, part._dtype, part._storage, part._base = size, stride, dtype, storage, base
+        away += offset
+        if away:
+            part._offset = away
+        parts.append(part)
+    return tuple(parts)
+
+
+@lru_cache(maxsize=1024)
+def _split_geometries(size: tuple, stride: tuple, lengths: tuple[int, ...], d: int) -> tuple:
     before, after, step = tuple(size[:d]), tuple(size[d + 1 :]), stride[d]
-    geometries = []
+    geometries, offset = [], 0
     for n in lengths:
         geometries.append((Size((*before, n, *after)), stride, offset))
         offset += n * step
-    return make_parts(t, geometries, node_class, dim=d, lengths=lengths) if geometries else ()
+    return tuple(geometries)
+
+
+def _split_at(t: Tensor, lengths, d: int, node_class) -> tuple[Tensor, ...]:
+    """Parts of the lengths given along dimension d, which they fill."""
+    geometries = _split_geometries(t._size, t._stride, tuple(lengths), d)
+    return _parts(t, geometries, node_class, dim=d, lengths=lengths) if geometries else ()
+
+
+@lru_cache(maxsize=1024)
+def _equal_lengths(n: int, step: int) -> tuple[int, ...]:
+    return tuple([min(step, n - i) for i in range(0, n, step)]) or (0,)
+
+
+@lru_cache(maxsize=1024)
+def _unbound_geometries(size: tuple, stride: tuple, d: int) -> tuple:
+    part, steps = Size((*tuple(size[:d]), *tuple(size[d + 1 :]))), (*stride[:d], *stride[d + 1 :])
+    return tuple([(part, steps, i * stride[d]) for i in range(size[d])])
 
 
 @op(aliases=("unsafe_split",))
@@ -71,7 +111,7 @@ def split(tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
         if n != 0:
             raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
         return _split_at(tensor, [0], d, SplitBackward0)
-    return _split_at(tensor, [min(step, n - i) for i in range(0, n, step)] or [0], d, SplitBackward0)
+    return _split_at(tensor, _equal_lengths(n, step), d, SplitBackward0)
 
 
 @op(aliases=("unsafe_split_with_sizes",))
@@ -111,10 +151,8 @@ def unbind(input, dim: int = 0) -> tuple[Tensor, ...]:
     if not input._size:
         raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, len(input._size))
-    size, stride, offset = input._size, input._stride, input._offset
-    part, steps = Size((*tuple(size[:d]), *tuple(size[d + 1 :]))), (*stride[:d], *stride[d + 1 :])
-    geometries = [(part, steps, offset + i * stride[d]) for i in range(size[d])]
-    return make_parts(input, geometries, UnbindBackward0, dim=d) if geometries else ()
+    geometries = _unbound_geometries(input._size, input._stride, d)
+    return _parts(input, geometries, UnbindBackward0, dim=d) if geometries else ()
 
 
 @op()
