@@ -8,6 +8,7 @@ torch's names and load when they are first used.
 
 from __future__ import annotations
 
+import gc as _gc
 import importlib.util as _importlib_util
 import math as _math
 from importlib import import_module as _import_module
@@ -18,6 +19,16 @@ from pathlib import Path as _Path
 _root = _Path(__file__).resolve().parent.parent
 if (_root / "kernels" / "compiler.py").is_file() and (_root / "setup.cfg").is_file():
     __path__.append(str(_root))
+
+# The import makes half a million objects and no garbage. Python's collector, which looks through all of them again and
+# again as their number grows, would take a quarter of the time.
+_collecting = _gc.isenabled()
+_gc.disable()
+try:
+    _import_module(".ops", __name__)
+finally:
+    if _collecting:
+        _gc.enable()
 
 from numtorch.graph import (  # noqa: E402
     enable_grad,
