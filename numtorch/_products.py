@@ -151,12 +151,11 @@ class ProductBackward(Node):
                 grad_a = multiplied(grad, b, False, True)
             if to_b is not None:
                 grad_b = multiplied(a, grad, True, False)
-        if len(grad._size) > 3:
-            # Batch dimensions that were broadcast.
-            if grad_a is not None and grad_a._size != a._size:
-                grad_a = grad_a.sum_to_size(a._size)
-            if grad_b is not None and grad_b._size != b._size:
-                grad_b = grad_b.sum_to_size(b._size)
+        # Batch dimensions that were broadcast are summed over.
+        if grad_a is not None and grad_a._size != a._size:
+            grad_a = grad_a.sum_to_size(a._size)
+        if grad_b is not None and grad_b._size != b._size:
+            grad_b = grad_b.sum_to_size(b._size)
         return (grad_a, grad_b)
 
 

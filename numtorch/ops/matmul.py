@@ -227,8 +227,9 @@ def dot(self, tensor):
     _check_vectors("dot", self, tensor)
     n = self._size[0]
     if is_plain(self, tensor):
-        out = _kernels.mm(contiguous(self).flat(), contiguous(tensor).flat(), 1, n, 1)
-        return wrap(out, (), self._dtype)
+        x, y = self.flat(), tensor.flat()
+        if x is not None and y is not None:
+            return wrap(_multiply(x, y, 1, n, 1), (), self._dtype)
     row = contiguous(self).detach().view(1, n)
     column = contiguous(tensor).detach().view(n, 1)
     result = _product(row, column, Size((1, 1)))
@@ -355,65 +356,85 @@ _addmm_bias.derivative(
 
 
 class LinearBackward(Node):
-    """The node of `linear`: an addmm whose second matrix is the transposed weight, as one step."""
+    """The node of `linear` with a bias: an addmm whose second matrix is the transposed weight, as one step."""
 
     def apply(self, grads):
         (grad,) = grads
         if grad is None:
             return (None, None, None)
-        input, weight = unpack(self)
         to_bias, to_input, to_weight = self.next_nodes
-        grad_bias = grad_input = grad_weight = None
-        flat = grad.flat()
-        if mode.enabled or flat is None or grad._dtype is not weight._dtype:
-            if to_bias is not None:
-                grad_bias = grad.sum(0)
-            if to_input is not None:
-                grad_input = mm(grad, weight)
-            if to_weight is not None:
-                grad_weight = mm(grad.t(), input)
-            return (grad_bias, grad_input, grad_weight)
-        n, m = grad._size
-        k = weight._size[1]
-        d = grad._dtype
-        if to_bias is not None:
-            grad_bias = grad.sum(0)
-        if to_input is not None:
-            grad_input = wrap(_kernels.mm(flat, weight._flat, n, m, k), (n, k), d)
-        if to_weight is not None:
-            grad_weight = wrap(_kernels.mm(flat, input._flat, m, n, k, transpose_a=True), (m, k), d)
-        return (grad_bias, grad_input, grad_weight)
+        grad_bias = grad.sum(0) if to_bias is not None else None
+        return (grad_bias, *_linear_gradients(grad, *unpack(self), to_input, to_weight))
+
+
+class LinearWithoutBiasBackward(Node):
+    """The node of `linear` without a bias: a product with the transposed weight."""
+
+    def apply(self, grads):
+        (grad,) = grads
+        if grad is None:
+            return (None, None)
+        return _linear_gradients(grad, *unpack(self), *self.next_nodes)
 
 
 LinearBackward.__name__ = LinearBackward.__qualname__ = "AddmmBackward0"
+LinearWithoutBiasBackward.__name__ = LinearWithoutBiasBackward.__qualname__ = "MmBackward0"
 
 
-def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor | None:
-    """`linear` of a contiguous (n, in) with a contiguous weight and a bias; None where anything is unusual."""
-    x, w, b = input._flat, weight._flat, bias._flat
-    d = input._dtype
-    if x is None or w is None or b is None or d.np is not d.compute or d.category != FLOATING:
+def _linear_gradients(grad: Tensor, input: Tensor, weight: Tensor, to_input, to_weight):
+    """The gradients of input @ weight.T for its operands: grad @ weight and grad.T @ input, where they are wanted."""
+    grad_input = grad_weight = None
+    if mode.enabled or not is_plain(grad, weight):
+        if to_input is not None:
+            grad_input = mm(grad, weight)
+        if to_weight is not None:
+            grad_weight = mm(grad.t(), input)
+    else:
+        if to_input is not None:
+            grad_input = multiplied(grad, weight)
+        if to_weight is not None:
+            grad_weight = multiplied(grad, input, True)
+    return grad_input, grad_weight
+
+
+def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+    """`linear` of a contiguous (n, in) with a contiguous weight; None where anything is unusual."""
+    x, w, d = input._flat, weight._flat, input._dtype
+    if x is None or w is None or d is not weight._dtype or d.category != FLOATING or d.np is not d.compute:
         return None
     n, k = input._size
     m, columns = weight._size
-    if k != columns or bias._size != (m,) or d is not weight._dtype or d is not bias._dtype or not x.size:
+    if k != columns or not x.size:
         return None
-    result = wrap(_kernels.mm(x, w, n, k, m, bias=b, transpose_b=True), (n, m), d)
-    if mode.enabled and (input._requires_grad or weight._requires_grad or bias._requires_grad):
-        node = _new(LinearBackward)
-        node.sequence_nr = next_sequence()
-        node.next_nodes = (bias._edge(), input._edge(), weight._edge())
-        if input._output_nr or weight._output_nr or bias._output_nr:
-            node.next_nrs = (bias._output_nr, input._output_nr, weight._output_nr)
-        save(node, (input, weight))
-        result._grad_fn, result._requires_grad = node, True
+    if bias is None:
+        b = None
+    else:
+        b = bias._flat
+        if b is None or bias._size != (m,) or d is not bias._dtype:
+            return None
+    result = _new(Tensor)
+    result._flat = _multiply(x, w, n, k, m, None, b, False, True)
+    result._size, result._stride, _ = dense((n, m))
+    result._dtype = d
+    if mode.enabled:
+        if bias is None:
+            if input._requires_grad or weight._requires_grad:
+                return recorded(LinearWithoutBiasBackward, result, input, weight)
+        elif input._requires_grad or weight._requires_grad or bias._requires_grad:
+            node = _new(LinearBackward)
+            node.sequence_nr = next_sequence()
+            node.next_nodes = (bias._edge(), input._edge(), weight._edge())
+            if input._output_nr or weight._output_nr or bias._output_nr:
+                node.next_nrs = (bias._output_nr, input._output_nr, weight._output_nr)
+            save(node, (input, weight))
+            result._grad_fn, result._requires_grad = node, True
     return result
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, with input (*, in), weight (out, in) or (in), bias (out)."""
     n = len(input._size)
-    if n == 2 and bias is not None and len(weight._size) == 2:
+    if n == 2 and len(weight._size) == 2:
         result = _linear_rows(input, weight, bias)
         if result is not None:
             return result
