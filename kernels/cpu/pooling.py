@@ -27,6 +27,7 @@ from .pooling_lines import add_line, average_line, max_line, spread_line
 # Elements touched below which a parallel launch costs more than it gains.
 SERIAL_WORK = 50_000
 CHUNKS = 32
+_INT64 = np.dtype(np.int64)
 # What stands behind the windows in a table: how windows lie along the last dimension (see `lines`), 6 numbers.
 LINES = 6
 # Lines with fewer outputs than this inside are left to the scalar loops.
@@ -360,11 +361,11 @@ def _by_lines(x, table) -> bool:
     return table[-1] > 0 and x.dtype.kind == "f"
 
 
-def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table):
+def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table, empty=np.empty):
     """(out, index): the maximum over the windows of `table` with `step` between their elements, and its place
-    in the plane (int64)."""
+    in the plane (int64). `empty(n, dtype)` makes the arrays."""
     size = planes * dst[0] * dst[1] * dst[2]
-    out, index = np.empty(size, x.dtype), np.empty(size, np.int64)
+    out, index = empty(size, x.dtype), empty(size, _INT64)
     alone = x.size + size < SERIAL_WORK or planes == 1
     part = (planes, x, out, index, *src, *dst, *step, table)
     # places are kept in vectors of integers as wide as the elements
@@ -396,9 +397,9 @@ def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: 
     return out, index
 
 
-def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor: int = 0):
+def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor: int = 0, empty=np.empty):
     """The mean over the windows of `table`, or their sum / divisor if that is not 0."""
-    out = np.empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
+    out = empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
     if x.size + out.size < SERIAL_WORK or planes == 1:
         kernel = _average_lines if _by_lines(x, table) else _average_planes
         kernel(0, planes, x, out, *src, *dst, table, divisor)
@@ -408,10 +409,11 @@ def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor:
     return out
 
 
-def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divisor: int = 0):
+def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divisor: int = 0, empty=np.empty):
     """Gradient (planes, *src) of average_pool_forward: each output's gradient is shared out over its
     window."""
-    out = np.zeros(planes * src[0] * src[1] * src[2], grad.dtype)
+    out = empty(planes * src[0] * src[1] * src[2], grad.dtype)
+    out.fill(0)
     if grad.size + out.size < SERIAL_WORK or planes == 1:
         kernel = _spread_lines if _by_lines(grad, table) else _spread_planes
         kernel(0, planes, grad, out, *src, *dst, table, divisor)
@@ -421,14 +423,15 @@ def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divi
     return out
 
 
-def place_by_index(value, index, planes: int, count: int, size: int, add: bool):
+def place_by_index(value, index, planes: int, count: int, size: int, add: bool, empty=np.empty):
     """(out (planes, size), bad): zeros with value (planes, count) added at, or written to, index (planes,
     count).
 
     The gradient of max pooling (add) and max unpooling (write: the last of equal indices stays). `bad` is the
     first position of an index outside 0 .. size - 1, or -1.
     """
-    out = np.zeros(planes * size, value.dtype)
+    out = empty(planes * size, value.dtype)
+    out.fill(0)
     if value.size + out.size < SERIAL_WORK or planes == 1:
         return out, _place_planes(0, planes, value, index, out, count, size, add)
     chunks = min(planes, CHUNKS)

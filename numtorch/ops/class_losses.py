@@ -16,6 +16,7 @@ from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import losses as _kernels
 
 from .. import _dtype
+from .._allocator import empty
 from .._device import cpu
 from .._dtype import FLOATING, int64
 from .._primitive import primitive
@@ -227,7 +228,7 @@ def _(ctx, grad):
         p = log_softmax_along(t.reshape(n, c), 1).exp()
         return {"self": (p * share).scatter_add(1, place, -share).reshape(t._size)}
     x = elements(t)
-    out = np.empty(x.size, x.dtype)
+    out = empty(x.size, x.dtype)
     rest = (_weights(weight, x.dtype), ignore, kept[1 : n + 1], kept[n + 1 :], scale, out)
     _kernels.cross_entropy_backward(elements(grad), x, _targets(target), n, c, *rest)
     return {"self": finished(out, t._size, compute_dtype(t._dtype), t._dtype)}
@@ -396,7 +397,7 @@ def _(ctx, grad):
     if mode.enabled:
         return {"self": _multi_margin_in_tensors(ctx, grad, t, n, c)}
     x = elements(t)
-    out = np.empty(x.size, x.dtype)
+    out = empty(x.size, x.dtype)
     if n:
         scale = _margin_scale(ctx, n)
         weight = _weights(ctx.weight, x.dtype)
@@ -475,7 +476,7 @@ def _(ctx, grad):
     t = ctx.self
     n, c = _margin_shapes(t, "multilabel_margin_loss")
     x, scale = elements(t), _margin_scale(ctx, n)
-    out = np.empty(x.size, x.dtype)
+    out = empty(x.size, x.dtype)
     # The loss is piecewise linear: the kernel's slopes are constants also when the backward is recorded.
     g = np.ones(1, x.dtype) if mode.enabled else elements(grad)
     if n:

@@ -13,11 +13,10 @@ from __future__ import annotations
 import math
 import warnings
 
-import numpy as np
-
 from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import losses as _kernels
 
+from .._allocator import empty
 from .._device import cpu
 from .._dtype import FLOATING
 from .._primitive import primitive
@@ -55,7 +54,7 @@ def _fused(name: str, node: str, kernels, slope, target_slope, value=None):
         computed = compute_dtype(self._dtype)
         values, total = None, 0.0
         if reduction == "none":
-            values = np.empty(x.size, x.dtype)
+            values = empty(x.size, x.dtype)
             if x.size:
                 kernels.each(x, t, p, values)
         elif x.size:
@@ -73,7 +72,7 @@ def _fused(name: str, node: str, kernels, slope, target_slope, value=None):
                 found["self"] = g * slope(x, t, p)
         elif ctx.needs("self") or target_slope is negated:
             flat = elements(x)
-            out = np.empty(flat.size, flat.dtype)
+            out = empty(flat.size, flat.dtype)
             if flat.size:
                 scale = 1.0 / n if ctx.reduction == "mean" else 1.0
                 kernels.backward(elements(grad), flat, elements(t), p, scale, out)

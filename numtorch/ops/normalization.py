@@ -16,6 +16,7 @@ from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import normalization as _kernels
 
 from .. import _dtype
+from .._allocator import empty
 from .._copy import cast_array
 from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
@@ -84,18 +85,18 @@ def _batch_norm(input, weight, bias, running_mean, running_var, training, moment
     n, c, length = _geometry(input)
     x = elements(input)
     d = x.dtype
-    out = np.empty(x.size, d)
+    out = empty(x.size, d)
     w, b = _parameter(weight, d), _parameter(bias, d)
     stats = compute_dtype(input._dtype)
     if not training:
         mean, var = _parameter(running_mean, d), _parameter(running_var, d)
         if x.size:
             _kernels.batch_norm_eval(x, n, c, length, mean, var, w, b, eps, out)
-        empty = np.empty(0, d)
+        nothing = np.empty(0, d)
         return (
             finished(out, input._size, stats, input._dtype),
-            wrap(empty, (0,), stats),
-            wrap(empty, (0,), stats),
+            wrap(nothing, (0,), stats),
+            wrap(nothing, (0,), stats),
         )
     mean, rstd = np.empty(c, d), np.empty(c, d)
     rm, rv = _running(running_mean, d), _running(running_var, d)
@@ -134,7 +135,7 @@ def _batch_norm_rule(ctx, grad):
     n, c, length = _geometry(t)
     x, g = elements(t), elements(grad)
     d = x.dtype
-    gx, gw, gb = np.empty(x.size, d), np.zeros(c, d), np.zeros(c, d)
+    gx, gw, gb = empty(x.size, d), np.zeros(c, d), np.zeros(c, d)
     if x.size:
         w = _parameter(weight, d)
         _kernels.batch_norm_backward(
@@ -273,7 +274,7 @@ def _row_norm(input, weight, bias, shape, centred: bool, eps: float):
     rows, n = _rows(input, shape)
     x = elements(input)
     d = x.dtype
-    out, mean, rstd = np.empty(x.size, d), np.empty(rows, d), np.empty(rows, d)
+    out, mean, rstd = empty(x.size, d), np.empty(rows, d), np.empty(rows, d)
     if x.size:
         w, b = _parameter(weight, d), _parameter(bias, d)
         _kernels.layer_norm(x, rows, n, w, b, centred, eps, out, mean, rstd)
@@ -289,7 +290,7 @@ def _row_norm_gradients(ctx, grad, centred: bool):
     rows, n = _rows(t, shape)
     x, g = elements(t), elements(grad)
     d = x.dtype
-    gx, gw, gb = np.empty(x.size, d), np.zeros(n, d), np.zeros(n, d)
+    gx, gw, gb = empty(x.size, d), np.zeros(n, d), np.zeros(n, d)
     if x.size:
         mean, rstd = elements(ctx.result1), elements(ctx.result2)
         w = _parameter(weight, d)
@@ -427,7 +428,7 @@ def _group_norm(input, weight, bias, N, C, HxW, group, eps):
     _floating(input, "GroupNormKernelImpl")
     x = elements(input)
     d = x.dtype
-    out, mean, rstd = np.empty(x.size, d), np.zeros(N * group, d), np.zeros(N * group, d)
+    out, mean, rstd = empty(x.size, d), np.zeros(N * group, d), np.zeros(N * group, d)
     if x.size:
         w, b = _parameter(weight, d), _parameter(bias, d)
         _kernels.group_norm(x, N, group, C // group, HxW, w, b, eps, out, mean, rstd)
@@ -456,7 +457,7 @@ def _group_norm_rule(ctx, grad):
         return {"input": gx.reshape(t._size), "weight": gw, "bias": grad.reshape(per_channel).sum((0, 2))}
     x, g = elements(t), elements(grad)
     d = x.dtype
-    gx, gw, gb = np.empty(x.size, d), np.zeros(c, d), np.zeros(c, d)
+    gx, gw, gb = empty(x.size, d), np.zeros(c, d), np.zeros(c, d)
     if x.size:
         w, mean, rstd = _parameter(weight, d), elements(ctx.result1), elements(ctx.result2)
         _kernels.group_norm_backward(g, x, n, groups, c // groups, length, w, mean, rstd, gx, gw, gb)

@@ -22,6 +22,7 @@ import numpy as np
 from numtorch.kernels.cpu import pooling as _kernels
 
 from .. import _dtype
+from .._allocator import empty
 from .._device import cpu
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op
@@ -62,6 +63,7 @@ def _average_primitive(name: str, node: str, dims: int):
             triple(windows.dst, 1),
             windows.table,
             windows.divisor,
+            empty,
         )
         return result(out, (*input._size[:-dims], *windows.dst), input._dtype)
 
@@ -97,6 +99,7 @@ def share_out(grad_output, windows):
         triple(windows.dst, 1),
         windows.table,
         windows.divisor,
+        empty,
     )
     return result(out, (*grad_output._size[:-dims], *windows.src), grad_output._dtype)
 
@@ -119,6 +122,7 @@ def _max_primitive(name: str, node: str, dims: int):
             triple(windows.dst, 1),
             triple(windows.step, 1),
             windows.table,
+            empty,
         )
         size = (*input._size[:-dims], *windows.dst)
         return result(out, size, input._dtype), wrap(index, size, _dtype.int64)
@@ -173,13 +177,13 @@ def add_at(value, index, spatial):
     """Zeros (..., *spatial) with value (..., *dst) added at index (..., *dst), the places in the flattened
     plane."""
     size = (*index._size[: -len(spatial)], *spatial)
-    return _by_index(_kernels.place_by_index, value, index, spatial, int(np.prod(spatial)), size, True)
+    return _by_index(_kernels.place_by_index, value, index, spatial, math.prod(spatial), size, True, empty)
 
 
 @primitive("take_at", node="MaxUnpoolBackwardBackward0", save=("index",), public=False)
 def take_at(value, index, spatial):
     """value (..., *spatial) at index (..., *dst)."""
-    return _by_index(_kernels.take_by_index, value, index, spatial, int(np.prod(spatial)), index._size)
+    return _by_index(_kernels.take_by_index, value, index, spatial, math.prod(spatial), index._size)
 
 
 add_at.derivative(value=lambda ctx, grad: take_at(grad, ctx.index, ctx.spatial))
@@ -191,7 +195,7 @@ def _unpool_primitive(name: str, node: str):
     def unpool(value, index, spatial):
         """Zeros (..., *spatial) with value written at index; of equal indices the last stays."""
         size = (*index._size[: -len(spatial)], *spatial)
-        return _by_index(_kernels.place_by_index, value, index, spatial, int(np.prod(spatial)), size, False)
+        return _by_index(_kernels.place_by_index, value, index, spatial, math.prod(spatial), size, False, empty)
 
     unpool.derivative(value=lambda ctx, grad: take_at(grad, ctx.index, ctx.spatial))
     return unpool

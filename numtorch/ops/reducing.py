@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,6 +49,35 @@ def collapse(size: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, int, in
     if any(size[d] != 1 and d not in dims for d in range(first, last + 1)):
         return None
     return prod(size[:first]), prod(size[first : last + 1]), prod(size[last + 1 :])
+
+
+class Layout(NamedTuple):
+    """A reduction of a contiguous tensor over neighbouring dims: what the kernel needs, and what the result is."""
+
+    outer: int
+    n: int
+    inner: int
+    numel: int
+    size: Size
+    stride: tuple[int, ...]
+    dims: tuple[int, ...]
+
+
+#: The types of `dim` that direct_layout remembers.
+PLAIN_DIMS = frozenset({int, tuple, type(None)})
+
+
+@lru_cache(maxsize=4096)
+def direct_layout(size: tuple[int, ...], dim, keepdim: bool) -> Layout | None:
+    """The layout of a reduction of a contiguous tensor with elements over `dim` (None, an int, a tuple); None where
+    the dims are not neighbours.
+    """
+    dims = dims_of(dim, len(size))
+    shape = collapse(size, dims)
+    if shape is None:
+        return None
+    reduced = reduced_size(size, dims, keepdim)
+    return Layout(*shape, shape[0] * shape[2], reduced, contiguous_strides(reduced), dims)
 
 
 def restore(t: Tensor, dims: tuple[int, ...], keepdim: bool, ndim: int) -> Tensor:
@@ -110,6 +140,12 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
 
         return reduce_on_cuda(t, dims, keepdim, kernels, computed, empty)
     size, d, given = t._size, t._dtype, dims
+    if t._flat is not None and t._flat.size and d.np is d.compute:
+        layout = direct_layout(size, dims, keepdim) if dims else None
+        if layout is not None:
+            out = np.empty(layout.numel, computed.np)
+            kernels.run(t._flat, layout.outer, layout.n, layout.inner, out)
+            return wrap(out, layout.size, computed)
     flat = t._flat if t._flat is not None else t.flat()
     order = None
     if flat is None and is_dense(size, t._stride):

@@ -27,10 +27,12 @@ from .._registry import op
 from .._size import EMPTY, wrap_dim
 from .._tensor import Tensor, _new, wrap
 from .reducing import (
+    PLAIN_DIMS,
     brought_last,
     collapse,
     compute_dtype,
     dims_of,
+    direct_layout,
     elements,
     finished,
     publish,
@@ -45,9 +47,23 @@ _SMALL = 65536
 
 
 def _entry(kernels, d: dtype):
-    """The compiled `rows` of a reduction that keeps the dtype, for calls where every 100 ns counts."""
+    """The compiled `rows` and `columns` of a reduction that keeps the dtype, for calls where every 100 ns counts."""
     x = types.Array(types.float32 if d is _dtype.float32 else types.float64, 1, "C")
-    return entry_point(kernels.rows, (x, types.int64, types.int64, x))
+    word = types.int64
+    return entry_point(kernels.rows, (x, word, word, x)), entry_point(kernels.columns, (x, word, word, word, x))
+
+
+def _direct(entries, flat, layout, d: dtype) -> Tensor:
+    """The result of a small reduction by the compiled kernels of `_entry`, outside the graph."""
+    outer, n, inner, numel, size, stride, _ = layout
+    y = np.empty(numel, flat.dtype)
+    if inner == 1:
+        entries[0](flat, outer, n, y)
+    else:
+        entries[1](flat, outer, n, inner, y)
+    result = _new(Tensor)
+    result._flat, result._size, result._stride, result._dtype = y, size, stride, d
+    return result
 
 
 # -- sum and mean --------------------------------------------------------------------------------------------
@@ -155,16 +171,16 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
     tensor([4., 6.])
     """
     flat = input._flat
-    if dim is None and dtype is None and out is None and axis is None and flat is not None:
-        entry = _sum_entries.get(input._dtype)
-        if entry is not None and 0 < flat.size < _SMALL and not keepdim and not keepdims:
-            y = np.empty(1, flat.dtype)
-            entry(flat, 1, flat.size, y)
-            result = _new(Tensor)
-            result._flat, result._size, result._stride, result._dtype = y, EMPTY, (), input._dtype
-            if input._requires_grad and mode.enabled:
-                _record_spread(SumBackward0, input, result, (), True, None)
-            return result
+    if flat is not None and dtype is None and out is None and axis is None and keepdims is None:
+        entries = _sum_entries.get(input._dtype)
+        if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:
+            layout = direct_layout(input._size, dim, keepdim)
+            if layout is not None:
+                result = _direct(entries, flat, layout, input._dtype)
+                if input._requires_grad and mode.enabled:
+                    whole = dim is None
+                    _record_spread(SumBackward0 if whole else SumBackward1, input, result, layout.dims, keepdim, None)
+                return result
     keepdim = keepdim if keepdims is None else keepdims
     dim = dim if axis is None else axis
     t = _widened(input, dtype)
@@ -182,16 +198,16 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
 def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None) -> Tensor:
     """sum / number of elements over `dim`; floating point and complex only."""
     flat = input._flat
-    if dim is None and dtype is None and out is None and axis is None and flat is not None:
-        entry = _mean_entries.get(input._dtype)
-        if entry is not None and 0 < flat.size < _SMALL and not keepdim and not keepdims:
-            y = np.empty(1, flat.dtype)
-            entry(flat, 1, flat.size, y)
-            result = _new(Tensor)
-            result._flat, result._size, result._stride, result._dtype = y, EMPTY, (), input._dtype
-            if input._requires_grad and mode.enabled:
-                _record_spread(MeanBackward0, input, result, (), True, flat.size)
-            return result
+    if flat is not None and dtype is None and out is None and axis is None and keepdims is None:
+        entries = _mean_entries.get(input._dtype)
+        if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:
+            layout = direct_layout(input._size, dim, keepdim)
+            if layout is not None:
+                result = _direct(entries, flat, layout, input._dtype)
+                if input._requires_grad and mode.enabled:
+                    node = MeanBackward0 if dim is None else MeanBackward1
+                    _record_spread(node, input, result, layout.dims, keepdim, layout.n)
+                return result
     keepdim = keepdim if keepdims is None else keepdims
     dim = dim if axis is None else axis
     t = _widened(input, dtype)
@@ -474,7 +490,30 @@ def aminmax(input, *, dim=None, keepdim=False):
 # -- extremes with indices -----------------------------------------------------------------------------------
 
 
+_index_entries: dict = {}
+
+
+def _index_entry(kernels, d: dtype):
+    """As _entry, for extremes with their indices."""
+    x = types.Array(types.float32 if d is _dtype.float32 else types.float64, 1, "C")
+    word, places = types.int64, types.Array(types.int64, 1, "C")
+    rows = entry_point(kernels.rows, (x, word, word, x, places))
+    return rows, entry_point(kernels.columns, (x, word, word, word, x, places))
+
+
 def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) -> tuple[Tensor, Tensor]:
+    flat, d = t._flat, t._dtype
+    if flat is not None and 0 < flat.size < _SMALL and (d is _dtype.float32 or d is _dtype.float64):
+        entries = _index_entries.get((name[-3:], d))
+        if entries is None:
+            entries = _index_entries[name[-3:], d] = _index_entry(kernels, d)
+        outer, n, inner, numel, size, _, _ = direct_layout(t._size, dim, keepdim)
+        values, indices = np.empty(numel, flat.dtype), np.empty(numel, np.int64)
+        if inner == 1:
+            entries[0](flat, outer, n, values, indices)
+        else:
+            entries[1](flat, outer, n, inner, values, indices)
+        return wrap(values, size, d), wrap(indices, size, int64)
     x = _ordered_elements(t, f'"{name}_cpu"')
     size = reduced_size(t._size, (dim,), keepdim)
     if t.ndim and t._size[dim] == 0:
@@ -552,7 +591,7 @@ def _three_forms(name: str, kernels, whole, along, pairwise: str, made, doc: str
             entry = entries.get(input._dtype)
             if entry is not None and 0 < flat.size < _SMALL:
                 y = np.empty(1, flat.dtype)
-                entry(flat, 1, flat.size, y)
+                entry[0](flat, 1, flat.size, y)
                 return wrap(y, EMPTY, input._dtype)
         if other is not None or isinstance(dim, Tensor):
             from .._registry import FUNCTIONS

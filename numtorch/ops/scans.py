@@ -10,6 +10,7 @@ from numtorch.graph import mode
 from numtorch.kernels.cpu import scans as _kernels
 
 from .. import _dtype, return_types
+from .._allocator import empty
 from .._copy import cast_array
 from .._dtype import BOOL, COMPLEX, FLOATING, int64
 from .._primitive import primitive
@@ -27,7 +28,7 @@ def _scan(t: Tensor, dim: int, kernel: Callable, kernel_int64: Callable | None) 
     computed = compute_dtype(d)
     if d.category < FLOATING:
         computed, kernel, flat = int64, kernel_int64, cast_array(flat, d, int64)
-    out = np.empty(flat.size, flat.dtype)
+    out = empty(flat.size, flat.dtype)
     if flat.size:
         kernel(flat, *collapse_one(t._size, dim), out)
     return finished(out, t._size, computed, int64 if computed is int64 else d)
@@ -140,7 +141,7 @@ def _running_extreme(t: Tensor, dim: int, kernel) -> tuple[Tensor, Tensor]:
     flat = elements(t)
     if d.category == BOOL:
         flat = flat.view(np.uint8)
-    values, indices = np.empty(flat.size, flat.dtype), np.empty(flat.size, np.int64)
+    values, indices = empty(flat.size, flat.dtype), empty(flat.size, np.int64)
     if flat.size:
         kernel(flat, *collapse_one(t._size, dim), values, indices)
     if d.category == BOOL:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
-
 from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import softmax as _kernels
 
+from .._allocator import empty
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
@@ -23,7 +22,7 @@ def _forward(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
     if t._device is not cpu:
         return _forward_of_parts(t.detach(), dim, log_of_it)
     flat = elements(t)
-    out = np.empty(flat.size, flat.dtype)
+    out = empty(flat.size, flat.dtype)
     if flat.size:
         _kernels.softmax_forward(flat, *collapse_one(t._size, dim), log_of_it, out)
     return finished(out, t._size, compute_dtype(t._dtype), t._dtype)
@@ -40,7 +39,7 @@ def _forward_of_parts(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
 
 def _backward(grad: Tensor, result: Tensor, dim: int, log_of_it: bool) -> Tensor:
     g, y = elements(grad), elements(result)
-    out = np.empty(y.size, y.dtype)
+    out = empty(y.size, y.dtype)
     if y.size:
         _kernels.softmax_backward(g, y, *collapse_one(result._size, dim), log_of_it, out)
     return finished(out, result._size, compute_dtype(result._dtype), result._dtype)
