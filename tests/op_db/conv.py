@@ -89,6 +89,7 @@ def conv2d_samples(make):
         Sample(make(2, 3, 9, 8), make(4, 3, 4, 2), make(4), padding="same", dilation=(1, 3)),
         Sample(make(3, 8, 14, 14), make(16, 8, 5, 5), make(16)),
         Sample(make(2, 16, 20, 17), make(9, 16, 3, 3), make(9), padding=1),
+        Sample(make(3, 32, 8, 8), make(32, 32, 3, 3), make(32), padding=1),  # by Winograd's algorithm in float32
         Sample(make(2, 20, 16, 16), make(30, 20, 1, 1), make(30)),
         Sample(make(2, 20, 7, 9), make(30, 20, 1, 1), None, stride=2),
         Sample(make(4, 6, 5, 5), make(10, 6, 5, 5), make(10)),
@@ -123,6 +124,7 @@ def transpose2d_samples(make):
         Sample(make(1, 1, 2, 3), make(1, 2, 3, 2), make(2), stride=2, padding=1, output_padding=(1, 0)),
         Sample(make(2, 4, 5, 6), make(4, 3, 3, 3), make(3), dilation=3, output_padding=2),
         Sample(make(2, 16, 7, 7), make(16, 4, 4, 4), make(8), stride=2, padding=1, groups=2),
+        Sample(make(3, 32, 6, 6), make(32, 32, 3, 3), make(32), padding=1),  # by Winograd's algorithm in float32
         Sample(make(3, 10, 1, 1), make(10, 6, 4, 4), None),
     ]
 
