@@ -25,11 +25,10 @@ import numpy as np
 from numba import config, from_dtype, prange, types
 
 from ..compiler import entry_point, jit
-from ..threads import get_num_threads
 from .gemm import gemm_serial
 from .matmul import mm
 from .rnn_gates import gru_backward, gru_forward, lstm_backward, lstm_forward, rnn_backward_gate, rnn_forward_gate
-from .rnn_product import pack_rows, pack_transposed, panel_size, panel_vectors, product
+from .rnn_product import pack_rows, pack_transposed, panel_size, panel_vectors, parts_of, product
 
 LSTM, GRU, RNN_TANH, RNN_RELU = 0, 1, 2, 3
 GATES = (4, 3, 1, 1)
@@ -37,12 +36,8 @@ GATES = (4, 3, 1, 1)
 # Rows whose input product is made at once: four tiles share each panel of W_ih on its way through the cache.
 _ROWS_TOGETHER = 32
 
-# Multiply-adds of all steps from which threads share them: 10 us of one core, and a launch costs 2.
-PARALLEL = 500_000
-
-# Rows of a part from which there may be more parts than threads, which evens out what a thread is held up: each part
-# reads all panels in every step, so it should use them for two tiles at least.
-_ROWS_OF_PART = 16
+# Multiply-adds of all steps up to which one call makes all gradients: what it saves are five calls of a microsecond.
+_SMALL = 500_000
 
 
 @jit
@@ -309,14 +304,6 @@ def _entry(kernel, layout: str, dtype):
     return found
 
 
-def _parts(batch: int, work: int) -> int:
-    """How many parts the batch is cut into, for so many multiply-adds."""
-    threads = get_num_threads()
-    if threads == 1 or work < PARALLEL:
-        return 1
-    return min(batch, max(threads, min(2 * threads, batch // _ROWS_OF_PART)))
-
-
 def rnn_forward(
     mode: int, batch_sizes, reverse: bool, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c,
     saved_tanh, inputs: int, size: int,
@@ -342,7 +329,7 @@ def rnn_forward(
     panels_hh = panel_size(total, inputs, itemsize)
     panels_n = panels_hh + panel_size(2 * size, size, itemsize)
     end = panels_n + panel_size(size, size, itemsize) if mode == GRU else panels_hh + panel_size(total, size, itemsize)
-    parts = _parts(batch, rows * total * (inputs + size))
+    parts = parts_of(batch, rows * total * (inputs + size))
     kernel = _forward if parts == 1 else _forward_parallel
     _entry(kernel, "ib?aaaaaaaaaaaaaaiiiiaiii", x.dtype)(
         mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c, saved_tanh,
@@ -374,6 +361,7 @@ def rnn_backward(
         return [np.zeros(n, dtype) if want else None for n, want in zip(sizes, wanted, strict=True)]
     batch = grad_h.size // size
     work = rows * total * size
+    parts = parts_of(batch, work)
     grad_gates = np.empty(rows * total, dtype)
     grad_recurrent = np.empty(rows * total, dtype) if mode == GRU else grad_gates
     panels = np.empty(panel_size(size, total, x.itemsize), dtype)
@@ -381,11 +369,10 @@ def rnn_backward(
         mode, batch_sizes, reverse, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
         grad_h, grad_c, grad_gates, grad_recurrent, size, total, panel_vectors(batch), panels,
     )  # fmt: skip
-    if work < PARALLEL:
+    if parts == 1 and work < _SMALL:
         found = [np.empty(n, dtype) if want else nothing for n, want in zip(sizes, wanted, strict=True)]
         _entry(_gradients, "ib?aaaaaaaaaaiiiaaaiaaaaa", dtype)(*arguments, x, w_ih, inputs, *found)
         return [array if want else None for array, want in zip(found, wanted, strict=True)]
-    parts = _parts(batch, work)
     _entry(_backward if parts == 1 else _backward_parallel, "ib?aaaaaaaaaaiiiai", dtype)(*arguments, parts)
     to_x, to_w_ih, to_w_hh, to_b_ih, to_b_hh = wanted
     grad_x = mm(grad_gates, w_ih, rows, total, inputs) if to_x else None

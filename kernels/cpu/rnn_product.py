@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from .. import host
 from ..compiler import jit
+from ..threads import get_num_threads
 from .gemm_tiles import product_tile, transpose_tile
 
 _BYTES = host.vector_bytes()
@@ -26,6 +27,22 @@ _BYTES = host.vector_bytes()
 _ROWS = 8 if host.vector_registers() == 32 else 4
 _VECTORS = 3
 _WIDE_VECTORS = 8 if host.vector_registers() == 32 else 4
+
+
+# Multiply-adds of all steps from which threads share them: 10 us of one core, and a launch costs 2.
+PARALLEL = 500_000
+
+# Rows of a part from which there may be more parts than threads, which evens out what a thread is held up: each part
+# reads all panels in every step, so it should use them for two tiles at least.
+_ROWS_OF_PART = 16
+
+
+def parts_of(batch: int, work: int) -> int:
+    """How many parts the batch is cut into, for so many multiply-adds."""
+    threads = get_num_threads()
+    if threads == 1 or work < PARALLEL:
+        return 1
+    return min(batch, max(threads, min(2 * threads, batch // _ROWS_OF_PART)))
 
 
 def panel_vectors(batch: int) -> int:

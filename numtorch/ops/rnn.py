@@ -1,9 +1,9 @@
 """LSTM, GRU and RNN over sequences, and their cells, in torch's signatures (`torch.lstm`, `torch.lstm_cell`,
 ...).
 
-One layer in one direction, dense or packed, is one node over `kernels/cpu/rnn.py`, and so is a cell, its single step.
-The layer written in differentiable operators (`_layer_by_steps`) serves where that does not: projections, and
-gradients of gradients.
+One layer in one direction, dense or packed, is one node over `kernels/cpu/rnn.py` (`rnn_projected.py` with a projection),
+and so is a cell, its single step. The layer written in differentiable operators (`_layer_by_steps`) serves gradients of
+gradients.
 
 Letters: T steps, B sequences, I inputs, H hidden size, P projection (else H), L layers, D directions, N rows
 of all steps together. A packed sequence holds batch_sizes[t] rows in step t, the longest sequence first.
@@ -17,20 +17,23 @@ import numpy as np
 
 from numtorch.graph import Node, next_sequence, save, stamp, unpack
 from numtorch.graph import mode as grad_mode
+from numtorch.kernels.cpu.matmul import mm
 from numtorch.kernels.cpu.rnn import GATES, GRU, LSTM, RNN_RELU, RNN_TANH, rnn_backward, rnn_forward
+from numtorch.kernels.cpu.rnn_projected import projected_backward, projected_forward
 
 from .._dtype import float32, float64
 from .._registry import FUNCTIONS, op
 from .._tensor import Tensor, _new, wrap
 
 _LAYERS = {LSTM: "lstm", GRU: "gru", RNN_TANH: "rnn_tanh", RNN_RELU: "rnn_relu"}
-_NAMES = ("input", "hx", "cx", "w_ih", "w_hh", "b_ih", "b_hh")
+_NAMES = ("input", "hx", "cx", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr")
 
 
 class RnnLayerBackward0(Node):
     """The node of a layer in one direction: outputs output, h_n and, of an LSTM, c_n; of a cell h and c.
 
-    `saved` are the arguments in the order of `_NAMES`, None where there are none; `buffers` what the kernel kept.
+    `saved` are the arguments in the order of `_NAMES`, the last one only of a projected layer, None where there are none;
+    `buffers` what the kernel kept.
     """
 
     kind: int
@@ -87,17 +90,18 @@ class RnnLayerBackward0(Node):
         from ..autograd import grad
 
         # Views of the arguments, so that one is never an ancestor of another.
-        given = {
-            name: None if t is None else t.view(t.shape) for name, t in zip(_NAMES, unpack(self), strict=True)
-        }  # fmt: skip
+        given = dict.fromkeys(_NAMES)
+        given.update({n: None if t is None else t.view(t.shape) for n, t in zip(_NAMES, unpack(self), strict=False)})
         input, hx, cx, *weights = given.values()
-        batch, size = int(self.batch_sizes[0]), weights[1]._size[1]
+        batch, dtype = int(self.batch_sizes[0]), input._dtype
         rows = input.reshape(input._size.numel() // input._size[-1], input._size[-1])
-        zeros = None if hx is not None else wrap(np.zeros(batch * size, rows._dtype.np), (batch, size), rows._dtype)
-        h = zeros if hx is None else hx.reshape(batch, size)
-        c = None if self.kind != LSTM else zeros if cx is None else cx.reshape(batch, size)
-        output, h, c = _layer_by_steps(rows, h, c, *weights, None, self.kind, self.batch_sizes.tolist(), self.reverse)
-        wanted = [name for name, node in zip(_NAMES, self.next_nodes, strict=True) if node is not None]
+        out, size = weights[1]._size[1], weights[1]._size[0] // GATES[self.kind]
+        h = wrap(np.zeros(batch * out, dtype.np), (batch, out), dtype) if hx is None else hx.reshape(batch, out)
+        c = None
+        if self.kind == LSTM:
+            c = wrap(np.zeros(batch * size, dtype.np), (batch, size), dtype) if cx is None else cx.reshape(batch, size)
+        output, h, c = _layer_by_steps(rows, h, c, *weights, self.kind, self.batch_sizes.tolist(), self.reverse)
+        wanted = [name for name, node in zip(_NAMES, self.next_nodes, strict=False) if node is not None]
         ends = [(y, g) for y, g in ((output, grad_output), (h, grad_h), (c, grad_c)) if g is not None]
         results = grad(
             [y for y, _ in ends],
@@ -107,7 +111,32 @@ class RnnLayerBackward0(Node):
             allow_unused=True,
         )
         found = dict(zip(wanted, results, strict=True))
-        return tuple([found.get(name) for name in _NAMES])
+        return tuple([found.get(name) for name, _ in zip(_NAMES, self.next_nodes, strict=False)])
+
+
+class ProjectedLstmBackward0(RnnLayerBackward0):
+    """The node of an LSTM layer whose state is projected."""
+
+    def apply(self, grads):
+        if grad_mode.enabled:
+            return self._differentiable(*grads)
+        grad_output, grad_h, grad_c = grads
+        input, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr = unpack(self)
+        dtype, batch = input._dtype, int(self.batch_sizes[0])
+        number = dtype.np
+        needed = [node is not None for node in self.next_nodes]
+        gates, saved_h, saved_c, saved_tanh, saved_u = self.buffers
+        out, size = w_hr._size
+        d_h = np.zeros(batch * out, number) if grad_h is None else _flat(grad_h).copy()
+        d_c = np.zeros(batch * size, number) if grad_c is None else _flat(grad_c).copy()
+        found = projected_backward(
+            self.batch_sizes, self.reverse, _nothing(number) if grad_output is None else _flat(grad_output),
+            gates, _flat(w_hh), _flat(w_hr), saved_h, saved_c, saved_tanh, saved_u, d_h, d_c, _flat(input), _flat(w_ih),
+            w_ih._size[1], size, out, (needed[0], *needed[3:]),
+        )  # fmt: skip
+        arguments = (input, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr)
+        found = (found[0], d_h, d_c, *found[1:])
+        return tuple([wrap(g, t._size, dtype) if n else None for g, t, n in zip(found, arguments, needed, strict=True)])
 
 
 @functools.cache
@@ -128,13 +157,8 @@ def _run_layer(
     Inputs and states have any size with the right number of elements; hx (and cx) None stands for zeros. Of a cell,
     output is h_n and None is returned for it.
     """
-    edges = None
-    if grad_mode.enabled:
-        given = (input, hx, cx, w_ih, w_hh, b_ih, b_hh)
-        for t in given:
-            if t is not None and t._requires_grad:
-                edges = tuple([None if t is None or not t._requires_grad else t._edge() for t in given])
-                break
+    given = (input, hx, cx, w_ih, w_hh, b_ih, b_hh)
+    edges = _edges(given)
     dtype = input._dtype
     number = dtype.np
     total, inputs = w_ih._size
@@ -162,23 +186,64 @@ def _run_layer(
     last_c = wrap(c, state_size, dtype) if kind == LSTM else None
     result = None if is_cell else wrap(output, output_size, dtype)
     if edges is not None:
-        node = _new(RnnLayerBackward0)
-        node.sequence_nr = next_sequence()
-        node.next_nodes = edges
-        nrs = tuple([0 if t is None else t._output_nr for t in given])
-        if any(nrs):
-            node.next_nrs = nrs
-        node.kind, node.batch_sizes, node.reverse, node.is_cell = kind, batch_sizes, reverse, is_cell
-        node.buffers = (gates, saved_h, saved_c, saved_tanh)
         outputs = [t for t in (result, last_h, last_c) if t is not None]
-        node.num_outputs = len(outputs)
-        for nr, t in enumerate(outputs):
-            t._grad_fn, t._requires_grad = node, True
-            if nr:
-                t._output_nr = nr
-        save(node, given)
-        stamp(node)
+        buffers = (gates, saved_h, saved_c, saved_tanh)
+        _record(RnnLayerBackward0, given, edges, outputs, buffers, kind, batch_sizes, reverse, is_cell)
     return result, last_h, last_c
+
+
+def _edges(given):
+    """Where gradients of the arguments go; None if none is wanted."""
+    if grad_mode.enabled:
+        for t in given:
+            if t is not None and t._requires_grad:
+                return tuple([None if t is None or not t._requires_grad else t._edge() for t in given])
+    return None
+
+
+def _record(kind_of_node, given, edges, outputs, buffers, kind, batch_sizes, reverse, is_cell):
+    """Make `outputs` results of a new node."""
+    node = _new(kind_of_node)
+    node.sequence_nr = next_sequence()
+    node.next_nodes = edges
+    nrs = tuple([0 if t is None else t._output_nr for t in given])
+    if any(nrs):
+        node.next_nrs = nrs
+    node.kind, node.batch_sizes, node.reverse, node.is_cell = kind, batch_sizes, reverse, is_cell
+    node.buffers = buffers
+    node.num_outputs = len(outputs)
+    for nr, t in enumerate(outputs):
+        t._grad_fn, t._requires_grad = node, True
+        if nr:
+            t._output_nr = nr
+    save(node, given)
+    stamp(node)
+
+
+def _run_projected(
+    input, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr, batch_sizes, reverse, output_size, h_size, c_size
+):  # fmt: skip
+    """(output, h_n, c_n) of an LSTM layer whose state is projected by w_hr (P, H), of the sizes given."""
+    given = (input, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr)
+    edges = _edges(given)
+    dtype = input._dtype
+    number = dtype.np
+    total, inputs = w_ih._size
+    out, size = w_hr._size
+    batch, rows = int(batch_sizes[0]), int(batch_sizes.sum())
+    h = np.zeros(batch * out, number) if hx is None else _flat(hx).copy()
+    c = np.zeros(batch * size, number) if cx is None else _flat(cx).copy()
+    bias = None if b_ih is None else _flat(b_ih) + _flat(b_hh)
+    gates = mm(_flat(input), _flat(w_ih), rows, inputs, total, bias=bias, transpose_b=True)
+    output = np.empty(rows * out, number)
+    kept = [np.empty(rows * n if edges is not None else 0, number) for n in (out, size, size, size)]
+    projected_forward(batch_sizes, reverse, gates, _flat(w_hh), _flat(w_hr), h, c, output, *kept, size, out)
+    outputs = [wrap(output, output_size, dtype), wrap(h, h_size, dtype), wrap(c, c_size, dtype)]
+    if edges is not None:
+        _record(
+            ProjectedLstmBackward0, given, edges, outputs, (gates, *kept), LSTM, batch_sizes, reverse, False
+        )  # fmt: skip
+    return outputs
 
 
 def _layer_by_steps(input, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, kind, batch_sizes, reverse):
@@ -244,7 +309,12 @@ def _layers(kind, x, batch_sizes, hx, cx, params, has_biases, num_layers, dropou
             c = cx if cx is None or cells == 1 else cx[k]
             _check_layer(kind, x, h, w_ih, w_hh, b_ih, b_hh, rest[-1] if projected else None)
             if projected:
-                y, h, c = _projected(x, h, c, w_ih, w_hh, b_ih, b_hh, rest[-1], batch_sizes, direction == 1)
+                out, size = rest[-1]._size
+                lead = (1, batch) if cells == 1 else (batch,)
+                y, h, c = _run_projected(
+                    x, h, c, w_ih, w_hh, b_ih, b_hh, rest[-1], batch_sizes, direction == 1,
+                    (*x._size[:-1], out), (*lead, out), (*lead, size),
+                )  # fmt: skip
             else:
                 size = w_hh._size[1]
                 y, h, c = _run_layer(
@@ -260,18 +330,6 @@ def _layers(kind, x, batch_sizes, hx, cx, params, has_biases, num_layers, dropou
     if cells == 1:
         return x, last_h[0], last_c[0]
     return x, stack(last_h), stack(last_c) if kind == LSTM else None
-
-
-def _projected(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, batch_sizes, reverse):
-    """An LSTM layer whose h is projected, on x of any leading sizes; a state (1, B, H) comes back as such."""
-    lead = x._size[:-1]
-    batch, size, out = int(batch_sizes[0]), w_hr._size[1], w_hr._size[0]
-    state = (1, batch) if h is None or len(h._size) == 3 else (batch,)
-    if h is None:
-        h, c = (wrap(np.zeros(batch * n, x._dtype.np), (batch, n), x._dtype) for n in (out, size))
-    rows, h, c = x.reshape(-1, x._size[-1]), h.reshape(batch, out), c.reshape(batch, size)
-    y, h, c = _layer_by_steps(rows, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, LSTM, batch_sizes.tolist(), reverse)
-    return y.reshape(*lead, out), h.reshape(*state, out), c.reshape(*state, size)
 
 
 def _check_layer(kind, x, h, w_ih, w_hh, b_ih, b_hh, w_hr=None):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numtorch.kernels.cpu import rnn
+from numtorch.kernels.cpu import rnn, rnn_product
 from numtorch.kernels.cpu.rnn import GATES, GRU, LSTM, RNN_RELU, RNN_TANH
 
 MODES = [LSTM, GRU, RNN_TANH, RNN_RELU]
@@ -67,8 +67,8 @@ def forward(mode, sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h, c, save=True):
 
 @pytest.fixture(params=["one part", "three parts"])
 def path(request, monkeypatch):
-    monkeypatch.setattr(rnn, "PARALLEL", 10**18 if request.param == "one part" else 0)
-    monkeypatch.setattr(rnn, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(rnn_product, "PARALLEL", 10**18 if request.param == "one part" else 0)
+    monkeypatch.setattr(rnn_product, "get_num_threads", lambda: 3)
 
 
 SEQUENCES = [[2, 2, 2], [1], [3, 3, 2, 1, 1], [1] * 9]
@@ -114,8 +114,8 @@ def test_the_number_of_parts_changes_no_bit(mode, dtype, monkeypatch):
     given = [x / 6 for x in arguments(mode, [21] * 5, 67, dtype, inputs=33)]
     results = []
     for limit in (10**18, 0):
-        monkeypatch.setattr(rnn, "PARALLEL", limit)
-        monkeypatch.setattr(rnn, "get_num_threads", lambda: 5)
+        monkeypatch.setattr(rnn_product, "PARALLEL", limit)
+        monkeypatch.setattr(rnn_product, "get_num_threads", lambda: 5)
         *outputs, kept = forward(mode, [21] * 5, False, *given)
         results.append([*outputs, *kept])
     for one, many in zip(*results, strict=True):
@@ -130,8 +130,8 @@ def test_gradients_in_parts_are_those_in_one(mode, monkeypatch):
     d_output, d_h, d_c = (rng.standard_normal(shape) for shape in ((sum(sizes), size), rest[2].shape, rest[3].shape))
     results = []
     for limit in (10**18, 0):
-        monkeypatch.setattr(rnn, "PARALLEL", limit)
-        monkeypatch.setattr(rnn, "get_num_threads", lambda: 5)
+        monkeypatch.setattr(rnn_product, "PARALLEL", limit)
+        monkeypatch.setattr(rnn_product, "get_num_threads", lambda: 5)
         gates, *saved = forward(mode, sizes, False, *given)[3]
         grad_h, grad_c = d_h.flatten(), d_c.flatten()
         sources = [array.reshape(-1) for array in (w_hh, x, w_ih)]

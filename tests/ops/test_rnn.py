@@ -6,6 +6,8 @@ import pytest
 import numtorch as torch
 from numtorch.autograd import gradcheck, gradgradcheck
 from numtorch.kernels.cpu import rnn as kernels
+from numtorch.kernels.cpu import rnn_product
+from numtorch.ops import rnn as layers
 
 GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 
@@ -29,8 +31,8 @@ def arguments(kind, batch, inputs, size, layers=1, directions=1, proj=0, biases=
 
 @pytest.fixture(params=["one part", "three parts"])
 def path(request, monkeypatch):
-    monkeypatch.setattr(kernels, "PARALLEL", 10**18 if request.param == "one part" else 0)
-    monkeypatch.setattr(kernels, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(rnn_product, "PARALLEL", 10**18 if request.param == "one part" else 0)
+    monkeypatch.setattr(rnn_product, "get_num_threads", lambda: 3)
 
 
 @pytest.mark.parametrize("kind", GATES)
@@ -137,3 +139,26 @@ def test_bad_batch_sizes_are_refused_before_anything_is_read(sizes, rows, messag
     with pytest.raises(RuntimeError, match=message):
         data, steps = random(rows, 3, seed=0), torch.tensor(sizes, dtype=torch.int64)
         torch.gru(data, steps, hx, params, True, 1, 0.0, False, False)
+
+
+@pytest.mark.parametrize("lengths", [[21] * 4, [17, 9, 4, 1], [2, 1]], ids=str)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_a_projected_layer_is_its_steps_written_out(path, lengths, reverse):
+    inputs, size, proj = 5, 40, 19
+    (h, c), params = arguments("lstm", lengths[0], inputs, size, proj=proj)
+    rows = random(sum(lengths), inputs, seed=3)
+    sizes = np.array(lengths)
+    leaves = [rows, h, c, *params]
+    results = []
+    for run in (layers._run_projected, layers._layer_by_steps):
+        given = [leaf.detach().clone().requires_grad_() for leaf in leaves]
+        x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr = given
+        if run is layers._layer_by_steps:
+            outputs = run(x, h0[0], c0[0], w_ih, w_hh, b_ih, b_hh, w_hr, kernels.LSTM, lengths, reverse)
+        else:
+            ends = (len(x), proj), (lengths[0], proj), (lengths[0], size)
+            outputs = run(x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, sizes, reverse, *ends)
+        torch.cat([(y * random(*y.shape, seed=9)).reshape(-1) for y in outputs]).sum().backward()
+        results.append([*outputs, *(leaf.grad for leaf in given)])
+    for ours, steps in zip(*results, strict=True):
+        np.testing.assert_allclose(ours.detach().numpy(), steps.detach().numpy(), rtol=1e-11, atol=1e-12)
