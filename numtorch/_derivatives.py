@@ -245,7 +245,11 @@ def _is_identity(text: Callable) -> bool:
 def reduce_to(grad: Tensor, operand_size, operand_dtype: dtype) -> Tensor:
     """The gradient of a broadcast (or promoted) operand: summed over the broadcast dims and cast back."""
     if grad._size != operand_size:
-        grad = grad.sum_to_size(operand_size)
+        lead = len(grad._size) - len(operand_size)
+        if lead and operand_size and grad._size[lead:] == operand_size:
+            grad = grad.sum(tuple(range(lead)))  # a bias: no dimension of 1 to be kept
+        else:
+            grad = grad.sum_to_size(operand_size)
     if grad._dtype is not operand_dtype:
         if grad._dtype.category == COMPLEX and operand_dtype.category != COMPLEX:
             grad = grad.real
@@ -517,6 +521,14 @@ def record_pair(node_class, a: Tensor, b: Tensor, result: Tensor) -> None:
         node.saved = (a if keep_a else None, b if keep_b else None, None)
         left, right = a._storage if keep_a else None, b._storage if keep_b else None
         node.versions = (0 if left is None else left.version, 0 if right is None else right.version, 0)
+
+
+def record_broadcast(node_class, a: Tensor, b: Tensor, result: Tensor) -> None:
+    """`record_pair` for two tensors of one dtype that were broadcast to each other."""
+    record_pair(node_class, a, b, result)
+    node = result._grad_fn
+    node.plain = False
+    node.metas = ((a._size, a._dtype), (b._size, b._dtype))
 
 
 def _keeps(rules) -> tuple:

@@ -29,6 +29,7 @@ from ._derivatives import (
     argument_names,
     record,
     record_beside_number,
+    record_broadcast,
     record_pair,
     record_unary,
 )
@@ -510,7 +511,10 @@ def binary(
                     strided(a, 0, b, 0, y, 0, walk.meta, ())
                 result = _over(y, walk.size, walk.stride, out_dtype)
                 if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
-                    record(node_class, (input, other), result)
+                    if out_dtype is d:
+                        record_broadcast(node_class, input, other, result)
+                    else:
+                        record(node_class, (input, other), result)
                 return result
             entry, out_np, out_dtype = found
             y = _np_empty(n, out_np)
@@ -521,7 +525,7 @@ def binary(
             result._stride = input._stride
             result._dtype = out_dtype
             if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
-                record(node_class, (input, other), result)
+                record_broadcast(node_class, input, other, result)
             return result
         found = fast.get(d)
         if found is None:
