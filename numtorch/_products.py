@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence, save, stamp, unpack
-from numtorch.kernels.cpu.matmul import mm, scaled_matmul
+from numtorch.kernels.cpu.matmul import bmm, mm, scaled_matmul
 
 from ._device import cpu
 from ._dtype import FLOATING
@@ -57,6 +57,18 @@ def multiplied(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: boo
             m = b._size[0] if transpose_b else b._size[1]
             flat = mm(left[0], right[0], n, k, m, None, None, left[1], right[1])
             return _result(flat, (n, m), a._dtype)
+    elif len(a._size) == len(b._size) == 3 and a._size[0] == b._size[0]:
+        batch, n, k = a._size
+        sa, sb = a._stride, b._stride
+        if transpose_a:
+            n, k, sa = k, n, (sa[0], sa[2], sa[1])
+        m = b._size[2]
+        if transpose_b:
+            m, sb = b._size[1], (sb[0], sb[2], sb[1])
+        flat = np.empty(batch * n * m, a._dtype.np)
+        if flat.size:
+            bmm(a._buffer(), a._offset, sa, b._buffer(), b._offset, sb, batch, n, k, m, flat)
+        return _result(flat, (batch, n, m), a._dtype)
     return multiplied_and_added(a, b, transpose_a, transpose_b)
 
 

@@ -182,9 +182,19 @@ _bmm.derivative(
 )
 
 
-@primitive(node="MvBackward0", save=("self", "vec"), out=True)
-def mv(self, vec):
+@op()
+def mv(input, vec, *, out=None) -> Tensor:
     """The product of a matrix and a vector, (n, k) and (k) -> (n)."""
+    a, b = input._size, vec._size
+    in_graph = input._requires_grad or vec._requires_grad
+    if out is None and not in_graph and len(a) == 2 and len(b) == 1 and a[1] == b[0] and is_plain(input, vec):
+        return multiplied_by_vector(input, vec)
+    result = _mv(input, vec)
+    return result if out is None else write_out(result, out, "mv")
+
+
+@primitive(name="mv", node="MvBackward0", save=("self", "vec"), public=False)
+def _mv(self, vec):
     if len(self._size) != 2 or len(vec._size) != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(self._size)}, {len(vec._size)}")
     if self._size[1] != vec._size[0]:
@@ -201,7 +211,7 @@ def mv(self, vec):
     return wrap(result._flat, (self._size[0],), result._dtype)
 
 
-mv.derivative(
+_mv.derivative(
     self=lambda ctx, grad: outer(grad, ctx.vec.conj()),
     vec=lambda ctx, grad: mv(_adjoint(ctx.self), grad),
 )
@@ -221,9 +231,20 @@ def _check_vectors(name: str, a: Tensor, b: Tensor) -> None:
         )
 
 
-@primitive(node="DotBackward0", save=("self", "tensor"), out=True)
-def dot(self, tensor):
+@op()
+def dot(input, tensor, *, out=None) -> Tensor:
     """The sum of the products of two vectors' elements."""
+    x, y = input._flat, tensor._flat
+    in_graph = input._requires_grad or tensor._requires_grad
+    vectors = len(input._size) == 1 and input._size == tensor._size
+    if vectors and x is not None and y is not None and out is None and not in_graph and is_plain(input, tensor):
+        return wrap(_multiply(x, y, 1, x.size, 1), (), input._dtype)
+    result = _dot(input, tensor)
+    return result if out is None else write_out(result, out, "dot")
+
+
+@primitive(name="dot", node="DotBackward0", save=("self", "tensor"), public=False)
+def _dot(self, tensor):
     _check_vectors("dot", self, tensor)
     n = self._size[0]
     if is_plain(self, tensor):
@@ -236,7 +257,7 @@ def dot(self, tensor):
     return wrap(result._flat, (), result._dtype)
 
 
-dot.derivative(
+_dot.derivative(
     self=lambda ctx, grad: grad * ctx.tensor.conj(),
     tensor=lambda ctx, grad: grad * ctx.self.conj(),
 )
