@@ -18,20 +18,25 @@ from numba import prange
 from ..compiler import jit
 from .conv_plan import SERIAL_WORK
 from .conv_tile import copy_row, load_row, store_row
-from .depthwise_tile import plane_dot, plane_tile
-from .microkernel import VECTOR_BYTES
+from .depthwise_tile import flat_dot, flat_tile, plane_dot, plane_tile
+from .microkernel import VECTOR_BYTES, lanes
 
 # Rows of the output that plane_tile computes at once.
 TILE_ROWS = 4
 # Chunks of planes handed to the threads.
 CHUNKS = 16
 
+# Columns up to which planes are computed flat: a vector there costs a mask for each tap, but holds several rows, and
+# no padded copy is made. At 14 x 14 that takes half of the time, at 28 x 28 as much.
+FLAT_WIDTH = 20
+
 # Fields of a geometry: sizes of the source, the output, the kernel; step of the output's rows and columns in the
 # padded plane; zeros between the source's elements (1 for none); padding in front; padded rows, length of a row of one
-# residue, and of a row of all; taps of a column that plane_tile takes together, and columns (or taps) then left.
+# residue, and of a row of all; taps of a column that plane_tile takes together, and columns (or taps) then left;
+# vectors of a plane that is computed flat, or 0 (then, behind the offsets, a mask for each tap and vector).
 (HEIGHT, WIDTH, OUT_HEIGHT, OUT_WIDTH, KERNEL_HEIGHT, KERNEL_WIDTH, STEP_HEIGHT, STEP_WIDTH, APART_HEIGHT, APART_WIDTH,
- FRONT_HEIGHT, FRONT_WIDTH, ROWS, LENGTH, PITCH, TAPS, ENTRIES, TURNED, IMAGES, GROUPS, OUTPUTS) = range(21)  # fmt: skip
-OFFSETS = 21  # where each entry begins in the padded plane; the weight gradient has an entry for every tap
+ FRONT_HEIGHT, FRONT_WIDTH, ROWS, LENGTH, PITCH, TAPS, ENTRIES, TURNED, IMAGES, GROUPS, OUTPUTS, FLAT) = range(22)  # fmt: skip
+OFFSETS = 22  # where each entry begins in the padded plane; the weight gradient has an entry for every tap
 
 
 @lru_cache(maxsize=1024)
@@ -48,9 +53,21 @@ def depthwise_plan(kind, images, groups, outputs, src, kernel, stride, padding, 
     taps = kernel[1] if together else 1
     columns = [x * dilation[2] % step[1] * length + x * dilation[2] // step[1] for x in range(kernel[2])]
     offsets = [y * dilation[1] * pitch + x for y in range(1 if together else kernel[1]) for x in columns]
+    flat, masks = 0, []
+    if src[1:] == out[1:] and step == apart == (1, 1) and out[2] <= FLAT_WIDTH:
+        taps, vl = 1, lanes(itemsize)
+        flat = -(-out[1] * out[2] // vl)
+        moves = [[k * d - f for k in range(n)] for n, d, f in zip(kernel[1:], dilation[1:], front, strict=True)]
+        offsets = [y * out[2] + x for y in moves[0] for x in moves[1]]
+        inside = [[(np.arange(n) + m >= 0) & (np.arange(n) + m < n) for m in many] for n, many in zip(out[1:], moves)]
+        for row in inside[0]:
+            for column in inside[1]:
+                bits = np.zeros(flat * vl, np.int64)
+                bits[: out[1] * out[2]] = np.outer(row, column).reshape(-1)
+                masks += (bits.reshape(flat, vl) << np.arange(vl)).sum(1).tolist()
     return np.array([
         *src[1:], *out[1:], *kernel[1:], *step, *apart, *front, rows, length, pitch, taps, len(offsets), transposed,
-        images, groups, outputs, *offsets,
+        images, groups, outputs, flat, *offsets, *masks,
     ], dtype=np.int64)  # fmt: skip
 
 
@@ -132,7 +149,7 @@ def _kernel_of(weight, start, geometry, w):
 @jit(nogil=True)
 def _depthwise_tasks(first, last, src, weight, bias, out, geometry):
     """The planes of (image, group) number first .. last - 1."""
-    groups, outputs = geometry[GROUPS], geometry[OUTPUTS]
+    groups, outputs, offsets = geometry[GROUPS], geometry[OUTPUTS], geometry[OFFSETS:]
     oh, ow = geometry[OUT_HEIGHT], geometry[OUT_WIDTH]
     taps = geometry[KERNEL_HEIGHT] * geometry[KERNEL_WIDTH]
     vl = VECTOR_BYTES // src.itemsize
@@ -140,7 +157,28 @@ def _depthwise_tasks(first, last, src, weight, bias, out, geometry):
     plane = np.zeros(geometry[ROWS] * geometry[PITCH] + 2 * vl, src.dtype)
     w, zero = np.empty(taps, src.dtype), src.dtype.type(0)
     rows = TILE_ROWS if oh >= TILE_ROWS else 1
+    flat, pixels, masks = geometry[FLAT], oh * ow, geometry[OFFSETS + geometry[ENTRIES] :]
     for item in range(first, last):
+        if flat > 0:
+            for m in range(outputs):
+                channel = item % groups * outputs + m
+                _kernel_of(weight, channel * taps, geometry, w)
+                shift = bias[channel] if bias.size > 0 else src.dtype.type(0)
+                at, to = item * pixels, (item * outputs + m) * pixels
+                v = 0
+                while v + 4 <= flat:
+                    p = v * vl
+                    flat_tile(
+                        4, w, offsets, taps, masks, v, flat, src, at + p, shift, out, to + p, pixels - p
+                    )  # fmt: skip
+                    v += 4
+                while v < flat:
+                    p = v * vl
+                    flat_tile(
+                        1, w, offsets, taps, masks, v, flat, src, at + p, shift, out, to + p, pixels - p
+                    )  # fmt: skip
+                    v += 1
+            continue
         _padded_plane(src, item * geometry[HEIGHT] * geometry[WIDTH], geometry, zero, plane)
         for m in range(outputs):
             channel = item % groups * outputs + m
@@ -173,10 +211,27 @@ def _weight_tasks(first, last, x, grad, out, geometry):
     plane = np.zeros(geometry[ROWS] * geometry[PITCH] + 2 * vl, x.dtype)
     pitch, zero = geometry[PITCH] * geometry[STEP_HEIGHT], x.dtype.type(0)
     sums = np.empty(outputs * taps * vl, x.dtype)
+    flat, masks = geometry[FLAT], offsets[taps:]
     for group in range(first, last):
         sums[:] = 0
         for n in range(geometry[IMAGES]):
             item = n * groups + group
+            if flat > 0:
+                for m in range(outputs):
+                    at, from_x, t = (item * outputs + m) * oh * ow, item * oh * ow, 0
+                    while t + 9 <= taps:
+                        flat_dot(
+                            9, grad, at, x, from_x, offsets, t, masks, t * flat, flat, oh * ow, sums,
+                            (m * taps + t) * vl,
+                        )  # fmt: skip
+                        t += 9
+                    while t < taps:
+                        flat_dot(
+                            1, grad, at, x, from_x, offsets, t, masks, t * flat, flat, oh * ow, sums,
+                            (m * taps + t) * vl,
+                        )  # fmt: skip
+                        t += 1
+                continue
             _padded_plane(x, item * geometry[HEIGHT] * geometry[WIDTH], geometry, zero, plane)
             for m in range(outputs):
                 at = (item * outputs + m) * oh * ow

@@ -2,10 +2,15 @@
 
     plane_tile   out[r, e] = bias + sum_{j, i} w[j, i] * s[offset[j] + (r + i) * pitch + e]     a few rows of a plane
     plane_dot    c[j, lane] += sum_{r, x} g[r, x] * s[offset[j] + r * pitch + x]                 a few taps of a plane
+    flat_tile    out[p] = bias + sum_j w[j] * s[offset[j] + p] where mask[j] has p, for p < count    a few vectors of a plane
+    flat_dot     c[j, lane] += sum_{p < count} g[p] * s[offset[j] + p] where mask[j] has p
 
 A depthwise convolution has one multiply-add for every element that it loads, so loads decide. plane_tile computes
 four rows of the output at once, and where the taps of a column follow each other row by row (`taps` > 1) it uses each
 vector that it has loaded for up to four of them: 18 loads for 36 multiply-adds with a 3 x 3 kernel.
+
+The flat ones are for planes of few columns: where output and input have the same size and the steps are one, a tap
+moves the whole plane by a constant, and a bit for each pixel and tap says what lies outside.
 """
 
 from __future__ import annotations
@@ -127,6 +132,96 @@ def _plane_dot(typingctx, columns, g, g0, ldg, s, s0, pitch, rows, width, offset
     return signature, codegen
 
 
+def _moved(builder, start, at, masks, number, vector, itemsize):
+    """The vector at start + at, zero where the bits of masks[number] say so."""
+    bits = builder.trunc(builder.load(builder.gep(masks, [number])), ir.IntType(vector.count))
+    inside = builder.bitcast(bits, ir.VectorType(ir.IntType(1), vector.count))
+    pointer = builder.bitcast(builder.gep(start, [at]), vector.as_pointer())
+    return _masked(builder, "load", vector, [pointer, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)])
+
+
+@intrinsic(prefer_literal=True)
+def _flat_tile(typingctx, vectors, w, offset, taps, mask, m0, step, s, s0, bias, out, out0, count):
+    if not isinstance(vectors, types.IntegerLiteral):
+        return None
+    nv, scalar, word = vectors.literal_value, s.dtype, types.int64
+    signature = types.void(vectors, w, offset, word, mask, word, word, s, word, scalar, out, word, word)
+
+    def codegen(context, builder, sig, args):
+        _, wv, ov, tapsv, mv, m0v, stepv, sv, s0v, biasv, outv, out0v, countv = args
+        element = context.get_data_type(scalar)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, index = ir.VectorType(element, vl), stepv.type
+        pw = _pointer(context, builder, w, wv, index(0))
+        po = _pointer(context, builder, offset, ov, index(0))
+        pm = _pointer(context, builder, mask, mv, m0v)
+        ps = _pointer(context, builder, s, sv, s0v)
+        pt = _pointer(context, builder, out, outv, out0v)
+
+        def body(j, totals):
+            start = builder.gep(ps, [builder.load(builder.gep(po, [j]))])
+            masks = builder.gep(pm, [builder.mul(j, stepv)])
+            weight = _splat(builder, builder.load(builder.gep(pw, [j])), vector)
+            return [
+                _multiply_add(
+                    builder, weight, _moved(builder, start, index(v * vl), masks, index(v), vector, itemsize), total
+                )
+                for v, total in enumerate(totals)
+            ]
+
+        sums = _counted_loop(builder, tapsv, [_splat(builder, biasv, vector)] * nv, body)
+        for v, total in enumerate(sums):
+            inside = _lanes_below(builder, builder.sub(countv, index(v * vl)), vl)
+            pointer = builder.bitcast(builder.gep(pt, [index(v * vl)]), vector.as_pointer())
+            _masked(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), inside])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
+def _flat_dot(typingctx, columns, g, g0, s, s0, offset, o0, mask, m0, step, count, c, c0):
+    if not isinstance(columns, types.IntegerLiteral):
+        return None
+    nc, scalar, word = columns.literal_value, s.dtype, types.int64
+    signature = types.void(columns, g, word, s, word, offset, word, mask, word, word, word, c, word)
+
+    def codegen(context, builder, sig, args):
+        _, gv, g0v, sv, s0v, ov, o0v, mv, m0v, stepv, countv, cv, c0v = args
+        element = context.get_data_type(scalar)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align, index = ir.VectorType(element, vl), ir.IntType(32)(itemsize), stepv.type
+        zero = ir.Constant(vector, None)
+        pg = _pointer(context, builder, g, gv, g0v)
+        ps = _pointer(context, builder, s, sv, s0v)
+        po = _pointer(context, builder, offset, ov, o0v)
+        pm = _pointer(context, builder, mask, mv, m0v)
+        pc = _pointer(context, builder, c, cv, c0v)
+        starts = [builder.gep(ps, [builder.load(builder.gep(po, [index(j)]))]) for j in range(nc)]
+        masks = [builder.gep(pm, [builder.mul(stepv, index(j))]) for j in range(nc)]
+
+        def body(v, totals):
+            at = builder.mul(v, index(vl))
+            inside = _lanes_below(builder, builder.sub(countv, at), vl)
+            pointer = builder.bitcast(builder.gep(pg, [at]), vector.as_pointer())
+            slope = _masked(builder, "load", vector, [pointer, align, inside, zero])
+            return [
+                _multiply_add(builder, slope, _moved(builder, starts[j], at, masks[j], v, vector, itemsize), totals[j])
+                for j in range(nc)
+            ]
+
+        steps = builder.sdiv(builder.add(countv, index(vl - 1)), index(vl))
+        for j, total in enumerate(_counted_loop(builder, steps, [zero] * nc, body)):
+            pointer = builder.bitcast(builder.gep(pc, [index(j * vl)]), vector.as_pointer())
+            total = builder.fadd(builder.load(pointer, align=itemsize), total)
+            builder.store(total, pointer, align=itemsize)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 def _plane_tile_python(rows, taps, vectors, w, w0, offset, entries, s, s0, pitch, bias, out, out0, ldo, count):
     """plane_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition. `count` elements of a row are
     written."""
@@ -148,5 +243,27 @@ def _plane_dot_python(columns, g, g0, ldg, s, s0, pitch, rows, width, offset, o0
                 c[c0 + j * vl + x % vl] += g[g0 + r * ldg + x] * s[s0 + offset[o0 + j] + r * pitch + x]
 
 
+def _flat_tile_python(vectors, w, offset, taps, mask, m0, step, s, s0, bias, out, out0, count):
+    """flat_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
+    vl = VECTOR_BYTES // s.itemsize
+    for p in range(min(count, vectors * vl)):
+        total = bias
+        for j in range(taps):
+            if int(mask[m0 + j * step + p // vl]) >> p % vl & 1:
+                total += w[j] * s[s0 + offset[j] + p]
+        out[out0 + p] = total
+
+
+def _flat_dot_python(columns, g, g0, s, s0, offset, o0, mask, m0, step, count, c, c0):
+    """flat_dot in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
+    vl = VECTOR_BYTES // s.itemsize
+    for j in range(columns):
+        for p in range(count):
+            if int(mask[m0 + j * step + p // vl]) >> p % vl & 1:
+                c[c0 + j * vl + p % vl] += g[g0 + p] * s[s0 + offset[o0 + j] + p]
+
+
 plane_tile = _plane_tile_python if numba.config.DISABLE_JIT else _plane_tile
 plane_dot = _plane_dot_python if numba.config.DISABLE_JIT else _plane_dot
+flat_tile = _flat_tile_python if numba.config.DISABLE_JIT else _flat_tile
+flat_dot = _flat_dot_python if numba.config.DISABLE_JIT else _flat_dot

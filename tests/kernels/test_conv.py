@@ -125,6 +125,8 @@ LAYERS = {
     "pointwise with a stride": (3, 1, 20, 9, (1, 15, 15), ONE, (1, 2, 2), (0, 0, 0), ONE),
     "depthwise": (3, 20, 1, 1, (1, 14, 14), (1, 3, 3), ONE, (0, 1, 1), ONE),
     "depthwise with a multiplier": (3, 10, 1, 2, (1, 14, 14), (1, 3, 3), (1, 2, 2), (0, 1, 1), ONE),
+    "depthwise, narrow planes": (3, 7, 1, 2, (1, 9, 7), (1, 5, 3), ONE, (0, 2, 1), ONE),
+    "depthwise, narrow planes, dilated": (2, 5, 1, 1, (1, 14, 14), (1, 3, 3), ONE, (0, 2, 2), (1, 2, 2)),
     "depthwise, 5x5 rows of several vectors": (2, 3, 1, 1, (1, 9, 45), (1, 5, 5), ONE, (0, 2, 2), ONE),
     "depthwise, 7x7 with a stride and a dilation": (
         2,
