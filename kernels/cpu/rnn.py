@@ -28,7 +28,7 @@ from ..compiler import entry_point, jit
 from .gemm import gemm_serial
 from .matmul import mm
 from .rnn_gates import gru_backward, gru_forward, lstm_backward, lstm_forward, rnn_backward_gate, rnn_forward_gate
-from .rnn_product import pack_rows, pack_transposed, panel_size, panel_vectors, parts_of, product
+from .rnn_product import pack_rows, pack_transposed, panel_memory, panel_size, panel_vectors, parts_of, product
 
 LSTM, GRU, RNN_TANH, RNN_RELU = 0, 1, 2, 3
 GATES = (4, 3, 1, 1)
@@ -333,7 +333,7 @@ def rnn_forward(
     kernel = _forward if parts == 1 else _forward_parallel
     _entry(kernel, "ib?aaaaaaaaaaaaaaiiiiaiii", x.dtype)(
         mode, batch_sizes, reverse, x, w_ih, w_hh, b_ih, b_hh, h0, c0, h, c, output, gates, saved_h, saved_c, saved_tanh,
-        inputs, size, total, vectors, np.empty(end, x.dtype), panels_hh, panels_n, parts,
+        inputs, size, total, vectors, panel_memory(end, x.dtype), panels_hh, panels_n, parts,
     )  # fmt: skip
 
 
@@ -364,7 +364,7 @@ def rnn_backward(
     parts = parts_of(batch, work)
     grad_gates = np.empty(rows * total, dtype)
     grad_recurrent = np.empty(rows * total, dtype) if mode == GRU else grad_gates
-    panels = np.empty(panel_size(size, total, x.itemsize), dtype)
+    panels = panel_memory(panel_size(size, total, x.itemsize), dtype)
     arguments = (
         mode, batch_sizes, reverse, grad_output, gates, w_hh, saved_h, saved_c, saved_tanh,
         grad_h, grad_c, grad_gates, grad_recurrent, size, total, panel_vectors(batch), panels,

@@ -13,7 +13,7 @@ from numba import prange
 from ..compiler import jit
 from .matmul import mm
 from .rnn_gates import lstm_backward, lstm_forward
-from .rnn_product import pack_rows, pack_transposed, panel_size, panel_vectors, parts_of, product
+from .rnn_product import pack_rows, pack_transposed, panel_memory, panel_size, panel_vectors, parts_of, product
 
 
 @jit
@@ -148,7 +148,7 @@ def projected_forward(
     parts = parts_of(batch, output.size * 5 * size)
     vectors = panel_vectors(batch)
     panels_hr = panel_size(4 * size, out, gates.itemsize)
-    panels = np.empty(panels_hr + panel_size(out, size, gates.itemsize), dtype)
+    panels = panel_memory(panels_hr + panel_size(out, size, gates.itemsize), dtype)
     kernel = _forward if parts > 1 else getattr(_forward, "serial", _forward)
     kernel(
         batch_sizes, reverse, gates, w_hh, w_hr, h, c, np.empty(c.size, dtype), output, saved_h, saved_c, saved_tanh,
@@ -175,7 +175,7 @@ def projected_backward(
         parts = parts_of(batch, rows * 5 * size * out)
         vectors = panel_vectors(batch)
         panels_hr = panel_size(out, total, x.itemsize)
-        panels = np.empty(panels_hr + panel_size(size, out, x.itemsize), dtype)
+        panels = panel_memory(panels_hr + panel_size(size, out, x.itemsize), dtype)
         kernel = _backward if parts > 1 else getattr(_backward, "serial", _backward)
         kernel(
             batch_sizes, reverse, grad_output, gates, w_hh, w_hr, saved_c, saved_tanh, grad_h, grad_c,

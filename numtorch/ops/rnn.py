@@ -21,6 +21,7 @@ from numtorch.kernels.cpu.matmul import mm
 from numtorch.kernels.cpu.rnn import GATES, GRU, LSTM, RNN_RELU, RNN_TANH, rnn_backward, rnn_forward
 from numtorch.kernels.cpu.rnn_projected import projected_backward, projected_forward
 
+from .._allocator import empty
 from .._dtype import float32, float64
 from .._registry import FUNCTIONS, op
 from .._tensor import Tensor, _new, wrap
@@ -170,11 +171,20 @@ def _run_layer(
     keep = edges is not None
     h = new(state, number)
     c = new(state, number) if kind == LSTM else nothing
-    output = h if is_cell else new(rows * size, number)
-    gates = new(rows * total, number) if keep else nothing
-    saved_h = new(rows * size, number) if keep and not is_cell else nothing
-    saved_c = new(rows * size, number) if keep and (kind == GRU or kind == LSTM and not is_cell) else nothing
-    saved_tanh = new(rows * size, number) if keep and kind == LSTM else nothing
+    output = h if is_cell else empty(rows * size, number)
+    gates = saved_h = saved_c = saved_tanh = nothing
+    if keep:
+        # One buffer: gates, then what else the backward pass reads; a cell's h and c are arguments, which are saved.
+        n, end = rows * size, rows * total
+        parts = not is_cell, kind == GRU or kind == LSTM and not is_cell, kind == LSTM
+        buffer = empty(end + n * sum(parts), number)
+        gates = buffer[:end]
+        if parts[0]:
+            saved_h, end = buffer[end : end + n], end + n
+        if parts[1]:
+            saved_c, end = buffer[end : end + n], end + n
+        if parts[2]:
+            saved_tanh = buffer[end : end + n]
     rnn_forward(
         kind, batch_sizes, reverse, x, _flat(w_ih), _flat(w_hh),
         nothing if b_ih is None else _flat(b_ih), nothing if b_hh is None else _flat(b_hh),
