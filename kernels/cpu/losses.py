@@ -28,7 +28,7 @@ ROWS = 8192
 def loss(of, slope) -> SimpleNamespace:
     """Kernels `total`, `each` and `backward` of a pointwise loss of x, t: (n,)."""
 
-    @jit
+    @jit(bare=True)
     def total_unit(u, x, t, p, parts):
         lo, hi = u * UNIT, min(u * UNIT + UNIT, len(x))
         p = x.dtype.type(p)
@@ -42,7 +42,7 @@ def loss(of, slope) -> SimpleNamespace:
             total += s
         parts[u] = total
 
-    @jit
+    @jit(bare=True)
     def each_unit(u, x, t, p, out):
         lo, hi = u * UNIT, min(u * UNIT + UNIT, len(x))
         p = x.dtype.type(p)
@@ -50,7 +50,7 @@ def loss(of, slope) -> SimpleNamespace:
         for i in range(len(v)):
             y[i] = of(v[i], w[i], p)
 
-    @jit
+    @jit(bare=True)
     def backward_unit(u, grad, x, t, p, scale, out):
         lo, hi = u * UNIT, min(u * UNIT + UNIT, len(x))
         p = x.dtype.type(p)
@@ -64,7 +64,7 @@ def loss(of, slope) -> SimpleNamespace:
             for i in range(len(v)):
                 y[i] = slope(v[i], w[i], p) * gs[i]
 
-    totals, units, backwards = spread(total_unit), spread(each_unit), spread(backward_unit)
+    totals, units, backwards = (spread(unit, bare=True) for unit in (total_unit, each_unit, backward_unit))
 
     def total(x, t, p):
         """The sum of the loss over all elements, as a float64."""
@@ -84,25 +84,25 @@ def loss(of, slope) -> SimpleNamespace:
     return SimpleNamespace(total=total, each=each, backward=backward)
 
 
-@jit
+@jit(inline=True, bare=True)
 def squared(x, t, p):
     return (x - t) * (x - t)
 
 
-@jit
+@jit(inline=True, bare=True)
 def squared_slope(x, t, p):
     d = x - t
     return d + d
 
 
-@jit
+@jit(inline=True, bare=True)
 def smooth_l1(x, t, beta):
     d = abs(x - t)
     half = d * d / (beta + beta)
     return half if d < beta else d - beta * np.float32(0.5)
 
 
-@jit
+@jit(inline=True, bare=True)
 def smooth_l1_slope(x, t, beta):
     d = x - t
     one = np.float32(1)
@@ -110,20 +110,20 @@ def smooth_l1_slope(x, t, beta):
     return d / beta if abs(d) < beta else (d if d != d else sign)
 
 
-@jit
+@jit(inline=True, bare=True)
 def huber(x, t, delta):
     d = abs(x - t)
     half = np.float32(0.5)
     return half * d * d if d <= delta else delta * (d - half * delta)
 
 
-@jit
+@jit(inline=True, bare=True)
 def huber_slope(x, t, delta):
     d = x - t
     return min(max(d, -delta), delta) if d == d else d
 
 
-@jit
+@jit(inline=True, bare=True)
 def cross_entropy_of_two(x, t, p):
     """-(t log x + (1 - t) log(1 - x)), the logarithms kept above -100 as torch does."""
     floor = np.float32(-100)
@@ -132,33 +132,33 @@ def cross_entropy_of_two(x, t, p):
     return (t - np.float32(1)) * b - t * a
 
 
-@jit
+@jit(inline=True, bare=True)
 def cross_entropy_of_two_slope(x, t, p):
     return (x - t) / max((np.float32(1) - x) * x, np.float32(1e-12))
 
 
-@jit
+@jit(inline=True, bare=True)
 def cross_entropy_of_logit(x, t, p):
     """(1 - t) x + log(1 + exp(-x)), without overflow."""
     zero = np.float32(0)
     return (np.float32(1) - t) * x + (max(-x, zero) + log1p(exp(-abs(x))))
 
 
-@jit
+@jit(inline=True, bare=True)
 def cross_entropy_of_logit_slope(x, t, p):
     e = exp(-abs(x))
     one = np.float32(1)
     return (one if x >= 0 else e) / (one + e) - t
 
 
-@jit
+@jit(inline=True, bare=True)
 def soft_margin(x, t, p):
     """log(1 + exp(-t x)), without overflow."""
     z = -t * x
     return max(z, np.float32(0)) + log1p(exp(-abs(z)))
 
 
-@jit
+@jit(inline=True, bare=True)
 def soft_margin_slope(x, t, p):
     z = -t * x
     e = exp(-abs(z))

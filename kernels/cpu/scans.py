@@ -17,61 +17,71 @@ from .spread import spread
 
 
 def scan(widen, step) -> Callable:
-    """run(x, outer, n, inner, out): out[o, r, j] = step(... step(x[o, 0, j], x[o, 1, j]) ..., x[o, r, j])."""
+    """run(x, outer, n, inner, out): out[o, r, j] = step(... step(x[o, 0, j], x[o, 1, j]) ..., x[o, r, j]).
 
-    @jit
-    def row(p, x, n, out):
+    run(..., reverse=True) goes from the end: step(... step(x[o, n - 1, j], x[o, n - 2, j]) ..., x[o, r, j]).
+    """
+
+    @jit(bare=True)
+    def row(p, x, n, reverse, out):
         v, y = x[p * n : p * n + n], out[p * n : p * n + n]
-        carried = widen(v[0])
-        y[0] = carried
+        first, by = (n - 1, -1) if reverse else (0, 1)
+        carried = widen(v[first])
+        y[first] = carried
         for i in range(1, n):
-            carried = step(carried, widen(v[i]))
-            y[i] = carried
+            at = np.uint64(first + i * by)
+            carried = step(carried, widen(v[at]))
+            y[at] = carried
 
-    @jit
-    def tile(p, x, n, inner, carried, out):
+    @jit(bare=True)
+    def tile(p, x, n, inner, carried, reverse, out):
         lo, width = tile_bounds(p, n, inner)
+        first, by = (lo + (n - 1) * inner, -inner) if reverse else (lo, inner)
         run = carried[p * TILE : p * TILE + width]
         for j in range(width):
-            run[j] = widen(x[lo + j])
-            out[lo + j] = run[j]
+            run[j] = widen(x[first + j])
+            out[first + j] = run[j]
         for r in range(1, n):
-            at = lo + r * inner
+            at = first + r * by
             v, y = x[at : at + width], out[at : at + width]
             for j in range(width):
                 run[j] = step(run[j], widen(v[j]))
                 y[j] = run[j]
 
-    rows, tiles = spread(row), spread(tile)
+    rows, tiles = spread(row, bare=True), spread(tile, bare=True)
 
-    def run(x, outer, n, inner, out):
+    def run(x, outer, n, inner, out, reverse=False):
         if inner == 1:
-            rows(x.size, outer, x, n, out)
+            rows(x.size, outer, x, n, reverse, out)
         else:
             count = outer * ((inner + TILE - 1) // TILE)
             wide = np.result_type(x.dtype, np.float64) if x.dtype.kind in "fc" else x.dtype
-            tiles(x.size, count, x, n, inner, np.empty(count * TILE, wide), out)
+            tiles(x.size, count, x, n, inner, np.empty(count * TILE, wide), reverse, out)
 
     return run
 
 
-def extreme_scan(replaces) -> Callable:
-    """run(x, outer, n, inner, values, indices): the running extreme and where it was last met."""
+def extreme_scan(replaces, behind) -> Callable:
+    """run(x, outer, n, inner, values, indices): the running extreme and where it was last met.
 
-    @jit
+    behind(v, best): whether v surely does not replace best; it is what most elements are, by one comparison.
+    """
+
+    @jit(bare=True)
     def line(p, x, n, inner, values, indices):
         lo = p // inner * n * inner + p % inner
         best = x[lo]
         at = 0
         for r in range(n):
-            v = x[lo + r * inner]
-            if replaces(v, best):
+            place = np.uint64(lo + r * inner)
+            v = x[place]
+            if not behind(v, best) and replaces(v, best):
                 best = v
                 at = r
-            values[lo + r * inner] = best
-            indices[lo + r * inner] = at
+            values[place] = best
+            indices[place] = at
 
-    lines = spread(line)
+    lines = spread(line, bare=True)
 
     def run(x, outer, n, inner, values, indices):
         lines(x.size, outer * inner, x, n, inner, values, indices)
@@ -79,28 +89,28 @@ def extreme_scan(replaces) -> Callable:
     return run
 
 
-@jit
+@jit(bare=True)
 def as_float64(x):
     """float32 and float64 to float64, complex to complex128."""
     return x * np.float64(1)
 
 
-@jit
+@jit(bare=True)
 def itself(x):
     return x
 
 
-@jit
+@jit(bare=True)
 def plus(a, b):
     return a + b
 
 
-@jit
+@jit(bare=True)
 def times(a, b):
     return a * b
 
 
-@jit
+@jit(bare=True)
 def log_add_exp(a, b):
     """log(exp(a) + exp(b)); equal infinities stay what they are, nan wins."""
     low, high = (a, b) if a < b or b != b else (b, a)
@@ -109,7 +119,7 @@ def log_add_exp(a, b):
     return a
 
 
-@jit
+@jit(bare=True)
 def log_add_exp_complex(a, b):
     """log(exp(a) + exp(b)), whose phase follows the greater of the two instead of wrapping."""
     low, high = (a, b) if a.real < b.real else (b, a)
@@ -126,16 +136,26 @@ LOGCUMSUMEXP = scan(as_float64, log_add_exp)
 LOGCUMSUMEXP_COMPLEX = scan(as_float64, log_add_exp_complex)
 
 
-@jit
+@jit(bare=True)
 def reaches_up(v, best):
     """torch's rule for cummax: later equals and later nans take the place; nothing but nan replaces nan."""
     return (v != v) | ((best == best) & (v >= best))
 
 
-@jit
+@jit(bare=True)
 def reaches_down(v, best):
     return (v != v) | ((best == best) & (v <= best))
 
 
-CUMMAX = extreme_scan(reaches_up)
-CUMMIN = extreme_scan(reaches_down)
+@jit(bare=True)
+def below(v, best):
+    return v < best
+
+
+@jit(bare=True)
+def above(v, best):
+    return v > best
+
+
+CUMMAX = extreme_scan(reaches_up, below)
+CUMMIN = extreme_scan(reaches_down, above)

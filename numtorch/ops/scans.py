@@ -20,8 +20,10 @@ from .._tensor import Tensor, wrap
 from .reducing import check_cpu, compute_dtype, elements, finished, publish
 from .reductions import collapse_one
 
+_INT64 = np.dtype(np.int64)
 
-def _scan(t: Tensor, dim: int, kernel: Callable, kernel_int64: Callable | None) -> Tensor:
+
+def _scan(t: Tensor, dim: int, kernel: Callable, kernel_int64: Callable | None, reverse: bool = False) -> Tensor:
     """Run a scan over a contiguous copy; integers and bools are scanned in int64."""
     d = t._dtype
     flat = elements(t)
@@ -30,13 +32,15 @@ def _scan(t: Tensor, dim: int, kernel: Callable, kernel_int64: Callable | None) 
         computed, kernel, flat = int64, kernel_int64, cast_array(flat, d, int64)
     out = empty(flat.size, flat.dtype)
     if flat.size:
-        kernel(flat, *collapse_one(t._size, dim), out)
+        kernel(flat, *collapse_one(t._size, dim), out, reverse)
     return finished(out, t._size, computed, int64 if computed is int64 else d)
 
 
 def _from_the_end(t: Tensor, dim: int) -> Tensor:
     """Sums of what comes at or after each place."""
-    return cumsum(t.flip(dim), dim).flip(dim) if t.ndim else t
+    if mode.enabled:
+        return cumsum(t.flip(dim), dim).flip(dim) if t.ndim else t
+    return _scan(t, dim, _kernels.CUMSUM, _kernels.CUMSUM_INT64, True) if t.ndim else t
 
 
 @primitive("cumsum_", node="CumsumBackward0", public=False)
@@ -141,7 +145,7 @@ def _running_extreme(t: Tensor, dim: int, kernel) -> tuple[Tensor, Tensor]:
     flat = elements(t)
     if d.category == BOOL:
         flat = flat.view(np.uint8)
-    values, indices = empty(flat.size, flat.dtype), empty(flat.size, np.int64)
+    values, indices = empty(flat.size, flat.dtype), empty(flat.size, _INT64)
     if flat.size:
         kernel(flat, *collapse_one(t._size, dim), values, indices)
     if d.category == BOOL:
