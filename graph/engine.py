@@ -102,6 +102,7 @@ def run_backward(
                     if target is not None and (plan is None or target in plan.visit):
                         _deliver(target, nr, grad, pending, leaves, heap)
             node = held
+            grad_inputs = None  # a node may write over a gradient that nobody else holds
         # A leaf may take over a gradient that nobody else holds, so let go of it here.
         grad = grads = grad_inputs = grad_outputs = None
         while leaves:

@@ -17,9 +17,11 @@ from numtorch.graph.node import RELEASED_MESSAGE
 from numtorch.graph.saved import changed_since_saved
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
+from ._allocator import empty
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, dtype
 from ._loops import Loops, run
+from ._ownership import ATTRIBUTE, IN_APPLY, alone
 from ._tensor import Tensor, _new, alias, wrap
 
 _np_empty = np.empty
@@ -28,29 +30,6 @@ _np_empty = np.empty
 def argument_names(text: Callable) -> tuple[str, ...]:
     """The names of a function's arguments (inspect.signature takes 18 us, and there are hundreds of texts)."""
     return text.__code__.co_varnames[: text.__code__.co_argcount]
-
-
-def _count_references(grads: tuple) -> tuple[int, int]:
-    """How often a gradient in `grads` is referred to inside an `apply`, and an object that only an attribute holds."""
-    grad = grads[0]
-    flat = grad.flat
-    return getrefcount(grad), getrefcount(flat)
-
-
-class _Probe:
-    def __init__(self):
-        self.flat = object()
-
-
-def _own_counts() -> tuple[int, int]:
-    """The counts for a gradient that nobody holds but the engine's two variables, as graph/engine.py has them."""
-    grad = _Probe()
-    grad_outputs = (grad,)
-    return _count_references(grad_outputs)
-
-
-# Counted rather than written down: later Pythons count fewer references of local variables.
-_GRAD_COUNT, _FLAT_COUNT = _own_counts()
 
 
 class Rule:
@@ -113,7 +92,7 @@ class Rule:
                 else:
                     entry(flat, x, z, params)
                 return g
-        y = _np_empty(n, d.np)
+        y = _np_empty(n, d.np) if n < PARALLEL_THRESHOLD else empty(n, d.np)
         if not others:
             entry(flat, y, params)
         elif len(others) == 1:
@@ -302,10 +281,10 @@ class PointwiseNode(Node):
                 own = (
                     flat is not None
                     and flat.size >= PARALLEL_THRESHOLD
-                    and getrefcount(flat) == _FLAT_COUNT
-                    and getrefcount(g) == _GRAD_COUNT
+                    and getrefcount(flat) == ATTRIBUTE
+                    and getrefcount(g) == IN_APPLY
                     and g._storage is None
-                    and flat.base is None
+                    and alone(flat)
                 )
                 grad = rule.run(g, saved, params, own)
                 if grad is not None:
@@ -330,10 +309,10 @@ class PointwiseNode(Node):
                     own = (
                         flat is not None
                         and flat.size >= PARALLEL_THRESHOLD
-                        and getrefcount(flat) == _FLAT_COUNT
-                        and getrefcount(g) == _GRAD_COUNT
+                        and getrefcount(flat) == ATTRIBUTE
+                        and getrefcount(g) == IN_APPLY
                         and g._storage is None
-                        and flat.base is None
+                        and alone(flat)
                     )
                 grad = rule.run(g, saved, params, own)
             if grad is None:

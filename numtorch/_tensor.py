@@ -10,9 +10,9 @@ Operators are added as methods by the registry (`numtorch/_registry.py`), not he
 
 from __future__ import annotations
 
-import sys
 import warnings
 import weakref
+from sys import getrefcount
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from numtorch.graph import AccumulateGrad, add_tensor_hook, mode, run_backward, 
 from . import _allocator, _dtype
 from ._device import cpu, device
 from ._dtype import dtype
+from ._ownership import ARGUMENT, ATTRIBUTE, alone
 from ._size import EMPTY, Size, contiguous_strides, is_contiguous, public_size
 from ._storage import Storage
 
@@ -251,9 +252,7 @@ class Tensor:
         """Add a gradient that reached this leaf (called by its AccumulateGrad node).
 
         A gradient that nobody else holds becomes `.grad` itself; any other is copied, for `.grad` is written in place
-        by later backwards and by optimisers. Ownership is judged by reference counts: of the buffer three are ours (the
-        tensor's attribute, `flat`, getrefcount's argument), of the tensor three (the engine's tuple, `grad`, again the
-        argument).
+        by later backwards and by optimisers. Ownership is judged by reference counts (see _ownership.py).
         """
         current = self._grad
         if current is None:
@@ -264,10 +263,10 @@ class Tensor:
             if (
                 flat is not None
                 and grad._storage is None
-                and flat.base is None
                 and grad._size == self._size
-                and sys.getrefcount(flat) == 3
-                and sys.getrefcount(grad) == 3
+                and getrefcount(flat) == ATTRIBUTE
+                and getrefcount(grad) == ARGUMENT
+                and alone(flat)
             ):
                 self._grad = wrap(flat, self._size, grad._dtype)
             else:

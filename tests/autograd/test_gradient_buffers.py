@@ -1,0 +1,126 @@
+"""Large gradients are written over once nobody needs them; what somebody still holds is left as it is."""
+
+import numpy as np
+import pytest
+
+import numtorch as torch
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+
+SIZES = (100, PARALLEL_THRESHOLD + 3)
+
+
+def derivative_of_sigmoid_of_tanh(w):
+    """The gradients of sigmoid(tanh(w)).sum() by tanh(w) and by w, in float64."""
+    x = w.detach().numpy().astype(np.float64)
+    inner = np.tanh(x)
+    outer = 1 / (1 + np.exp(-inner))
+    by_inner = outer * (1 - outer)
+    return by_inner, by_inner * (1 - inner**2)
+
+
+def close(t, expected):
+    np.testing.assert_allclose(t.detach().numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("size", SIZES)
+class TestGradientsThatAreHeld:
+    def test_by_a_hook(self, size):
+        w, kept = torch.randn(size, requires_grad=True), []
+        inner = w.tanh()
+        inner.register_hook(kept.append)
+        inner.sigmoid().sum().backward()
+        by_inner, by_w = derivative_of_sigmoid_of_tanh(w)
+        close(kept[0], by_inner)
+        close(w.grad, by_w)
+
+    def test_by_retain_grad(self, size):
+        w = torch.randn(size, requires_grad=True)
+        inner = w.tanh()
+        inner.retain_grad()
+        inner.sigmoid().sum().backward()
+        by_inner, by_w = derivative_of_sigmoid_of_tanh(w)
+        close(inner.grad, by_inner)
+        close(w.grad, by_w)
+
+    def test_by_the_caller(self, size):
+        w, given = torch.randn(size, requires_grad=True), torch.full((size,), 2.0)
+        w.tanh().sigmoid().backward(given)
+        assert given.eq(2.0).all()
+        close(w.grad, 2 * derivative_of_sigmoid_of_tanh(w)[1])
+
+    def test_by_two_branches(self, size):
+        w = torch.randn(size, requires_grad=True)
+        a, b = w.tanh(), w.tanh()
+        (a + b).sigmoid().sum().backward()  # both branches receive one and the same gradient
+        x = np.tanh(w.detach().numpy().astype(np.float64))
+        s = 1 / (1 + np.exp(-2 * x))
+        close(w.grad, 2 * s * (1 - s) * (1 - x**2))
+
+    def test_by_a_kept_graph(self, size):
+        w = torch.randn(size, requires_grad=True)
+        y = w.tanh().sigmoid().sum()
+        y.backward(retain_graph=True)
+        y.backward()
+        close(w.grad, 2 * derivative_of_sigmoid_of_tanh(w)[1])
+
+
+def test_a_gradient_of_many_elements_keeps_its_memory_through_a_chain(monkeypatch):
+    from numtorch._derivatives import Rule
+
+    reused, run = [], Rule.run
+    monkeypatch.setattr(Rule, "run", lambda self, g, s, p, reuse: reused.append(reuse) or run(self, g, s, p, reuse))
+    for _ in range(2):  # the first backward compiles what the second takes
+        reused.clear()
+        w = torch.randn(SIZES[1], requires_grad=True)
+        w.tanh().tanh().tanh().sum().backward()
+    assert any(reused)
+
+
+class TestNumbersBesideTensors:
+    @pytest.mark.parametrize(
+        ("f", "derivative"),
+        [
+            (lambda x: x * 3, lambda x: 3 + 0 * x),
+            (lambda x: 3 - x, lambda x: -1 + 0 * x),
+            (lambda x: x / 4, lambda x: 0.25 + 0 * x),
+            (lambda x: 2 / x, lambda x: -2 / x**2),
+            (lambda x: x**3, lambda x: 3 * x**2),
+            (lambda x: 2.0**x, lambda x: 2**x * np.log(2)),
+        ],
+    )
+    def test_the_derivative_is_right_the_first_time_and_every_time(self, f, derivative):
+        for _ in range(3):
+            x = torch.rand(50, requires_grad=True)
+            y = (x + 1).detach().requires_grad_()
+            f(y).sum().backward()
+            close(y.grad, derivative(y.detach().numpy().astype(np.float64)))
+
+
+class TestWritesInPlace:
+    @pytest.mark.parametrize("size", SIZES)
+    def test_over_a_result_of_the_graph(self, size):
+        w, other = torch.randn(size, requires_grad=True), torch.randn(size, requires_grad=True)
+        y = w * 2
+        y += other
+        y -= w
+        y.sigmoid().sum().backward()
+        x = (w + other).detach().numpy().astype(np.float64)
+        s = 1 / (1 + np.exp(-x))
+        close(w.grad, s * (1 - s))
+        close(other.grad, s * (1 - s))
+
+    def test_of_a_part_over_its_neighbour_read_the_old_values(self):
+        x = torch.arange(10.0)
+        x[1:] += x[:-1]
+        assert x.tolist() == [0.0, *(2.0 * i - 1 for i in range(1, 10))]
+        x = torch.arange(10.0)
+        x[1:].lerp_(x[:-1], 1.0)
+        assert x.tolist() == [0.0, *map(float, range(9))]
+
+    def test_count_as_changes(self):
+        x = torch.rand(5, requires_grad=True)
+        y = x * 1
+        z = y.exp()
+        z += x
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            z.sum().backward()
