@@ -15,10 +15,6 @@ from numba.core import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as pool
 
-#: Elements of light arithmetic (an add of two float32) from which a parallel kernel beats a serial one: the launch
-#: costs 5 to 50 us depending on whether the workers are still awake, and 128 Ki elements take 15 us on one core.
-PARALLEL_THRESHOLD = 131072
-
 # Held while a parallel kernel runs in a pool of Numba's: its workqueue aborts the process when two Python threads use it
 # at once.
 _launch = threading.RLock()

@@ -176,6 +176,10 @@ def ternary_strided(f):
                 if so == 1 and sa == 1 and sb == 1 and sc == 1:
                     for i in range(n):
                         zs[i] = f(xs[i], ys[i], ws[i], *params)
+                elif so == 1 and sa == 1 and sb == 1 and sc == 0:
+                    w = ws[0]
+                    for i in range(n):
+                        zs[i] = f(xs[i], ys[i], w, *params)
                 else:
                     for i in range(n):
                         zs[i * so] = f(xs[i * sa], ys[i * sb], ws[i * sc], *params)

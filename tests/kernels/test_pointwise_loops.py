@@ -71,6 +71,14 @@ def test_a_matrix_and_a_transposed_one(rows, columns, dtype):
     _check(a, wide.T)
 
 
+@pytest.mark.parametrize("weight", [(), (1,), (50, 1), (4, 1, 60), (60,), (4, 50, 60)])
+def test_three_operands_of_any_layout(weight):
+    a, b = _numbers((4, 50, 60), np.float32), _numbers((4, 50, 60), np.float32, 1)
+    w = _numbers(weight, np.float32, 2)
+    result = torch.addcmul(*(torch.from_numpy(np.asarray(each)) for each in (a, b, w)), value=2)
+    np.testing.assert_array_equal(result.numpy(), a + 2 * b * w)
+
+
 @pytest.mark.parametrize("steps", [(2, 1), (1, 2), (3, 3)])
 def test_strides(steps):
     a, b = _numbers((600, 400), np.float32), _numbers((600, 400), np.float32, 1)
