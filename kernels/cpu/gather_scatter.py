@@ -125,7 +125,10 @@ def gather_block(source, index, size, outer, count, inner, out):
         if bad:
             faults[task] = 1
             continue
-        if inner == 1:
+        if inner == 1 and count == 1:  # one element of each row: what a loss picks
+            for o in range(o0, o1):
+                out[np.uint64(o)] = source[np.uint64(o * size + index[np.uint64(o)])]
+        elif inner == 1:
             for o in range(o0, o1):
                 row, to = index[o * count : (o + 1) * count], out[o * count : (o + 1) * count]
                 start = o * size

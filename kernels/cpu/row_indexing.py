@@ -162,3 +162,14 @@ def rows_update(before, zeros, index, values, size, low, skip, outer, width, mod
                 else:
                     copy_run(target, row0 + i * width, values, value0 + p * step, width)
     return -1
+
+
+@jit
+def joint_index(first, second, n, m, out):
+    """out[p] = first[p] * m + second[p], negative indices from the end; returns the first bad place, or -1."""
+    if any_outside(first, 0, first.size, n, -n) or any_outside(second, 0, second.size, m, -m):
+        return max(first_bad_index(first, n, -n), first_bad_index(second, m, -m))
+    for p in range(out.size):
+        i, j = first[p], second[p]
+        out[p] = (i + (n & (i >> 63))) * m + j + (m & (j >> 63))
+    return -1

@@ -20,7 +20,7 @@ from numtorch.kernels.cpu.indexing import PROD, SUM
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, float32, int32, int64
-from .._inplace import inplace_form
+from .._inplace import inplace_form, write_out
 from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op, register
@@ -167,24 +167,43 @@ def length(t: Tensor, dim: int) -> int:
     return t._size[dim] if t._size else 1
 
 
-@primitive(save=("index",), out=True)
-def gather(input, dim: int, index, *, sparse_grad: bool = False) -> Tensor:
+def _block_gathered(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
+    """The usual gather in one kernel: contiguous operands, whole blocks; None for any other call."""
+    source, flat = input._flat, index._flat
+    if source is None or flat is None or index._dtype is not int64 or type(dim) is not int:
+        return None
+    plan = _block_plan(input._size, index._size, dim)
+    if plan is None or input._device is not cpu or index._device is not cpu:
+        return None
+    d, outer, n, count, inner = plan
+    numel, dtype = flat.size, source.dtype
+    out = to = np.empty(numel, dtype)
+    if dtype.type not in at.MOVED_ITSELF:
+        source, to = at.as_moved(source), at.as_moved(out)
+        dtype = to.dtype
+    bad = _gather_block[numel >= at.PARALLEL_ELEMENTS][dtype](source, flat, n, outer, count, inner, to)
+    if bad >= 0:
+        raise _bad_index(flat, bad, d, n)
+    return wrap(out, index._size, input._dtype)
+
+
+@op()
+def gather(input, dim: int, index, *, sparse_grad: bool = False, out=None) -> Tensor:
     """out[..., i, ...] = input[..., index[..., i, ...], ...] along dim; the result has the size of index.
 
     index may be smaller than input in the other dimensions. RuntimeError for an index outside 0 .. size -
     1."""
-    source, flat = input._flat, index._flat
-    if source is not None and flat is not None and index._dtype is int64 and type(dim) is int:
-        plan = _block_plan(input._size, index._size, dim) if input._device is cpu and index._device is cpu else None
-        if plan is not None:
-            d, outer, n, count, inner = plan
-            out = np.empty(flat.size, source.dtype)
-            source, to = at.as_moved(source), at.as_moved(out)
-            kernel = _gather_block[flat.size >= at.PARALLEL_ELEMENTS][to.dtype]
-            bad = kernel(source, flat, n, outer, count, inner, to)
-            if bad >= 0:
-                raise _bad_index(flat, bad, d, n)
-            return wrap(out, index._size, input._dtype)
+    if out is None:
+        result = None if input._requires_grad else _block_gathered(input, dim, index)
+        return _gather(input, dim, index, sparse_grad) if result is None else result
+    return write_out(_gather(input, dim, index, sparse_grad), out, "gather")
+
+
+@primitive("gather", node="GatherBackward0", save=("index",), public=False)
+def _gather(input, dim: int, index, sparse_grad: bool = False):
+    result = _block_gathered(input, dim, index)
+    if result is not None:
+        return result
     d = dim_of(input, dim)
     flat = _check_gather_index(index, "gather", input)
     if not index._size.numel():
@@ -210,7 +229,7 @@ def gather(input, dim: int, index, *, sparse_grad: bool = False) -> Tensor:
     return wrap(out, index._size, input._dtype)
 
 
-gather.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).scatter_add(ctx.dim, ctx.index, grad))
+_gather.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).scatter_add(ctx.dim, ctx.index, grad))
 
 
 @op()
@@ -386,9 +405,18 @@ def _scatter_value(self, dim: int, index, value):
 _scatter_value.derivative(self=_mask_places)
 
 
-@primitive(save=("index",), out=True)
-def scatter_add(input, dim: int, index, src) -> Tensor:
+@op()
+def scatter_add(input, dim: int, index, src, *, out=None) -> Tensor:
     """A copy of input with src added at index along dim: out[index[i][j]][j] += src[i][j] for dim 0."""
+    if out is None:
+        recorded = input._requires_grad or src._requires_grad
+        result = None if recorded else _block_scattered(input, dim, index, src, SUM, False)
+        return _scatter_add(input, dim, index, src) if result is None else result
+    return write_out(_scatter_add(input, dim, index, src), out, "scatter_add")
+
+
+@primitive("scatter_add", node="ScatterAddBackward0", save=("index",), public=False)
+def _scatter_add(input, dim: int, index, src):
     result = _block_scattered(input, dim, index, src, SUM, False)
     if result is not None:
         return result
@@ -397,10 +425,10 @@ def scatter_add(input, dim: int, index, src) -> Tensor:
     return result
 
 
-scatter_add.derivative(input=lambda ctx, grad: grad, src=_src_gradient)
+_scatter_add.derivative(input=lambda ctx, grad: grad, src=_src_gradient)
 
 
-inplace("scatter_add_", scatter_add, _scatter_add_into)
+inplace("scatter_add_", _scatter_add, _scatter_add_into)
 
 _SCATTER_MODES = {"add": SUM, "multiply": PROD}
 

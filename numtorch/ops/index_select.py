@@ -13,6 +13,7 @@ from numtorch.kernels.cpu.row_indexing import ADD, SET
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, float32, int64
+from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
@@ -33,18 +34,34 @@ def _selected_size(size: tuple[int, ...], dim: int, count: int) -> tuple[int, in
     return outer, n, width, Size((*size[:d], count, *size[d + 1 :]))
 
 
-@primitive(save=("index",), out=True)
-def index_select(input, dim: int, index) -> Tensor:
-    """The parts of `input` at index (a vector) along dim, copied. IndexError outside 0 .. size - 1."""
+def _rows_selected(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
+    """The usual index_select in one kernel: contiguous operands, a vector of int64; None for any other call."""
     source, flat = input._flat, index._flat
-    if source is not None and flat is not None and index._dtype is int64 and len(index._size) == 1:
-        size = input._size
-        if size and type(dim) is int and input._device is cpu and index._device is cpu:
-            outer, n, width, selected = _selected_size(size, dim, flat.size)
-            out, bad = at.read_rows(source, flat, n, 0, outer, width)
-            if bad >= 0:
-                raise IndexError("index out of range in self")
-            return wrap(out, selected, input._dtype)
+    if source is None or flat is None or index._dtype is not int64 or type(dim) is not int or len(index._size) != 1:
+        return None
+    if not input._size or input._device is not cpu or index._device is not cpu:
+        return None
+    outer, n, width, size = _selected_size(input._size, dim, flat.size)
+    out, bad = at.read_rows(source, flat, n, 0, outer, width)
+    if bad >= 0:
+        raise IndexError("index out of range in self")
+    return wrap(out, size, input._dtype)
+
+
+@op()
+def index_select(input, dim: int, index, *, out=None) -> Tensor:
+    """The parts of `input` at index (a vector) along dim, copied. IndexError outside 0 .. size - 1."""
+    if out is None:
+        result = None if input._requires_grad else _rows_selected(input, dim, index)
+        return _index_select(input, dim, index) if result is None else result
+    return write_out(_index_select(input, dim, index), out, "index_select")
+
+
+@primitive("index_select", node="IndexSelectBackward0", save=("index",), public=False)
+def _index_select(input, dim: int, index):
+    result = _rows_selected(input, dim, index)
+    if result is not None:
+        return result
     d = dim_of(input, dim)
     if index._device is not input._device:
         check_devices((input, index))
@@ -61,7 +78,7 @@ def index_select(input, dim: int, index) -> Tensor:
     return wrap(at.read(input, places), places.size if input._size else Size(), input._dtype)
 
 
-index_select.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).index_add(ctx.dim, ctx.index, grad))
+_index_select.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).index_add(ctx.dim, ctx.index, grad))
 
 
 def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name: str) -> None:

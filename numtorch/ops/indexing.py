@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from numtorch.graph import Node, mode
+from numtorch.kernels.cpu.row_indexing import joint_index
 
 from .._device import cpu
 from .._dtype import FLOATING, bool_, int64, uint8
@@ -30,8 +31,10 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .positions import read_rows
+from .positions import Compiled, read_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
+
+_joint_index = Compiled(joint_index, "iinni")
 
 # --- gradients of the basic views ---------------------------------------------------------------------------
 
@@ -148,6 +151,10 @@ def _getitem(self: Tensor, key):
         n, step, size, stride = _first_dim(self._size, self._stride)
         return slice_along(self, 0, *_slice_bounds(key, n))
     if kind is tuple:
+        if len(key) == 2 and key[0].__class__ is Tensor and key[1].__class__ is Tensor:
+            result = _indexed_by_two(self, *key)
+            if result is not None:
+                return result
         if _plain(self):
             view = _basic_view(self, key)
             if view is not None:
@@ -243,6 +250,26 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
         return None
     if self._requires_grad and mode.enabled:
         index.primitive.record((self, (entry_of(key, 0, self._size),)), {}, result)
+    return result
+
+
+def _indexed_by_two(self: Tensor, i: Tensor, j: Tensor) -> Tensor | None:
+    """self[i, j] for two vectors of int64 of one size: as one index of the first two dimensions taken together."""
+    source, first, second, size = self.flat(), i.flat(), j.flat(), self._size
+    if source is None or first is None or second is None or i._dtype is not int64 or j._dtype is not int64:
+        return None
+    if len(i._size) != 1 or i._size != j._size or len(size) < 2 or not source.size:
+        return None
+    if self._device is not cpu or i._device is not cpu or j._device is not cpu:
+        return None
+    n, m = size[0], size[1]
+    joint = np.empty(first.size, np.int64)
+    if _joint_index[joint.dtype](first, second, n, m, joint) >= 0:
+        return None  # the general way says which one is wrong
+    out, _ = read_rows(source, joint, n * m, 0, 1, source.size // (n * m))
+    result = wrap(out, Size((first.size, *size[2:])), self._dtype)
+    if self._requires_grad and mode.enabled:
+        index.primitive.record((self, (entry_of(i, 0, size), entry_of(j, 1, size))), {}, result)
     return result
 
 

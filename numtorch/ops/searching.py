@@ -8,14 +8,15 @@ from numtorch.graph import Node, mode, next_sequence
 from numtorch.kernels.cpu import sorting as _kernels
 
 from .._copy import cast_array, contiguous
-from .._dtype import BOOL, COMPLEX, bool_, float32, int32, int64, promote_types
+from .._dtype import BOOL, COMPLEX, INTEGRAL, bool_, float32, int32, int64, promote_types
 from .._inplace import write_out
 from .._promotion import result_type
 from .._registry import op
 from .._size import wrap_dim
 from .._tensor import Tensor, _new, wrap
 from . import positions as at
-from .sorting import comparable
+from .masking import true_positions
+from .sorting import comparable, order_rows
 
 # --- unique -------------------------------------------------------------------------------------------------
 
@@ -46,7 +47,7 @@ def _pick(found: tuple, return_inverse: bool, return_counts: bool):
 
 def _sorted_order(flat: np.ndarray) -> np.ndarray:
     order = np.empty(flat.size, np.int64)
-    _kernels.sort_forward(_kernels.sort_keys(flat), order, 1, flat.size)
+    order_rows(_kernels.sort_keys(flat), order, 1, flat.size)
     return order
 
 
@@ -57,11 +58,34 @@ def _take(flat: np.ndarray, order: np.ndarray) -> np.ndarray:
     return out
 
 
-def _runs_of_elements(flat: np.ndarray, compared: np.ndarray):
-    """(first positions, inverse, counts) of the runs of equal elements."""
-    first, inverse, counts = (np.empty(flat.size, np.int64) for _ in range(3))
-    runs = _kernels.unique_consecutive_forward(compared, first, inverse, counts)
-    return first[:runs].copy(), inverse, counts[:runs].copy()
+def _runs_of_elements(compared: np.ndarray, return_inverse: bool):
+    """(first positions, inverse if wanted, counts) of the runs of equal elements."""
+    first, inverse = np.empty(compared.size, np.int64), np.empty(compared.size if return_inverse else 0, np.int64)
+    runs = _kernels.unique_consecutive_forward(compared, first, inverse)
+    first = first[:runs].copy()
+    return first, inverse, np.diff(first, append=compared.size)
+
+
+#: Integers are counted, not sorted, where they lie in a range of at most this many values, or of as many as they are.
+_COUNTED_RANGE = 1 << 16
+
+
+def _counted(flat: np.ndarray, return_inverse: bool):
+    """(values, inverse, counts) of integers of a small range; None for others."""
+    if not flat.size or flat.dtype.kind not in "iu":
+        return None
+    low, high = int(flat.min()), int(flat.max())
+    if high - low >= max(_COUNTED_RANGE if flat.size >= 1024 else 0, flat.size):
+        return None
+    bins = np.zeros(high - low + 1, np.int64)
+    _kernels.count_values(flat, low, bins)
+    present = true_positions(bins != 0)
+    inverse = np.empty(flat.size if return_inverse else 0, np.int64)
+    counts = bins[present]
+    if return_inverse:
+        bins[present] = np.arange(present.size)
+        _kernels.rank_values(flat, low, bins, inverse)
+    return (present + low).astype(flat.dtype), inverse, counts
 
 
 def _runs_of_parts(t: Tensor, dim: int, in_order: bool):
@@ -113,13 +137,20 @@ def unique(
         )
     flat = contiguous(input)._flat
     compared = comparable(flat, input._dtype)
-    order = _sorted_order(compared)
-    first, inverse, counts = _runs_of_elements(flat, _take(compared, order))
-    places = np.empty(flat.size, np.int64)
-    _kernels.scatter_inverse(order, inverse, places)
-    values = _undifferentiable(wrap(_take(flat, order[first]), (first.size,), input._dtype), input)
-    found = (values, wrap(places, input._size, int64), wrap(counts, (counts.size,), int64))
-    return _pick(found, return_inverse, return_counts)
+    counted = _counted(flat, return_inverse) if input._dtype.category <= INTEGRAL else None
+    if counted is not None:
+        values, inverse, counts = counted
+    else:
+        order = _sorted_order(compared)
+        first, inverse, counts = _runs_of_elements(_take(compared, order), return_inverse)
+        if return_inverse:
+            places = np.empty(flat.size, np.int64)
+            _kernels.scatter_inverse(order, inverse, places)
+            inverse = places
+        values = _take(flat, _take(order, first))
+    values = _undifferentiable(wrap(values, (values.size,), input._dtype), input)
+    places = wrap(inverse, input._size, int64) if return_inverse else None
+    return _pick((values, places, wrap(counts, (counts.size,), int64)), return_inverse, return_counts)
 
 
 @op()
@@ -130,10 +161,10 @@ def unique_consecutive(input, return_inverse: bool = False, return_counts: bool 
         d = wrap_dim(dim, len(input._size))
         return _pick(_runs_of_parts(input if input._size else input.reshape(1), d, True), return_inverse, return_counts)
     flat = contiguous(input)._flat
-    first, inverse, counts = _runs_of_elements(flat, comparable(flat, input._dtype))
+    first, inverse, counts = _runs_of_elements(comparable(flat, input._dtype), return_inverse)
     values = wrap(_take(flat, first), (first.size,), input._dtype)
-    found = (values, wrap(inverse, input._size, int64), wrap(counts, (counts.size,), int64))
-    return _pick(found, return_inverse, return_counts)
+    places = wrap(inverse, input._size, int64) if return_inverse else None
+    return _pick((values, places, wrap(counts, (counts.size,), int64)), return_inverse, return_counts)
 
 
 # --- binary search ------------------------------------------------------------------------------------------
@@ -148,6 +179,10 @@ def _common(a: Tensor, b: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 _NO_SORTER = np.empty(0, np.int64)
+_searchsorted = at.compiled_pair(_kernels.searchsorted_forward, "xxinnnbbi")
+_isin = at.compiled_pair(_kernels.isin_sorted, "xxm")
+#: Searches that several threads share: some 10 ns each.
+_PARALLEL_SEARCH = 1 << 14
 
 
 def _side(side: str | None, right: bool) -> bool:
@@ -188,7 +223,10 @@ def _search(boundaries: Tensor, values: Tensor, right: bool, sorter: np.ndarray,
     rows = 1 if shared else (wanted.size // count if count else 0)
     out = np.empty(wanted.size, np.int32 if out_int32 else np.int64)
     if out.size:
-        _kernels.searchsorted_forward(bounds, wanted, sorter, rows, n, count, shared, right, out)
+        kernel = _kernels.searchsorted_forward
+        if not out_int32:
+            kernel = _searchsorted[out.size >= _PARALLEL_SEARCH][bounds.dtype]
+        kernel(bounds, wanted, sorter, rows, n, count, shared, right, out)
     return wrap(out, values._size, int32 if out_int32 else int64)
 
 
@@ -258,7 +296,7 @@ def isin(elements, test_elements, *, assume_unique: bool = False, invert: bool =
         # nan equals nothing, and at the end of the order it would confuse the search.
         members = members[members == members]
     out_flat = np.empty(flat.size, np.bool_)
-    _kernels.isin_sorted(flat, members, out_flat)
+    _isin[flat.size >= _PARALLEL_SEARCH][flat.dtype](flat, members, out_flat)
     if invert:
         out_flat = ~out_flat
     result = wrap(out_flat, tensors[0]._size, bool_)

@@ -50,6 +50,12 @@ def is_parallel(rows: int, n: int) -> bool:
     return rows > 1 and rows * n * 4 >= at.PARALLEL_ELEMENTS
 
 
+def order_rows(keys: np.ndarray, order: np.ndarray, rows: int, n: int) -> None:
+    """Sort rows of keys in place; `order` becomes the permutation of each."""
+    kernel = _kernels.sort_forward if is_parallel(rows, n) else getattr(_kernels.sort_forward, "serial", None)
+    (kernel or _kernels.sort_forward)(keys, order, rows, n)
+
+
 class Rows:
     """A tensor as rows of `n` along one dimension, and back."""
 
@@ -133,7 +139,16 @@ def _sorted(input, dim: int, descending: bool):
         if flat is not rows.flat:
             values = cast_array(values, float32, input._dtype)
         return return_types.sort(rows.back(values, input._dtype, rows.n), rows.back(order, int64, rows.n))
-    _kernels.sort_forward(rows.keys(descending), order, rows.rows, rows.n)
+    if input._dtype is int64 and rows.flat.size:
+        low = int(rows.flat.min())
+        if int(rows.flat.max()) - low < 1 << 32:
+            keys, flip = np.empty(order.size, np.uint32), -1 if descending else 0
+            _kernels.keys_in_range(rows.flat, low, keys, flip)
+            order_rows(keys, order, rows.rows, rows.n)
+            values = np.empty(order.size, np.int64)
+            _kernels.values_in_range(keys, low, flip, values)
+            return return_types.sort(rows.back(values, int64, rows.n), rows.back(order, int64, rows.n))
+    order_rows(rows.keys(descending), order, rows.rows, rows.n)
     return return_types.sort(
         rows.back(rows.values(order, rows.n), input._dtype, rows.n), rows.back(order, int64, rows.n)
     )
@@ -200,7 +215,7 @@ def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
     order = np.empty(rows.rows * k, np.int64)
     if k > _short.NETWORK_MAX and k * _SORT_SHARE > rows.n:
         full = np.empty(rows.flat.size, np.int64)
-        _kernels.sort_forward(rows.keys(bool(largest)), full, rows.rows, rows.n)
+        order_rows(rows.keys(bool(largest)), full, rows.rows, rows.n)
         order = np.ascontiguousarray(full.reshape(rows.rows, rows.n)[:, :k]).reshape(-1)
     elif order.size:
         flat = comparable(rows.flat, input._dtype)
