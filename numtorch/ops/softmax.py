@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
+from numba import types
+
 from numtorch.graph import mode, no_grad
+from numtorch.kernels.compiler import entry_point
 from numtorch.kernels.cpu import softmax as _kernels
 
 from .._allocator import empty
 from .._device import cpu
-from .._dtype import COMPLEX, FLOATING
+from .._dtype import COMPLEX, FLOATING, float32, float64
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import wrap_dim
-from .._tensor import Tensor
+from .._tensor import Tensor, _new
 from .reducing import compute_dtype, elements, finished
 from .reductions import collapse_one
 
+# Below this many elements rows go straight to the serial kernel.
+_SMALL = 65536
+_entries: dict = {}
+
+
+def _entry(d, log_of_it: bool):
+    """The compiled kernel for rows of dtype d; None where there is none."""
+    if d is not float32 and d is not float64:
+        return None
+    x = types.Array(types.float32 if d is float32 else types.float64, 1, "C")
+    kernel = _kernels.log_softmax_rows if log_of_it else _kernels.softmax_rows
+    entry = _entries[d, log_of_it] = entry_point(kernel, (x, types.int64, types.int64, x))
+    return entry
+
 
 def _forward(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
+    flat = t._flat
+    if flat is not None and 0 < flat.size < _SMALL and (not t._size or dim == len(t._size) - 1):
+        entry = _entries.get((t._dtype, log_of_it)) or _entry(t._dtype, log_of_it)
+        if entry is not None:
+            n = t._size[-1] if t._size else 1
+            out = np.empty(flat.size, flat.dtype)
+            entry(flat, flat.size // n, n, out)
+            result = _new(Tensor)
+            result._flat, result._size, result._stride, result._dtype = out, t._size, t._stride, t._dtype
+            return result
     if t._device is not cpu:
         return _forward_of_parts(t.detach(), dim, log_of_it)
     flat = elements(t)
