@@ -219,9 +219,14 @@ def _packs_rows(n, k, m, row_a, itemsize):
 
 @jit
 def _pack_tile_rows(a, a0, column_a, rows, depth, work, at):
-    """work[at + p * ROWS + i] = a[i, p] for the rows of a tile, where rows are dense; writes a vector too many."""
+    """work[at + p * ROWS + i] = a[i, p] for the rows of a tile, where rows are dense; writes a vector too many.
+
+    For two tiles at a time, the second one behind the first: their rows share cache lines of a.
+    """
+    second = at + depth * ROWS + lanes(a)
     for p in range(depth):
         store(work, at + p * ROWS, load_part(a, a0 + p * column_a, rows))
+        store(work, second + p * ROWS, load_part(a, a0 + ROWS + p * column_a, rows - ROWS))
 
 
 @jit
@@ -238,7 +243,7 @@ def workspace(a, n, k, m, row_a, column_b, form):
         # Parts of m are cut by their own size: up to a whole block, where the cut above may be a little narrower.
         size += depth * min((m + width - 1) & -width, max(columns, _BLOCK_BYTES // (depth * a.itemsize)))
     if _packs_rows(n, k, m, row_a, a.itemsize):
-        size += depth * ROWS + width
+        size += 2 * (depth * ROWS + width)
     return size
 
 
@@ -287,7 +292,7 @@ def gemm(
     depth, most_columns = _cut(k, m, width, a.itemsize)
     packs = _packs(n, k, m, column_b, a.itemsize)
     packs_rows = _packs_rows(n, k, m, row_a, a.itemsize)
-    rows_at = work.size - (depth * ROWS + width)
+    tile_rows = depth * ROWS + width
     one = a.dtype.type(1)
     p0 = 0
     while True:
@@ -301,8 +306,12 @@ def gemm(
                 else:
                     _pack_columns(b, source, row_b, column_b, here, columns, work)
             for i in range(0, n, ROWS):
+                rows_at = work.size - 2 * tile_rows
                 if packs_rows:
-                    _pack_tile_rows(a, a0 + i + p0 * column_a, column_a, min(ROWS, n - i), here, work, rows_at)
+                    if i // ROWS % 2:
+                        rows_at += here * ROWS + width
+                    else:
+                        _pack_tile_rows(a, a0 + i + p0 * column_a, column_a, n - i, here, work, rows_at)
                 j = 0
                 while j < columns:
                     vectors = _panel_vectors(columns - j, width)
