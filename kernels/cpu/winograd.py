@@ -25,8 +25,10 @@ turned, a vector of channels at a time, to a small zero-padded region, from whic
 Points are several times the size of what they are made from. So that they stay in the third-level cache the kernels
 run over a group of units and a group of outputs at a time (winograd_plan.py).
 
-A nan or inf in the image makes the whole of its tiles nan (as it does in cuDNN), where the direct kernel confines it
-to its windows.
+Error, as the largest difference from the exact result over its largest value, for normally distributed data: 6e-7
+for 2 x 2 tiles and 2e-6 for 4 x 4, where the direct kernel has 2e-7. A nan or inf in the image makes the whole of its
+tiles nan (as it does in cuDNN), where the direct kernel confines it to its windows. winograd_plan.py says where the
+algorithm is used: never for float64, nor under use_deterministic_algorithms(True).
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ def _multiply(a, a0, row_a, column_a, rows, b, b0, row_b, columns, depth, c, c0,
                 to = c0 + whole * row_c + j
                 product_tile(
                     TALL, 1, 2, a, a0 + whole * row_a, row_a, column_a, b, b0 + j, row_b, depth,
-                    c, to, row_c, more, one, one, c, to, row_c, rows - whole, 1 * vl,
+                    c, to, row_c, more, one, one, c, to, row_c, rows - whole, vl,
                 )  # fmt: skip
             j += vl
 
