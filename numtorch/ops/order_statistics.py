@@ -12,7 +12,7 @@ from .._copy import cast_array
 from .._dtype import BOOL, COMPLEX, FLOATING, int64
 from .._inplace import write_out
 from .._primitive import primitive
-from .._size import wrap_dim
+from .._size import EMPTY, wrap_dim
 from .._tensor import Tensor, wrap
 from . import positions as at
 from .reducing import check_cpu, compute_dtype, elements, finished, publish, reduced_size, rows_of
@@ -62,6 +62,13 @@ def _shared_rule(ctx, grad):
 
 
 def _median_of_all(t: Tensor, skip_nan: bool) -> Tensor:
+    held = t._flat
+    if held is not None and t._dtype is _dtype.float32 and held.size:
+        out, place = np.empty(1, np.float32), np.empty(1, np.int64)
+        bits, floating, last = bits_to_order(held)
+        kernel = _select_rows[False][bits.dtype]
+        kernel(bits, floating, last, 1, held.size, 0, True, skip_nan, out.view(bits.dtype), place)
+        return wrap(out, EMPTY, t._dtype)
     flat = t if len(t._size) == 1 else t.detach().reshape(-1)
     if flat._size == (0,):
         return t.new_full((), float("nan") if t._dtype.category == FLOATING else np.iinfo(t._dtype.np).min)

@@ -168,6 +168,8 @@ def sort(input, dim: int = -1, descending: bool = False, stable: bool | None = N
     Equal elements keep their order whether `stable` asks for it or not."""
     if type(dim) is bool:
         dim, descending = -1, dim
+    if not input._requires_grad:
+        return _sorted(input, dim, bool(descending))
     return (_sort if stable is None else _sort_stable)(input, dim, bool(descending))
 
 
@@ -192,9 +194,7 @@ def msort(input) -> Tensor:
 _SORT_SHARE = 64
 
 
-@primitive(node="TopkBackward0", save=("result1",), out=True)
-def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
-    """(values, indices) of the k largest (or smallest) elements along dim, in order."""
+def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
     flat = input._flat
     if flat is not None and input._dtype is float32 and input._device is cpu and type(dim) is type(k) is int:
         plan = _last_rows(input._size, dim, k) if k > 0 else None
@@ -230,4 +230,11 @@ def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
     return return_types.topk(rows.back(rows.values(order, k), input._dtype, k), rows.back(order, int64, k))
 
 
-topk.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
+_topk = primitive("topk", node="TopkBackward0", save=("result1",), public=False)(_largest)
+_topk.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
+
+
+@op(out=True)
+def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
+    """(values, indices) of the k largest (or smallest) elements along dim, in order."""
+    return (_topk if input._requires_grad else _largest)(input, k, dim, largest, sorted)
