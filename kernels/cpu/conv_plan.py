@@ -47,6 +47,9 @@ SERIAL_WORK = 400_000
 # gradient round for them costs a few percent.
 WEIGHT_TASKS, WEIGHT_ROWS = 8, 72
 
+# Outputs up to which the weight gradient's vectors run along the pixels, not along the outputs.
+DOT_OUTPUTS = 7
+
 # Ways to fill a region: read the input where it is; row by row; planes moved by a constant; by a table of places.
 IN_PLACE, BY_ROWS, SHIFTED, MAPPED = range(4)
 # Cycles, measured on Zen 4: to copy a row and each of its vectors; a plane and each of its vectors; a gathered vector;
@@ -61,8 +64,8 @@ GROUPS, CHANNELS, OUTPUTS, IMAGES, SRC_PLANE, OUT_PLANE, TASKS, PHASES = range(8
 SRC, OUT = 8, 11  # three each
 WEIGHT_GROUP, WEIGHT_OUTPUT, WEIGHT_CHANNEL = 14, 15, 16
 REGION, SUMS, MAP, DEPTH, RUNS, PIXELS = range(17, 23)  # elements of the largest buffer of each kind
-PARTS, CHANNEL_TASKS, LDM = 23, 24, 25  # of the weight gradient
-HEAD = 26
+PARTS, CHANNEL_TASKS, LDM, DOT = range(23, 27)  # of the weight gradient
+HEAD = 27
 
 # Fields of one phase; those from VARIANTS on come in threes
 FIRST_TASK, PHASE_TAPS, TAP_TABLE, MERGED, IMAGE_BLOCKS, PITCH, CHUNK, COPY, CUT, CUTS = range(10)
@@ -254,15 +257,15 @@ def _best(phase, images, groups, channels, outputs, src, phases, wanted, itemsiz
     return best
 
 
-def _weight_blocks(phase, images, groups, channels, outputs, src, itemsize, in_place, wanted) -> _Blocks:
+def _weight_blocks(phase, images, groups, channels, outputs, src, itemsize, in_place, wanted, dot) -> _Blocks:
     """The blocks of a weight gradient: sums of chunk * taps rows of `outputs` elements, over blocks of pixels.
 
     Pixels that are no outputs are skipped, so only the copies decide about the layout."""
     vl = lanes(itemsize)
-    ldm = _ceil(outputs, vl) * vl
+    ldm = outputs * vl if dot else _ceil(outputs, vl) * vl
     most = min(1024, max(64, SUMS_BYTES // itemsize // ldm))
     best = None
-    for axes in _layouts(phase):
+    for axes in _layouts(phase)[:1] if dot else _layouts(phase):
         variants, taps = len(axes[0].starts) * len(axes[1].starts) * len(axes[2].starts), 1
         for a in axes:
             taps *= len(a.taps)
@@ -383,12 +386,14 @@ def plan(
     table, rows = [], []
     wanted = 1 if work < SERIAL_WORK else WEIGHT_TASKS if kind == "weight" else WANTED_TASKS
     if kind == "weight":
-        best = _weight_blocks(phases[0], *arguments, itemsize, free, wanted)
+        dot = outputs <= DOT_OUTPUTS and src[0] == out[0] == kernel[0] == 1
+        best = _weight_blocks(phases[0], *arguments, itemsize, free, wanted, dot)
         row, blocks, *sizes = _row(best, 0, kernel, images, 1, table)
         chunks, ldm = _ceil(channels, best.chunk), _ceil(outputs, vl) * vl
         parts = min(blocks, _ceil(wanted, groups * chunks))
         head[[PARTS, CHANNEL_TASKS, LDM, TASKS, PHASES, PIXELS]] = parts, chunks, ldm, blocks, 1, best.pixels
-        head[SUMS] = (row[PHASE_TAPS] * best.chunk + 1) * ldm
+        head[DOT] = dot
+        head[SUMS] = (row[PHASE_TAPS] * best.chunk + 1) * (outputs * vl if dot else ldm)
         head[[REGION, MAP, DEPTH, RUNS]] = sizes
         return Plan(head, np.array(row, dtype=np.int64), np.array(table, dtype=np.int64), parts * groups * chunks, work)
     packed = outputs if outputs == 1 else outputs + outputs % 2

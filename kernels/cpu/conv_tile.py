@@ -1,6 +1,7 @@
 """The innermost loops of convolutions as explicit SIMD: intrinsics and their plain Python definitions.
 
     conv_tile      c[i, p] (+)= sum_k a[row[i] + place[k, 0]] * b[place[k, 1] + p]     a block of sums in registers
+    pixel_dot      c[i, j, lane] += sum_{r, x} g[i, r, x] * s[offset[j], r, x]         a few outputs, a few taps
     load_row       row[e] = source[first + e * step], zero outside of the source       a row of an image
     copy_row       row[e] = source[e * step]                                           the part of it that needs no check
     load_shifted   row[e] = source[e] where the bits of mask say so, else zero         a whole plane, moved
@@ -330,6 +331,59 @@ def _store_row(typingctx, stride, value, v0, shift, target, t0, step, count):
     return signature, codegen
 
 
+@intrinsic(prefer_literal=True)
+def _pixel_dot(typingctx, outputs, taps, g, g0, plane, line, s, s0, pitch, rows, width, offset, o0, c, c0, ldc):
+    if not (isinstance(outputs, types.IntegerLiteral) and isinstance(taps, types.IntegerLiteral)):
+        return None
+    no, nt, word = outputs.literal_value, taps.literal_value, types.int64
+    signature = types.void(
+        outputs, taps, g, word, word, word, s, word, word, word, word, offset, word, c, word, word
+    )  # fmt: skip
+
+    def codegen(context, builder, sig, args):
+        gv, g0v, planev, linev, sv, s0v, pitchv, rowsv, widthv, ov, o0v, cv, c0v, ldcv = args[2:]
+        element = context.get_data_type(s.dtype)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align, index = ir.VectorType(element, vl), ir.IntType(32)(itemsize), planev.type
+        zero = ir.Constant(vector, None)
+        pg = _pointer(context, builder, g, gv, g0v)
+        ps = _pointer(context, builder, s, sv, s0v)
+        po = _pointer(context, builder, offset, ov, o0v)
+        pc = _pointer(context, builder, c, cv, c0v)
+        slopes = [builder.gep(pg, [builder.mul(planev, index(i))]) for i in range(no)]
+        starts = [builder.gep(ps, [builder.load(builder.gep(po, [index(j)]))]) for j in range(nt)]
+
+        def row(r, totals):
+            g_row, s_row = builder.mul(r, linev), builder.mul(r, pitchv)
+
+            def body(v, sums):
+                x = builder.mul(v, index(vl))
+                inside = _span(builder, None, builder.sub(widthv, x), vl)
+
+                def part(start, row):
+                    pointer = builder.bitcast(builder.gep(start, [builder.add(row, x)]), vector.as_pointer())
+                    return _masked(builder, "load", vector, [pointer, align, inside, zero])
+
+                left, right = [part(at, g_row) for at in slopes], [part(at, s_row) for at in starts]
+                return [
+                    _multiply_add(builder, left[i], right[j], sums[i * nt + j]) for i in range(no) for j in range(nt)
+                ]
+
+            steps = builder.sdiv(builder.add(widthv, index(vl - 1)), index(vl))
+            return _counted_loop(builder, steps, totals, body)
+
+        for n, total in enumerate(_counted_loop(builder, rowsv, [zero] * (no * nt), row)):
+            i, j = divmod(n, nt)
+            at = builder.mul(builder.add(builder.mul(ldcv, index(i)), index(j)), index(vl))
+            pointer = builder.gep(pc, [at])
+            total = builder.fadd(_load_vector(builder, pointer, vector, itemsize), total)
+            _store_vector(builder, total, pointer, itemsize)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 def _conv_tile_python(rows, vectors, a, a0, row, r0, place, k0, depth, b, b0, c, c0, ldc, accumulate):
     """conv_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
     width = vectors * (VECTOR_BYTES // a.itemsize)
@@ -340,6 +394,17 @@ def _conv_tile_python(rows, vectors, a, a0, row, r0, place, k0, depth, b, b0, c,
         for k in range(k0, k0 + depth):
             start = b0 + place[2 * k + 1]
             sums += a[a0 + row[r0 + i] + place[2 * k]] * b[start : start + width]
+
+
+def _pixel_dot_python(outputs, taps, g, g0, plane, line, s, s0, pitch, rows, width, offset, o0, c, c0, ldc):
+    """pixel_dot in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition: ldc counts vectors."""
+    vl = VECTOR_BYTES // s.itemsize
+    for i in range(outputs):
+        for j in range(taps):
+            for r in range(rows):
+                for x in range(width):
+                    slope = g[g0 + i * plane + r * line + x]
+                    c[c0 + (i * ldc + j) * vl + x % vl] += slope * s[s0 + offset[o0 + j] + r * pitch + x]
 
 
 def _load_row_python(stride, source, s0, first, step, length, row, r0, count):
@@ -376,6 +441,7 @@ def _store_row_python(stride, value, v0, shift, target, t0, step, count):
 
 PLAIN = numba.config.DISABLE_JIT
 conv_tile = _conv_tile_python if PLAIN else _conv_tile
+pixel_dot = _pixel_dot_python if PLAIN else _pixel_dot
 load_row = _load_row_python if PLAIN else _load_row
 copy_row = _copy_row_python if PLAIN else _copy_row
 load_shifted = _load_shifted_python if PLAIN else _load_shifted

@@ -95,6 +95,10 @@ def conv2d_samples(make):
         Sample(make(4, 6, 5, 5), make(10, 6, 5, 5), make(10)),
         Sample(make(2, 3, 30, 31), make(8, 3, 7, 7), make(8), stride=2, padding=3),
         Sample(make(2, 12, 9, 9), make(24, 1, 3, 3), make(24), padding=1, groups=12),
+        Sample(make(2, 3, 6, 23), make(3, 1, 5, 3), make(3), padding=(2, 1), groups=3),
+        Sample(make(1, 4, 11, 8), make(4, 1, 3, 3), None, stride=2, padding=1, groups=4),
+        Sample(make(2, 2, 9, 8), make(2, 1, 2, 3), make(2), stride=(3, 1), padding=1, dilation=2, groups=2),
+        Sample(make(4, 20, 4, 4), make(18, 20, 3, 3), None, stride=2, padding=1),
         Sample(make(0, 3, 5, 5), make(4, 3, 3, 3), make(4)),
     ]
 
@@ -124,6 +128,7 @@ def transpose2d_samples(make):
         Sample(make(1, 1, 2, 3), make(1, 2, 3, 2), make(2), stride=2, padding=1, output_padding=(1, 0)),
         Sample(make(2, 4, 5, 6), make(4, 3, 3, 3), make(3), dilation=3, output_padding=2),
         Sample(make(2, 16, 7, 7), make(16, 4, 4, 4), make(8), stride=2, padding=1, groups=2),
+        Sample(make(2, 3, 5, 7), make(3, 1, 3, 3), make(3), stride=2, padding=1, output_padding=1, groups=3),
         Sample(make(3, 32, 6, 6), make(32, 32, 3, 3), make(32), padding=1),  # by Winograd's algorithm in float32
         Sample(make(3, 10, 1, 1), make(10, 6, 4, 4), None),
     ]
