@@ -272,6 +272,13 @@ class PointwiseNode(Node):
             raise RuntimeError(RELEASED_MESSAGE)
         params = self.params
         targets = self.next_nodes
+        if g._flat is None and not any(g._stride) and g._device is cpu and g._dtype.np is g._dtype.compute:
+            # The gradient of a sum: one number everywhere. It is written out, once for all rules.
+            flat = empty(g._size.numel(), g._dtype.np)
+            if flat.size:
+                flat.fill(g._buffer()[g._offset])
+            g = wrap(flat, g._size, g._dtype)
+            grads = (g,)
         if len(rules) == 1:
             rule = rules[0]
             if rule.identity:

@@ -193,6 +193,7 @@ def unary(
     spec = Pointwise(name, text, (derivative,), (x_name,), tuple(param_names), node, promote, result, category, refuse)
     node_class, differentiable = spec.node_class, spec.differentiable
     fast: dict = {}
+    over: dict = {}  # dtype -> the loop that writes over its operand
 
     def prepare(d: dtype) -> None:
         # Only where nothing has to be promoted or converted is there a direct way.
@@ -266,8 +267,13 @@ def unary(
             d = input._dtype
             found = fast.get(d)
             if found is not None and found[2] is d and (not params or d.category == FLOATING):
-                kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
-                spec.loops.entry(kind, d.np, n_params)(x, params)
+                if x.size < PARALLEL_THRESHOLD:
+                    entry = over.get(d)
+                    if entry is None:
+                        entry = over[d] = spec.loops.entry("inplace", d.np, n_params)
+                else:
+                    entry = spec.loops.entry("inplace parallel", d.np, n_params)
+                entry(x, params)
                 input._get_storage().version += 1
                 return input
         return general_inplace(input, *params)
@@ -329,6 +335,8 @@ def binary(
     node_class, node_class_number, differentiable = spec.node_class, spec.node_class_number, spec.differentiable
     loops, n_params = spec.loops, len(param_names)
     fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
+    over: dict = {}  # dtype -> the loop that writes over the first
+    over_number: dict = {}  # the same with a Python number
     fast_row: dict = {}  # dtype -> the same for a matrix and a row
     fast_strided: dict = {}  # dtype -> the loop for any other broadcast
     fast_float: dict = {}  # the same for a tensor and a Python float
@@ -544,6 +552,15 @@ def binary(
 
     general_inplace = inplace_form(call, name + "_")
 
+    def entry_over(x, d):
+        """The loop that writes over x (a look-up in `loops` hashes a numpy dtype, for 0.3 us)."""
+        if x.size >= PARALLEL_THRESHOLD:
+            return loops.entry("inplace parallel", d.np, n_params)
+        entry = over.get(d)
+        if entry is None:
+            entry = over[d] = loops.entry("inplace", d.np, n_params)
+        return entry
+
     def recorded_inplace(input, other):
         """Over a result of the graph whose old values no derivative needs: whether that was the case."""
         x, d = input._flat, input._dtype
@@ -558,8 +575,7 @@ def binary(
         keep_input, _, keep_result = node_class.keeps[1 + 2 * other._requires_grad]
         if keep_input or keep_result:
             return False
-        kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
-        loops.entry(kind, d.np, 0)(x, y, ())
+        entry_over(x, d)(x, y, ())
         input._get_storage().version += 1
         record_pair(node_class, input, other, input)
         input._output_nr = 0
@@ -585,16 +601,20 @@ def binary(
                 and not (other._requires_grad and mode.enabled)
                 and apart(x, y)
             ):
-                kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
-                loops.entry(kind, d.np, n_params)(x, y, params)
+                entry_over(x, d)(x, y, params)
                 input._get_storage().version += 1
                 return input
         else:
             kind = other.__class__
             found = fast_float.get(d) if kind is float else fast_int.get(d) if kind is int else None
             if found is not None and found[2] is d and (not params or d.category == FLOATING):
-                kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
-                spec.number_right.entry(kind, d.np, 1 + n_params)(x, (other, *params))
+                if x.size < PARALLEL_THRESHOLD:
+                    entry = over_number.get(d)
+                    if entry is None:
+                        entry = over_number[d] = spec.number_right.entry("inplace", d.np, 1 + n_params)
+                else:
+                    entry = spec.number_right.entry("inplace parallel", d.np, 1 + n_params)
+                entry(x, (other, *params))
                 input._get_storage().version += 1
                 return input
         return general_inplace(input, other, *params)
@@ -635,6 +655,7 @@ def ternary(
     )
 
     fast: dict = {}  # dtype -> the contiguous loop
+    fast_number: dict = {}  # the same where the third operand is a number
     loops, n_params = spec.loops, len(param_names)
 
     def flats(a, b, c, params):
@@ -667,8 +688,13 @@ def ternary(
             # The third is a number: the loop of two operands, with the number as its first parameter.
             d, n = a._dtype, found[0].size
             out = _np_empty(n, d.np)
-            kind = "contiguous" if n < PARALLEL_THRESHOLD else "parallel"
-            spec.number_last.entry(kind, d.np, 1 + n_params)(*found, out, (c, *params))
+            if n < PARALLEL_THRESHOLD:
+                entry = fast_number.get(d)
+                if entry is None:
+                    entry = fast_number[d] = spec.number_last.entry("contiguous", d.np, 1 + n_params)
+            else:
+                entry = spec.number_last.entry("parallel", d.np, 1 + n_params)
+            entry(*found, out, (c, *params))
             return wrap(out, a._size, d)
         y = spec.compute((a, b, c), params)
         if (

@@ -204,6 +204,8 @@ def _new_constructor(name: str, make, doc: str):
     def call(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **kwargs):
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
+        if device is None and not requires_grad and not kwargs and self._device is cpu:
+            return make(*size, dtype=dtype or self._dtype)
         device = self._device if device is None else device
         return make(*size, dtype=dtype or self._dtype, device=device, requires_grad=requires_grad, **kwargs)
 

@@ -237,6 +237,9 @@ def choose(condition: Tensor, a, b) -> Tensor:
     return y
 
 
+_choices: dict = {}
+
+
 def _chosen_directly(condition: Tensor, a, b) -> Tensor | None:
     """`choose` for small contiguous operands of one size, of which one may be a float; None for others."""
     x = condition._flat
@@ -260,7 +263,10 @@ def _chosen_directly(condition: Tensor, a, b) -> Tensor | None:
     if condition._device is not cpu:
         return None
     out = np.empty(x.size, d.np)
-    loops.entry("contiguous", d.np, len(params))(*operands, out, params)
+    entry = _choices.get((loops, d))
+    if entry is None:
+        entry = _choices[loops, d] = loops.entry("contiguous", d.np, len(params))
+    entry(*operands, out, params)
     y = wrap(out, size, d)
     if mode.enabled and (getattr(a, "_requires_grad", False) or getattr(b, "_requires_grad", False)):
         a, b = (t if isinstance(t, Tensor) else scalar(t, d) for t in (a, b))
