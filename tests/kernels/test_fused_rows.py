@@ -66,3 +66,70 @@ def test_every_kth_value_of_equal_and_nan_values(n):
         selection.kth_value(n, 1, x, n, k, value, index)
         np.testing.assert_array_equal(value, np.sort(x)[k - 1 : k])
         np.testing.assert_array_equal(x[index], value)
+
+
+CHANNELS = [(70, 3, 1), (5, 130, 1), (300, 70, 3), (2100, 40, 1), (3, 2, 31), (4, 5, 33), (40, 9, 200)]
+
+
+@pytest.mark.parametrize("n, channels, length", CHANNELS)
+def test_batch_norm_of_short_and_long_channels(n, channels, length):
+    """Statistics, outputs and gradients against the formula in float64."""
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((n, channels, length)) * 3 + 50).astype(np.float32)
+    g = rng.standard_normal(x.shape).astype(np.float32)
+    w, b = rng.standard_normal((2, channels)).astype(np.float32)
+    flat, grad = x.reshape(-1), g.reshape(-1)
+    out, mean, rstd = np.empty_like(flat), np.empty_like(w), np.empty_like(w)
+    running_mean, running_var = np.zeros_like(w), np.ones_like(w)
+    rest = (running_mean, running_var, 0.25, 1e-5, out, mean, rstd)
+    normalization.batch_norm_train(flat, n, channels, length, w, b, *rest)
+    wide = x.astype(np.float64)
+    m, v = wide.mean((0, 2)), wide.var((0, 2))
+    scale = 1 / np.sqrt(v + 1e-5)
+    hat = (wide - m[:, None]) * scale[:, None]
+    np.testing.assert_allclose(mean, m, rtol=1e-6)
+    np.testing.assert_allclose(rstd, scale, rtol=1e-5)
+    np.testing.assert_allclose(running_mean, 0.25 * m, rtol=1e-5)
+    count = n * length
+    np.testing.assert_allclose(running_var, 0.75 + 0.25 * v * count / (count - 1), rtol=1e-5)
+    np.testing.assert_allclose(out.reshape(x.shape), hat * w[:, None] + b[:, None], rtol=1e-4, atol=1e-4)
+
+    gx, gw, gb = np.empty_like(flat), np.empty_like(w), np.empty_like(w)
+    normalization.batch_norm_backward(grad, flat, n, channels, length, w, mean, rstd, True, gx, gw, gb)
+    by_mean, by_dot = g.mean((0, 2), np.float64), (g * hat).mean((0, 2))
+    want = (g - by_mean[:, None] - hat * by_dot[:, None]) * (w * scale)[:, None]
+    np.testing.assert_allclose(gx.reshape(x.shape), want, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(gw, (g * hat).sum((0, 2)), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(gb, g.sum((0, 2), np.float64), rtol=1e-3, atol=1e-3)
+
+    normalization.batch_norm_eval(flat, n, channels, length, running_mean, running_var, w, b, 1e-5, out)
+    want = (wide - running_mean[:, None]) / np.sqrt(running_var + 1e-5)[:, None] * w[:, None] + b[:, None]
+    np.testing.assert_allclose(out.reshape(x.shape), want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("n, classes", [(1, 3), (5, 10), (900, 10), (3, 9000), (70, 1000)])
+def test_cross_entropy_in_one_sweep(n, classes):
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((n, classes)) * 4).astype(np.float32)
+    target = rng.integers(0, classes, n)
+    target[::4] = -100
+    weight = rng.uniform(0.5, 1.5, classes).astype(np.float32)
+    out, top, rest, grad = (np.empty(n, np.float32) for _ in range(4))
+    bad, total, weights = losses.cross_entropy_forward(x.reshape(-1), target, n, classes, weight, -100, top, rest, out)
+    wide = x.astype(np.float64)
+    p = np.exp(wide - wide.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    counted = target >= 0
+    place = np.maximum(target, 0)
+    w = np.where(counted, weight[place], 0)
+    assert bad == -1
+    np.testing.assert_allclose(out, -w * np.log(p[np.arange(n), place]), rtol=2e-6, atol=2e-6)
+    np.testing.assert_allclose([total, weights], [out.sum(dtype=np.float64), w.sum(dtype=np.float64)], rtol=1e-6)
+    grad[:] = rng.standard_normal(n)
+    gx = np.empty(x.size, np.float32)
+    losses.cross_entropy_backward(grad, x.reshape(-1), target, n, classes, weight, -100, top, rest, 0.5, gx)
+    want = p * (w * grad)[:, None] * 0.5
+    want[np.arange(n), place] -= w * grad * 0.5
+    np.testing.assert_allclose(gx.reshape(x.shape), want, rtol=1e-5, atol=2e-6)
+    target[-1] = classes
+    assert losses.cross_entropy_forward(x.reshape(-1), target, n, classes, weight, -100, top, rest, out)[0] == n - 1
