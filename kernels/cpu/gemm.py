@@ -259,6 +259,8 @@ def gemm(
     `form` is that of the whole product of which this is a part, `work` has workspace(...) elements. Nothing is checked.
     """
     width = lanes(a)
+    zero = k - k  # no literal: Numba would compile the callees once more for each of those
+    unit = zero + 1
     if form == DOT:
         total = alpha * dot(a, a0, b, b0, k)
         out[o0] = total + beta * start[s0] if has_start else total
@@ -276,17 +278,19 @@ def gemm(
     if form == MATRIX_TIMES_COLUMN:
         vector, v0 = b, b0
         if row_b != 1:
-            vector, v0 = work, 0
+            vector, v0 = work, zero
             for p in range(k):
                 work[p] = b[b0 + p * row_b]
         # The vector is the only row: the result and start have a step where rows_times_rows has its columns.
         rows_times_rows(
-            vector, v0, 0, a, a0, row_a, start, s0, 0, row_s, has_start, alpha, beta, out, o0, 0, row_out, 1, k, n
+            vector, v0, zero, a, a0, row_a, start, s0, zero, row_s, has_start, alpha, beta,
+            out, o0, zero, row_out, unit, k, n,
         )  # fmt: skip
         return
     if form == FEW_ROWS_TIMES_TRANSPOSED:
         rows_times_rows(
-            a, a0, row_a, b, b0, column_b, start, s0, row_s, 1, has_start, alpha, beta, out, o0, row_out, 1, n, k, m
+            a, a0, row_a, b, b0, column_b, start, s0, row_s, unit, has_start, alpha, beta,
+            out, o0, row_out, unit, n, k, m,
         )  # fmt: skip
         return
     depth, most_columns = _cut(k, m, width, a.itemsize)

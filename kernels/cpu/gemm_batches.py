@@ -30,8 +30,10 @@ def multiply_dense(a, transpose_a, b, transpose_b, bias, out, n, k, m):
     one = a.dtype.type(1)
     form = product_form(n, k, m, row_a, column_a, row_b, column_b, m, m if bias.size == 0 else 0, lanes(a))
     work = _scratch(a, n, k, m, row_a, column_b, form)
+    zero = n - n  # no literal: Numba would compile gemm once more for that
     gemm(
-        a, 0, row_a, column_a, b, 0, row_b, column_b, bias, 0, 0, bias.size > 0, one, one, out, 0, m, n, k, m, form, work
+        a, zero, row_a, column_a, b, zero, row_b, column_b, bias, zero, zero, bias.size > 0, one, one,
+        out, zero, m, n, k, m, form, work,
     )  # fmt: skip
 
 
