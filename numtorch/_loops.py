@@ -16,6 +16,7 @@ from numtorch.kernels.cpu import pointwise as _loops
 from numtorch.kernels.cpu import pointwise_inplace as _inplace_loops
 from numtorch.kernels.cpu import pointwise_strided as _strided_loops
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD, STREAM_BYTES
+from numtorch.kernels.simd import half_width
 
 from . import _dtype
 from ._allocator import empty as _empty
@@ -94,7 +95,9 @@ class Loops:
             loops = _inplace_loops.serial if kind == "inplace" else _inplace_loops.parallel
             loop, signature = loops[self.arity](f), (*operands, params)
         else:
-            loop = getattr(_loops, kind)[self.arity](f)
+            template = getattr(_loops, kind)[self.arity]
+            light = self.arity == 2 and kind != "streamed" and not self.text.__code__.co_names
+            loop = template(f, half_width) if light else template(f)
             signature = (*operands, out, params)
         return entry_point(jit(loop, parallel=kind in _PARALLEL), signature)
 

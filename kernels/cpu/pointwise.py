@@ -13,7 +13,8 @@ and in `pointwise_strided`, for any strides and broadcasts:
 
 `f` is a jitted scalar function. `params` is a tuple of scalars handed to `f` behind the elements (a slope, a bound, the
 Python number in `x * 2`). The loops are written out for each number of operands, not over a tuple of arrays, so that
-they read as what they are and LLVM sees plain pointers to vectorise.
+they read as what they are and LLVM sees plain pointers to vectorise. Where `f` is one or two instructions, two operands
+are best read in vectors of half the width (`width`; why stands in `simd.streaming`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from numba import prange
 
 from .. import host
-from ..simd import stream
+from ..simd import any_width, stream
 
 # 8 Ki elements are 32 KiB of float32 an operand: three of them stay in a 1 MiB L2, and a block is some 1 us of work,
 # enough to hide the 0.1 us that handing out a block costs.
@@ -32,9 +33,9 @@ BLOCK = 8192
 # float32 in 2.7 us (two: the same), and takes their exp in 9 (two: 6).
 PARALLEL_THRESHOLD = 32768
 
-# Bytes of a result from which it is written past the caches. Half the last level: a smaller result is still there when
-# the next operator reads it, and that is worth more than what streaming saves.
-STREAM_BYTES = host.cache_bytes(3) // 2
+# Bytes of a result from which it is written past the caches. A smaller result is still in the last level when the next
+# operator reads it, which is worth more than what streaming saves; of a larger one its operands leave little there.
+STREAM_BYTES = host.cache_bytes(3) * 3 // 8
 
 # Elements that a streamed loop computes before it writes them: 8 KiB of float32, a quarter of L1 beside the operands.
 CHUNK = 2048
@@ -48,8 +49,9 @@ def unary(f):
     return unary_loop
 
 
-def binary(f):
+def binary(f, width=any_width):
     def binary_loop(a, b, out, params):
+        width()
         for i in range(out.size):
             out[i] = f(a[i], b[i], *params)
 
@@ -85,10 +87,11 @@ def unary_parallel(f):
     return unary_parallel_loop
 
 
-def binary_parallel(f):
+def binary_parallel(f, width=any_width):
     def binary_parallel_loop(a, b, out, params):
         n = out.size
         for block in prange((n + BLOCK - 1) // BLOCK):
+            width()
             lo = block * BLOCK
             hi = min(lo + BLOCK, n)
             xs, ys, zs = a[lo:hi], b[lo:hi], out[lo:hi]

@@ -36,7 +36,7 @@ from .folding import add_up, lane, largest, smallest
 from .halfs import bfloat16_to_single, half_to_single, single_to_bfloat16, single_to_half
 from .memory import broadcast, lanes, load, load_part, store, store_part
 from .order import evens, in_turn_high, in_turn_low, odds
-from .streaming import stream
+from .streaming import any_width, half_width, stream
 from .vector import Vector
 
 if numba.config.DISABLE_JIT:
@@ -64,10 +64,13 @@ if numba.config.DISABLE_JIT:
         store_part,
     )
     from .streaming import stream_python as stream
+    from .streaming import width_python as any_width
+    from .streaming import width_python as half_width
 
 __all__ = [
     "Vector",
     "add_up",
+    "any_width",
     "bfloat16_to_single",
     "bits_as",
     "broadcast",
@@ -75,6 +78,7 @@ __all__ = [
     "evens",
     "fma",
     "half_to_single",
+    "half_width",
     "in_turn_high",
     "in_turn_low",
     "lane",

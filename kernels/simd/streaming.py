@@ -1,7 +1,13 @@
-"""Writing past the caches: for results that are too large to be found in a cache by whoever reads them next.
+"""How loops meet memory: past the caches, and in vectors of which width.
+
+`stream` writes past the caches, for results that are too large to be found in a cache by whoever reads them next.
 
 An ordinary store first reads the cache line that it is going to overwrite and later pushes another out; a streaming
 store does neither. Per 4M float32 sums: 0.85 ms for 1.18 ms (Zen 4, one core).
+
+`half_width()`, called first in a function, asks LLVM for vectors of at most 256 bits in its loops; `any_width()` asks for
+nothing. A loop that only waits for the third-level cache gains 7 % by it (1M float32 sums: 141 us for 151), since a store
+of 512 bits at an address that is no multiple of 64 touches two lines; one that computes loses 30 %.
 """
 
 from __future__ import annotations
@@ -56,6 +62,28 @@ def _fence(typingctx):
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+@intrinsic
+def half_width(typingctx):
+    def codegen(context, builder, signature, args):
+        # llvmlite lets only the attributes through that it knows by name.
+        set.add(builder.function.attributes, '"prefer-vector-width"="256"')
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def any_width(typingctx):
+    def codegen(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def width_python():
+    """Both, for NUMBA_DISABLE_JIT=1."""
 
 
 @jit
