@@ -130,7 +130,7 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
         if bias is None:
             bias = kernels.none
         work = n * k * m
-        if work <= SMALL and m > 1 and (n > 1 or not transpose_b):
+        if work <= SMALL and (work <= 1024 or (m > 1 and (n > 1 or not transpose_b))):
             kernels.small(a, transpose_a, b, transpose_b, bias, out, n, k, m)
             return out
         if work < PARALLEL_VECTOR_WORK or (threads := _threads_for(work, n, m)) == 1:
