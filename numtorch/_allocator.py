@@ -71,7 +71,7 @@ class _Lent(np.ndarray):
 
     def __del__(self):
         block = self.base
-        if type(block) is not mmap.mmap:  # a view that somebody has made of this one
+        if mmap is None or type(block) is not mmap.mmap:  # the process ends, or a view that somebody made of this one
             return
         if _reserved <= LIMIT or not _drop(len(block)):
             _kept[len(block)].append(block)

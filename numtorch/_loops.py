@@ -15,7 +15,7 @@ from numtorch.kernels.compiler import entry_point, jit, specialise
 from numtorch.kernels.cpu import pointwise as _loops
 from numtorch.kernels.cpu import pointwise_inplace as _inplace_loops
 from numtorch.kernels.cpu import pointwise_strided as _strided_loops
-from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD, STREAM_BYTES
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from numtorch.kernels.simd import half_width
 
 from . import _dtype
@@ -31,7 +31,7 @@ from ._tensor import Tensor, _new, alias, wrap
 # Elements from which a transposed operand is worth a copy: below, everything is in the first-level cache anyway.
 _WORTH_TURNING = 8192
 # Loops that launch threads.
-_PARALLEL = frozenset({"parallel", "streamed", "planes", "turned", "inplace parallel"})
+_PARALLEL = frozenset({"parallel", "planes", "turned", "inplace parallel"})
 
 
 def _array(np_dtype) -> types.Array:
@@ -96,7 +96,7 @@ class Loops:
             loop, signature = loops[self.arity](f), (*operands, params)
         else:
             template = getattr(_loops, kind)[self.arity]
-            light = self.arity == 2 and kind != "streamed" and not self.text.__code__.co_names
+            light = self.arity == 2 and not self.text.__code__.co_names
             loop = template(f, half_width) if light else template(f)
             signature = (*operands, out, params)
         return entry_point(jit(loop, parallel=kind in _PARALLEL), signature)
@@ -122,7 +122,7 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
         if n:
             kind = "contiguous"
             if n >= PARALLEL_THRESHOLD and loops.arity in _loops.parallel:
-                kind = "streamed" if out.nbytes >= STREAM_BYTES and out_np.kind == "f" else "parallel"
+                kind = "parallel"
             loops.entry(kind, np_dtype, len(params))(*buffers, out, params)
         return _over(out, size, stride, out_dtype)
     if loops.arity not in (1, 2, 3):

@@ -36,8 +36,8 @@ from .folding import add_up, lane, largest, smallest
 from .halfs import bfloat16_to_single, half_to_single, single_to_bfloat16, single_to_half
 from .memory import broadcast, lanes, load, load_part, store, store_part
 from .order import evens, in_turn_high, in_turn_low, odds
-from .streaming import any_width, half_width, stream
 from .vector import Vector
+from .width import any_width, half_width
 
 if numba.config.DISABLE_JIT:
     from .plain import (
@@ -63,9 +63,8 @@ if numba.config.DISABLE_JIT:
         store,
         store_part,
     )
-    from .streaming import stream_python as stream
-    from .streaming import width_python as any_width
-    from .streaming import width_python as half_width
+    from .width import width_python as any_width
+    from .width import width_python as half_width
 
 __all__ = [
     "Vector",
@@ -96,5 +95,4 @@ __all__ = [
     "square_root",
     "store",
     "store_part",
-    "stream",
 ]

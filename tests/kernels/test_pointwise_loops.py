@@ -6,9 +6,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numtorch as torch
-from numtorch import _loops
-from numtorch.kernels.cpu import pointwise
-from numtorch.kernels.cpu.pointwise import BLOCK, CHUNK, PARALLEL_THRESHOLD
+from numtorch.kernels.cpu.pointwise import BLOCK, PARALLEL_THRESHOLD
 
 DTYPES = [np.float32, np.float64, np.int64]
 
@@ -84,32 +82,3 @@ def test_strides(steps):
     a, b = _numbers((600, 400), np.float32), _numbers((600, 400), np.float32, 1)
     _check(a[:: steps[0], :: steps[1]], b[:: steps[0], :: steps[1]])
     _check(a[:: steps[0], :: steps[1]], np.ascontiguousarray(b[:: steps[0], :: steps[1]]))
-
-
-@pytest.mark.parametrize("n", [1, 17, CHUNK, CHUNK + 1, 3 * BLOCK - 5, 3 * BLOCK + 1])
-@pytest.mark.parametrize("lead", [0, 1, 5])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_streamed_loops_write_what_the_others_write(n, lead, dtype):
-    a, b, c = (_numbers(n, dtype, seed) for seed in range(3))
-    texts = {1: lambda x: 3 * x, 2: lambda x, y: x - y, 3: lambda x, y, z: x * y - z}
-    for arity, text in texts.items():
-        loops, operands = _loops.Loops(text, arity), (a, b, c)[:arity]
-        out = np.full(n + 16, 77, dtype)
-        loops.entry("streamed", np.dtype(dtype), 0)(*operands, out[lead : lead + n], ())
-        np.testing.assert_array_equal(out[lead : lead + n], text(*operands))
-        assert (out[:lead] == 77).all() and (out[lead + n :] == 77).all()
-
-
-def test_large_results_are_streamed(monkeypatch):
-    monkeypatch.setattr(_loops, "STREAM_BYTES", 4 * PARALLEL_THRESHOLD)
-    kinds = []
-    entry = _loops.Loops.entry
-
-    def record(self, kind, *rest):
-        kinds.append(kind)
-        return entry(self, kind, *rest)
-
-    monkeypatch.setattr(_loops.Loops, "entry", record)
-    a, b = _numbers(PARALLEL_THRESHOLD + 3, np.float32), _numbers(PARALLEL_THRESHOLD + 3, np.float32, 1)
-    _check(a, b)
-    assert "streamed" in kinds and pointwise.streamed.keys() == pointwise.parallel.keys()
