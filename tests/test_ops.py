@@ -21,7 +21,6 @@ from numtorch.autograd.gradcheck import GradcheckError
 from .op_db import Op, Sample, all_ops
 
 OPS = all_ops()
-OWN_OPERATORS = frozenset(OPERATORS)  # as imported: tests and examples define operators of their own
 WITH_DTYPES = [pytest.param(op, dtype, id=f"{op.name}-{dtype}") for op in OPS for dtype in op.dtypes]
 ROWS = [pytest.param(op, id=op.name) for op in OPS]
 DIFFERENTIABLE = [
@@ -35,6 +34,11 @@ DIFFERENTIABLE = [
 def resolve(name: str):
     """``torch.<name>``."""
     return operator.attrgetter(name)(torch)
+
+
+for _op in OPS:  # modules such as torch.fft are imported when they are first asked for
+    resolve(_op.name)
+OWN_OPERATORS = frozenset(OPERATORS)  # as of now: tests and examples define operators of their own
 
 
 def method_of(op: Op, suffix: str = ""):

@@ -1,10 +1,10 @@
-"""softmax, scans, normalisation, losses and selection, kernel against numpy where the op table does not reach."""
+"""softmax, scans, normalisation and losses, kernel against numpy where the op table does not reach."""
 
 import numpy as np
 import pytest
 from scipy import special
 
-from numtorch.kernels.cpu import losses, normalization, scans, selection, softmax
+from numtorch.kernels.cpu import losses, normalization, scans, softmax
 
 SHAPES = [(3, 7, 1), (200, 1000, 1), (2, 5, 3), (8, 100, 200)]
 
@@ -55,17 +55,6 @@ def test_the_first_bad_target_is_found():
     assert losses.first_out_of_range(np.array([0, 2, -100, 5, 9]), 5, -100) == 3
     assert losses.first_out_of_range(np.array([0, -1]), 5, -100) == 1
     assert losses.first_out_of_range(np.array([0, 4]), 5, -100) == -1
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 101])
-def test_every_kth_value_of_equal_and_nan_values(n):
-    x = np.random.default_rng(n).integers(0, 4, n).astype(np.float64)
-    x[x == 3] = np.nan
-    value, index = np.empty(1), np.empty(1, np.int64)
-    for k in range(1, n + 1):
-        selection.kth_value(n, 1, x, n, k, value, index)
-        np.testing.assert_array_equal(value, np.sort(x)[k - 1 : k])
-        np.testing.assert_array_equal(x[index], value)
 
 
 CHANNELS = [(70, 3, 1), (5, 130, 1), (300, 70, 3), (2100, 40, 1), (3, 2, 31), (4, 5, 33), (40, 9, 200)]
