@@ -76,8 +76,10 @@ class _Mover:
 
 def _run(target, source, add: bool):
     """Signature and code of one of the two intrinsics."""
-    if not isinstance(target, types.Array) or target != source:
+    if not isinstance(target, types.Array) or not isinstance(source, types.Array):
         return None
+    if target.dtype != source.dtype or target.layout != source.layout or not target.mutable:
+        return None  # the source may be an array that must not be written
     element, parts = target.dtype, 1
     if isinstance(element, types.Complex):
         element, parts = element.underlying_float, 2

@@ -22,6 +22,7 @@ from numtorch.kernels.cpu.rnn import GATES, GRU, LSTM, RNN_RELU, RNN_TANH, rnn_b
 from numtorch.kernels.cpu.rnn_projected import projected_backward, projected_forward
 
 from .._allocator import empty
+from .._device import cpu
 from .._dtype import float32, float64
 from .._registry import FUNCTIONS, op
 from .._tensor import Tensor, _new, wrap
@@ -344,6 +345,8 @@ def _layers(kind, x, batch_sizes, hx, cx, params, has_biases, num_layers, dropou
 
 def _check_layer(kind, x, h, w_ih, w_hh, b_ih, b_hh, w_hr=None):
     """Shapes and dtypes fit together; RuntimeError names the one that does not."""
+    if x._device is not cpu:
+        raise NotImplementedError(f"{_LAYERS[kind]}() is not implemented for CUDA tensors yet")
     total, inputs = w_ih._size
     size = w_hh._size[-1] if h is None else h._size[-1]
     hidden = size if w_hr is None else w_hr._size[-1]
