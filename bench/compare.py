@@ -37,11 +37,13 @@ class Row:
     unit: str = "s"
     samples: dict[str, list[float]] = field(default_factory=lambda: {library: [] for library in LIBRARIES})
     problems: dict[str, str] = field(default_factory=dict)
+    kernel: str = ""  # numtorch's algorithm, where it has several
 
     def add(self, library: str, result: dict) -> None:
         """Take what a worker reported: samples, or what is missing."""
         if "samples" in result:
             self.samples[library] += result["samples"]
+            self.kernel = result.get("kernel", self.kernel)
         else:
             kind = "missing" if "missing" in result else "error"
             self.problems[library] = f"{kind}: {result[kind]}"
@@ -126,7 +128,7 @@ def print_family(rows: list[Row]) -> None:
         torch, numtorch = (amount(row.median(library), row.unit) for library in LIBRARIES)
         ratio = f"{row.ratio:5.2f}" if row.ratio else "missing"
         reason = "; ".join(f"{library} {text}" for library, text in row.problems.items())
-        print(f"  {row.name:{width}}  {torch:>9}  {numtorch:>9}  {ratio}  {reason[:100]}".rstrip())
+        print(f"  {row.name:{width}}  {torch:>9}  {numtorch:>9}  {ratio}  {reason[:100] or row.kernel}".rstrip())
     measured = [row.ratio for row in rows if row.ratio]
     print(f"  geometric mean of {len(measured)} of {len(rows)}: {geometric_mean(measured):.2f}")
 

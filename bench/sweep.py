@@ -80,21 +80,26 @@ def limits() -> dict[str, float]:
     from numba import prange
 
     from numtorch.kernels.compiler import jit
-    from numtorch.kernels.cpu.microkernel import ROWS, VECTOR_BYTES, VECTORS, gemm_tile
+    from numtorch.kernels.cpu.gemm_tiles import product_tile
+    from numtorch.kernels.cpu.tile_sizes import ROWS, VECTORS
+    from numtorch.kernels.cpu.tile_sizes import lanes as lanes_of
     from numtorch.kernels.simd import broadcast, lanes, load, store
 
     threads, depth, calls = int(os.environ["OMP_NUM_THREADS"]), 128, 2000
-    width = VECTORS * VECTOR_BYTES // 4
+    width = VECTORS * lanes_of(4)
 
     @jit(nogil=True)
-    def tiles(a, offset, b, c):
+    def tiles(a, b, c):
+        one, zero = a.dtype.type(1), a.dtype.type(0)
         for _ in range(calls):
-            gemm_tile(ROWS, VECTORS, a, 0, offset, 0, depth, b, 0, c, 0, width, True)
+            product_tile(
+                ROWS, VECTORS, 0, a, 0, 1, ROWS, b, 0, width, depth, c, 0, 0, False, one, zero, c, 0, width, ROWS, width
+            )
 
     @jit(parallel=True)
-    def all_tiles(n, a, offset, b, c):
+    def all_tiles(n, a, b, c):
         for i in prange(n):
-            tiles(a, offset, b, c[i * ROWS * width : (i + 1) * ROWS * width])
+            tiles(a, b, c[i * ROWS * width : (i + 1) * ROWS * width])
 
     @jit(parallel=True)
     def add_all(x, y, out):
@@ -117,11 +122,11 @@ def limits() -> dict[str, float]:
             read(x[i * part : (i + 1) * part], sums[i * 64 : (i + 1) * 64])
 
     a, b = np.ones(ROWS * depth, np.float32), np.ones(width * depth, np.float32)
-    c, offset = np.zeros(threads * ROWS * width, np.float32), np.arange(depth) * width
+    c = np.zeros(threads * ROWS * width, np.float32)
     large = [np.ones(2**25, np.float32) for _ in range(3)]
     sums = np.empty(threads * 64, np.float32)
     flops = threads * calls * 2.0 * ROWS * width * depth
-    peak = flops / min(samples(lambda: all_tiles(threads, a, offset, b, c), BUDGET)) / 1e9
+    peak = flops / min(samples(lambda: all_tiles(threads, a, b, c), BUDGET)) / 1e9
     return {
         "gemm": peak,
         "conv": peak,

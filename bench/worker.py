@@ -50,9 +50,12 @@ def samples(run: Callable[[], object], budget: float) -> list[float]:
 
 
 def measure(library, prepare, budget: float) -> dict:
-    """{"samples": [...]} or {"missing": reason} or {"error": reason}."""
+    """{"samples": [...]} or {"missing": reason} or {"error": reason}; "kernel" where a workload can say which one ran."""
     try:
-        return {"samples": samples(prepare(library), budget)}
+        run = prepare(library)
+        done = {"samples": samples(run, budget)}
+        kernel = getattr(run, "kernel", None)
+        return done if kernel is None else {**done, "kernel": kernel}
     except MISSING as error:
         return {"missing": f"{type(error).__name__}: {error}"}
     except FAILED as error:

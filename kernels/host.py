@@ -56,6 +56,11 @@ def has_fma() -> bool:
     return _is_arm() or "fma" in features()
 
 
+def rounds() -> bool:
+    """Whether floor, ceil, trunc and round are instructions (where not, LLVM calls libm for them)."""
+    return _is_arm() or "sse4.1" in features()
+
+
 def converts_halfs() -> bool:
     """Whether float16 and float32 convert in hardware."""
     return _is_arm() or "f16c" in features() or "avx512f" in features()

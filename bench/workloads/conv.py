@@ -21,6 +21,24 @@ LAYERS = [
 ]
 
 
+def _named(torch, run, x, weight, stride, padding, groups):
+    """`run`, with the name of the forward algorithm where the library is numtorch."""
+    if torch.__name__ != "numtorch":
+        return run
+    import numpy as np
+
+    from numtorch.kernels.cpu.conv import choose
+
+    (images, channels, *src), (outputs, _, *kernel) = x.shape, weight.shape
+    out = [(n + 2 * padding - k) // stride + 1 for n, k in zip(src, kernel, strict=True)]
+    sizes = [(1, *pair) for pair in (src, kernel, [stride] * 2)], [(1, *pair) for pair in ([1] * 2, out)]
+    run.kernel = choose(
+        "forward", images, groups, channels // groups, outputs // groups,
+        *sizes[0], (0, padding, padding), *sizes[1], np.dtype(np.float32),
+    )  # fmt: skip
+    return run
+
+
 def _conv(size, channels, kernel, stride, padding, groups):
     name = f"{'x'.join(map(str, size))} -> {channels}, {kernel}x{kernel}"
     name += f"/{stride}" if stride > 1 else ""
@@ -39,7 +57,9 @@ def _conv(size, channels, kernel, stride, padding, groups):
     def forward(torch):
         x, weight, bias = tensors(torch, False)
         conv2d = torch.nn.functional.conv2d
-        return lambda: conv2d(x, weight, bias, stride, padding, 1, groups)
+        return _named(
+            torch, lambda: conv2d(x, weight, bias, stride, padding, 1, groups), x, weight, stride, padding, groups
+        )
 
     @FAMILY.workload(f"{name}, with backward")
     def forward_backward(torch):
@@ -52,7 +72,7 @@ def _conv(size, channels, kernel, stride, padding, groups):
             x.grad = weight.grad = bias.grad = None
             conv2d(x, weight, bias, stride, padding, 1, groups).backward(grad)
 
-        return run
+        return _named(torch, run, x, weight, stride, padding, groups)
 
 
 for _layer in LAYERS:

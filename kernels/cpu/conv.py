@@ -72,17 +72,18 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     `padding` is what lies in front, and `out` says how far the convolution goes behind. Returns a new flat
     array.
     """
-    result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
-    if result.size == 0:
-        return result
+    count = images * groups * outputs * out[0] * out[1] * out[2]
+    if count == 0:
+        return np.empty(0, x.dtype)
     sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
     how = choose("forward", *sizes, x.dtype)
     if how == "matrix":
         depth = channels * kernel[0] * kernel[1] * kernel[2]
-        return mm(x, weight, images, depth, outputs, out=result, bias=bias if bias.size else None, transpose_b=True)
+        return mm(x, weight, images, depth, outputs, bias=bias if bias.size else None, transpose_b=True)
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], padding[1:], out[1:])
         return winograd_forward(x, weight, bias, *size, False, _WINOGRAD[how])
+    result = np.empty(count, x.dtype)
     if how == "depthwise":
         size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
         return depthwise_forward(x, weight, bias, result, "forward", *size)
@@ -101,16 +102,17 @@ def conv_transpose_forward(
     The gradient of conv_forward with respect to its input, and the forward of a transposed convolution.
     Arguments as there.
     """
-    result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
-    if result.size == 0:
-        return result
+    count = images * groups * outputs * out[0] * out[1] * out[2]
+    if count == 0:
+        return np.empty(0, x.dtype)
     sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
     how = choose("transposed", *sizes, x.dtype)
     if bias.size == 0 and how == "matrix":
-        return mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2], out=result)
+        return mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2])
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], (2 - padding[1], 2 - padding[2]), out[1:])
         return winograd_forward(x, weight, bias, *size, True, _WINOGRAD[how])
+    result = np.empty(count, x.dtype)
     if how == "depthwise":
         size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
         return depthwise_forward(x, weight, bias, result, "transposed", *size)

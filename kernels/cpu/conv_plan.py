@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .microkernel import ROWS, VECTORS, lanes
+from .tile_sizes import ROWS, VECTORS, lanes
 
 # A region stays in a core's second-level cache (1 MB) next to the sums of its block of outputs and a strip of weights.
 REGION_BYTES = 384 * 1024

@@ -28,7 +28,7 @@ from .conv_plan import (
     VARIANTS,
 )
 from .conv_tile import conv_tile, load_mapped, load_row, load_shifted
-from .microkernel import ROWS, VECTOR_BYTES, VECTORS
+from .tile_sizes import ROWS, VECTOR_BYTES, VECTORS
 
 # Depth of one pass over the reduction: 112 rows of 48 pixels and 112 x 8 weights are 25 KB of a 32 KB first-level
 # cache; with 192 the tile falls from 115 to 111 GFLOP/s, with 48 loading and storing the sums shows.

@@ -45,7 +45,7 @@ from .conv_plan import (
 )
 from .conv_region import copy_region, last_pixel, multiply, output_runs, tap_offsets, task_place
 from .conv_tile import store_row
-from .microkernel import VECTOR_BYTES
+from .tile_sizes import VECTOR_BYTES
 
 
 @jit

@@ -23,17 +23,17 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .microkernel import (
-    VECTOR_BYTES,
-    _counted_loop,
-    _load_vector,
-    _masked,
-    _multiply_add,
-    _pointer,
-    _pointers,
-    _splat,
-    _store_vector,
+from ..simd.emit import (
+    counted_loop,
+    element_pointer,
+    element_pointers,
+    load_vector,
+    masked_memory,
+    multiply_add,
+    splat_like,
+    store_vector,
 )
+from .tile_sizes import VECTOR_BYTES
 
 
 @intrinsic(prefer_literal=True)
@@ -53,11 +53,11 @@ def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, k0, depth, b, b0
         vl = VECTOR_BYTES // itemsize
         vector = ir.VectorType(element, vl)
         index = ldcv.type
-        pa = _pointer(context, builder, a, av, a0v)
-        pr = _pointer(context, builder, row, rv, r0v)
-        pl = _pointer(context, builder, place, lv, builder.mul(k0v, index(2)))
-        pb = _pointer(context, builder, b, bv, b0v)
-        pc = _pointer(context, builder, c, cv, c0v)
+        pa = element_pointer(context, builder, a, av, a0v)
+        pr = element_pointer(context, builder, row, rv, r0v)
+        pl = element_pointer(context, builder, place, lv, builder.mul(k0v, index(2)))
+        pb = element_pointer(context, builder, b, bv, b0v)
+        pc = element_pointer(context, builder, c, cv, c0v)
         a_rows = [builder.gep(pa, [builder.load(builder.gep(pr, [index(i)]))]) for i in range(mr)]
 
         def target(i, v):
@@ -65,7 +65,7 @@ def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, k0, depth, b, b0
 
         before = builder.block
         with builder.if_then(accv):
-            old = [_load_vector(builder, target(i, v), vector, itemsize) for i in range(mr) for v in range(nv)]
+            old = [load_vector(builder, target(i, v), vector, itemsize) for i in range(mr) for v in range(nv)]
             loaded = builder.block
         sums = []
         for value in old:
@@ -78,16 +78,16 @@ def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, k0, depth, b, b0
             pair = builder.gep(pl, [builder.mul(k, index(2))])
             at = builder.load(pair)
             b_row = builder.gep(pb, [builder.load(builder.gep(pair, [index(1)]))])
-            bs = [_load_vector(builder, builder.gep(b_row, [index(v * vl)]), vector, itemsize) for v in range(nv)]
+            bs = [load_vector(builder, builder.gep(b_row, [index(v * vl)]), vector, itemsize) for v in range(nv)]
             new = []
             for i in range(mr):
-                ai = _splat(builder, builder.load(builder.gep(a_rows[i], [at])), vector)
-                new += [_multiply_add(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
+                ai = splat_like(builder, builder.load(builder.gep(a_rows[i], [at])), vector)
+                new += [multiply_add(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
             return new
 
-        sums = _counted_loop(builder, depthv, sums, body)
+        sums = counted_loop(builder, depthv, sums, body)
         for n, total in enumerate(sums):
-            _store_vector(builder, total, target(*divmod(n, nv)), itemsize)
+            store_vector(builder, total, target(*divmod(n, nv)), itemsize)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -102,7 +102,7 @@ def _span(builder, low, high, vl):
         most = count.type(vl)
         count = builder.select(builder.icmp_signed("<", count, most), count, most)
         count = builder.select(builder.icmp_signed(">", count, count.type(0)), count, count.type(0))
-        return builder.icmp_signed("<", numbers, _splat(builder, builder.trunc(count, small), numbers.type))
+        return builder.icmp_signed("<", numbers, splat_like(builder, builder.trunc(count, small), numbers.type))
 
     inside = lanes_below(high)
     return inside if low is None else builder.and_(inside, builder.not_(lanes_below(low)))
@@ -129,8 +129,8 @@ def _load_row(typingctx, stride, source, s0, first, step, length, row, r0, count
         vl = VECTOR_BYTES // itemsize
         vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
         zero = ir.Constant(vector, None)
-        ps = _pointer(context, builder, source, sv, s0v)
-        pr = _pointer(context, builder, row, rv, r0v)
+        ps = element_pointer(context, builder, source, sv, s0v)
+        pr = element_pointer(context, builder, row, rv, r0v)
         longs = ir.VectorType(countv.type, vl)
         numbers = ir.Constant(longs, list(range(vl)))
 
@@ -138,7 +138,7 @@ def _load_row(typingctx, stride, source, s0, first, step, length, row, r0, count
             """The vector at `start`, zero where that is outside of the source."""
             inside = _span(builder, builder.neg(start), builder.sub(lengthv, start), vl)
             pointer = builder.bitcast(builder.gep(ps, [start]), vector.as_pointer())
-            return _masked(builder, "load", vector, [pointer, align, inside, zero])
+            return masked_memory(builder, "load", vector, [pointer, align, inside, zero])
 
         def body(at, active):
             if near == 1:
@@ -148,16 +148,18 @@ def _load_row(typingctx, stride, source, s0, first, step, length, row, r0, count
                 even = ir.Constant(ir.VectorType(ir.IntType(32), vl), list(range(0, 2 * vl, 2)))
                 value = builder.shuffle_vector(dense(start), dense(builder.add(start, at.type(vl))), even)
             else:
-                lane = builder.add(_splat(builder, at, longs), numbers)
-                places = builder.add(builder.mul(lane, _splat(builder, stepv, longs)), _splat(builder, firstv, longs))
+                lane = builder.add(splat_like(builder, at, longs), numbers)
+                places = builder.add(
+                    builder.mul(lane, splat_like(builder, stepv, longs)), splat_like(builder, firstv, longs)
+                )
                 inside = builder.and_(
                     builder.icmp_signed(">=", places, ir.Constant(longs, None)),
-                    builder.icmp_signed("<", places, _splat(builder, lengthv, longs)),
+                    builder.icmp_signed("<", places, splat_like(builder, lengthv, longs)),
                 )
-                pointers = _pointers(builder, ps, places, itemsize)
-                value = _masked(builder, "gather", vector, [pointers, align, builder.and_(active, inside), zero])
+                pointers = element_pointers(builder, ps, places, itemsize)
+                value = masked_memory(builder, "gather", vector, [pointers, align, builder.and_(active, inside), zero])
             target = builder.bitcast(builder.gep(pr, [at]), vector.as_pointer())
-            _masked(builder, "store", vector, [value, target, align, active])
+            masked_memory(builder, "store", vector, [value, target, align, active])
 
         _row_loop(builder, countv, vl, body)
         return context.get_dummy_value()
@@ -179,23 +181,23 @@ def _copy_row(typingctx, step, source, s0, row, r0, count):
         vl = VECTOR_BYTES // itemsize
         vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
         zero, word = ir.Constant(vector, None), countv.type
-        ps = _pointer(context, builder, source, sv, s0v)
-        pr = _pointer(context, builder, row, rv, r0v)
+        ps = element_pointer(context, builder, source, sv, s0v)
+        pr = element_pointer(context, builder, row, rv, r0v)
         # of two vectors, the second one element early: so nothing behind the last element is read
         pick = [2 * lane if 2 * lane < vl else 2 * lane + 1 for lane in range(vl)]
         pick = ir.Constant(ir.VectorType(ir.IntType(32), vl), pick)
 
         def part(pointer, count):
             pointer = builder.bitcast(pointer, vector.as_pointer())
-            return _masked(builder, "load", vector, [pointer, align, _span(builder, None, count, vl), zero])
+            return masked_memory(builder, "load", vector, [pointer, align, _span(builder, None, count, vl), zero])
 
         def whole(at):
             start = builder.gep(ps, [builder.mul(at, word(near))])
-            value = _load_vector(builder, start, vector, itemsize)
+            value = load_vector(builder, start, vector, itemsize)
             if near == 2:
-                second = _load_vector(builder, builder.gep(start, [word(vl - 1)]), vector, itemsize)
+                second = load_vector(builder, builder.gep(start, [word(vl - 1)]), vector, itemsize)
                 value = builder.shuffle_vector(value, second, pick)
-            _store_vector(builder, value, builder.gep(pr, [at]), itemsize)
+            store_vector(builder, value, builder.gep(pr, [at]), itemsize)
 
         def vectors(i, nothing):
             whole(builder.mul(i, word(vl)))
@@ -203,7 +205,7 @@ def _copy_row(typingctx, step, source, s0, row, r0, count):
 
         full = builder.ashr(countv, word(vl.bit_length() - 1))
         rest = builder.and_(countv, word(vl - 1))
-        _counted_loop(builder, full, [], vectors)
+        counted_loop(builder, full, [], vectors)
         some = builder.icmp_signed(">", rest, word(0))
         with builder.if_then(some), builder.if_else(builder.icmp_signed(">", full, word(0))) as (again, short):
             with again:  # the last vector, partly over what is written already
@@ -215,7 +217,7 @@ def _copy_row(typingctx, step, source, s0, row, r0, count):
                     second = part(builder.gep(ps, [word(vl - 1)]), builder.sub(elements, word(vl - 1)))
                     value = builder.shuffle_vector(value, second, pick)
                 target = builder.bitcast(pr, vector.as_pointer())
-                _masked(builder, "store", vector, [value, target, align, _span(builder, None, rest, vl)])
+                masked_memory(builder, "store", vector, [value, target, align, _span(builder, None, rest, vl)])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -226,14 +228,14 @@ def _vector_loop(context, builder, row, rv, r0v, countv, value_at):
     element = context.get_data_type(row.dtype)
     itemsize = context.get_abi_sizeof(element)
     vector = ir.VectorType(element, VECTOR_BYTES // itemsize)
-    pr = _pointer(context, builder, row, rv, r0v)
+    pr = element_pointer(context, builder, row, rv, r0v)
 
     def body(i, nothing):
         target = builder.gep(pr, [builder.mul(i, i.type(vector.count))])
-        _store_vector(builder, value_at(i, vector, itemsize), target, itemsize)
+        store_vector(builder, value_at(i, vector, itemsize), target, itemsize)
         return []
 
-    _counted_loop(builder, countv, [], body)
+    counted_loop(builder, countv, [], body)
     return context.get_dummy_value()
 
 
@@ -244,15 +246,15 @@ def _load_shifted(typingctx, source, s0, mask, m0, row, r0, count):
 
     def codegen(context, builder, sig, args):
         sv, s0v, mv, m0v, rv, r0v, countv = args
-        ps = _pointer(context, builder, source, sv, s0v)
-        pm = _pointer(context, builder, mask, mv, m0v)
+        ps = element_pointer(context, builder, source, sv, s0v)
+        pm = element_pointer(context, builder, mask, mv, m0v)
 
         def value_at(i, vector, itemsize):
             bits = builder.trunc(builder.load(builder.gep(pm, [i])), ir.IntType(vector.count))
             inside = builder.bitcast(bits, ir.VectorType(ir.IntType(1), vector.count))
             at = builder.gep(ps, [builder.mul(i, i.type(vector.count))])
             pointer = builder.bitcast(at, vector.as_pointer())
-            return _masked(
+            return masked_memory(
                 builder, "load", vector, [pointer, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)]
             )
 
@@ -268,15 +270,15 @@ def _load_mapped(typingctx, source, s0, index, i0, row, r0, count):
 
     def codegen(context, builder, sig, args):
         sv, s0v, iv, i0v, rv, r0v, countv = args
-        ps = _pointer(context, builder, source, sv, s0v)
-        pi = _pointer(context, builder, index, iv, i0v)
+        ps = element_pointer(context, builder, source, sv, s0v)
+        pi = element_pointer(context, builder, index, iv, i0v)
 
         def value_at(i, vector, itemsize):
             longs = ir.VectorType(i.type, vector.count)
-            places = _load_vector(builder, builder.gep(pi, [builder.mul(i, i.type(vector.count))]), longs, 8)
+            places = load_vector(builder, builder.gep(pi, [builder.mul(i, i.type(vector.count))]), longs, 8)
             inside = builder.icmp_signed(">=", places, ir.Constant(longs, None))
-            pointers = _pointers(builder, ps, places, itemsize)
-            return _masked(
+            pointers = element_pointers(builder, ps, places, itemsize)
+            return masked_memory(
                 builder, "gather", vector, [pointers, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)]
             )
 
@@ -299,17 +301,17 @@ def _store_row(typingctx, stride, value, v0, shift, target, t0, step, count):
         vl = VECTOR_BYTES // itemsize
         vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
         zero = ir.Constant(vector, None)
-        pv = _pointer(context, builder, value, vv, v0v)
-        pt = _pointer(context, builder, target, tv, t0v)
-        shifts = _splat(builder, shiftv, vector)
+        pv = element_pointer(context, builder, value, vv, v0v)
+        pt = element_pointer(context, builder, target, tv, t0v)
+        shifts = splat_like(builder, shiftv, vector)
         longs = ir.VectorType(countv.type, vl)
 
         def body(at, active):
             pointer = builder.bitcast(builder.gep(pv, [at]), vector.as_pointer())
-            sums = builder.fadd(_masked(builder, "load", vector, [pointer, align, active, zero]), shifts)
+            sums = builder.fadd(masked_memory(builder, "load", vector, [pointer, align, active, zero]), shifts)
             if near == 1:
                 place = builder.bitcast(builder.gep(pt, [at]), vector.as_pointer())
-                _masked(builder, "store", vector, [sums, place, align, active])
+                masked_memory(builder, "store", vector, [sums, place, align, active])
             elif near == 2:  # every other lane of two vectors: a scatter costs 16 stores
                 for half in range(2):
                     lanes = [half * (vl // 2) + lane // 2 for lane in range(vl)]
@@ -319,11 +321,11 @@ def _store_row(typingctx, stride, value, v0, shift, target, t0, step, count):
                     even = ir.Constant(ir.VectorType(ir.IntType(1), vl), [1 - lane % 2 for lane in range(vl)])
                     mask = builder.and_(_span(builder, None, rest, vl), even)
                     place = builder.bitcast(builder.gep(pt, [start]), vector.as_pointer())
-                    _masked(builder, "store", vector, [spread, place, align, mask])
+                    masked_memory(builder, "store", vector, [spread, place, align, mask])
             else:
-                lane = builder.add(_splat(builder, at, longs), ir.Constant(longs, list(range(vl))))
-                pointers = _pointers(builder, pt, builder.mul(lane, _splat(builder, stepv, longs)), itemsize)
-                _masked(builder, "scatter", vector, [sums, pointers, align, active])
+                lane = builder.add(splat_like(builder, at, longs), ir.Constant(longs, list(range(vl))))
+                pointers = element_pointers(builder, pt, builder.mul(lane, splat_like(builder, stepv, longs)), itemsize)
+                masked_memory(builder, "scatter", vector, [sums, pointers, align, active])
 
         _row_loop(builder, countv, vl, body)
         return context.get_dummy_value()
@@ -347,10 +349,10 @@ def _pixel_dot(typingctx, outputs, taps, g, g0, plane, line, s, s0, pitch, rows,
         vl = VECTOR_BYTES // itemsize
         vector, align, index = ir.VectorType(element, vl), ir.IntType(32)(itemsize), planev.type
         zero = ir.Constant(vector, None)
-        pg = _pointer(context, builder, g, gv, g0v)
-        ps = _pointer(context, builder, s, sv, s0v)
-        po = _pointer(context, builder, offset, ov, o0v)
-        pc = _pointer(context, builder, c, cv, c0v)
+        pg = element_pointer(context, builder, g, gv, g0v)
+        ps = element_pointer(context, builder, s, sv, s0v)
+        po = element_pointer(context, builder, offset, ov, o0v)
+        pc = element_pointer(context, builder, c, cv, c0v)
         slopes = [builder.gep(pg, [builder.mul(planev, index(i))]) for i in range(no)]
         starts = [builder.gep(ps, [builder.load(builder.gep(po, [index(j)]))]) for j in range(nt)]
 
@@ -363,22 +365,22 @@ def _pixel_dot(typingctx, outputs, taps, g, g0, plane, line, s, s0, pitch, rows,
 
                 def part(start, row):
                     pointer = builder.bitcast(builder.gep(start, [builder.add(row, x)]), vector.as_pointer())
-                    return _masked(builder, "load", vector, [pointer, align, inside, zero])
+                    return masked_memory(builder, "load", vector, [pointer, align, inside, zero])
 
                 left, right = [part(at, g_row) for at in slopes], [part(at, s_row) for at in starts]
                 return [
-                    _multiply_add(builder, left[i], right[j], sums[i * nt + j]) for i in range(no) for j in range(nt)
+                    multiply_add(builder, left[i], right[j], sums[i * nt + j]) for i in range(no) for j in range(nt)
                 ]
 
             steps = builder.sdiv(builder.add(widthv, index(vl - 1)), index(vl))
-            return _counted_loop(builder, steps, totals, body)
+            return counted_loop(builder, steps, totals, body)
 
-        for n, total in enumerate(_counted_loop(builder, rowsv, [zero] * (no * nt), row)):
+        for n, total in enumerate(counted_loop(builder, rowsv, [zero] * (no * nt), row)):
             i, j = divmod(n, nt)
             at = builder.mul(builder.add(builder.mul(ldcv, index(i)), index(j)), index(vl))
             pointer = builder.gep(pc, [at])
-            total = builder.fadd(_load_vector(builder, pointer, vector, itemsize), total)
-            _store_vector(builder, total, pointer, itemsize)
+            total = builder.fadd(load_vector(builder, pointer, vector, itemsize), total)
+            store_vector(builder, total, pointer, itemsize)
         return context.get_dummy_value()
 
     return signature, codegen

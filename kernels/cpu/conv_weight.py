@@ -49,7 +49,7 @@ from .conv_plan import (
 from .conv_region import copy_region, multiply, output_runs, tap_offsets, task_place
 from .conv_tile import pixel_dot
 from .gemm_tiles import transpose_tile
-from .microkernel import VECTOR_BYTES
+from .tile_sizes import VECTOR_BYTES
 
 # Chunks of tasks handed to the threads, as in conv_tasks.py.
 CHUNKS = 16

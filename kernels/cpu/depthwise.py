@@ -19,7 +19,7 @@ from ..compiler import jit
 from .conv_plan import SERIAL_WORK
 from .conv_tile import copy_row, load_row, store_row
 from .depthwise_tile import flat_dot, flat_tile, plane_dot, plane_tile
-from .microkernel import VECTOR_BYTES, lanes
+from .tile_sizes import VECTOR_BYTES, lanes
 
 # Rows of the output that plane_tile computes at once.
 TILE_ROWS = 4

@@ -20,14 +20,15 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .microkernel import VECTOR_BYTES, _counted_loop, _load_vector, _masked, _multiply_add, _pointer, _splat
+from ..simd.emit import counted_loop, element_pointer, load_vector, masked_memory, multiply_add, splat_like
+from .tile_sizes import VECTOR_BYTES
 
 
 def _lanes_below(builder, count, vl):
     """The mask of the lanes below `count`."""
     number = ir.IntType(32)
     numbers = ir.Constant(ir.VectorType(number, vl), list(range(vl)))
-    return builder.icmp_signed("<", numbers, _splat(builder, builder.trunc(count, number), numbers.type))
+    return builder.icmp_signed("<", numbers, splat_like(builder, builder.trunc(count, number), numbers.type))
 
 
 @intrinsic(prefer_literal=True)
@@ -48,34 +49,34 @@ def _plane_tile(
         vl = VECTOR_BYTES // itemsize
         vector = ir.VectorType(element, vl)
         index = pitchv.type
-        pw = _pointer(context, builder, w, wv, w0v)
-        po = _pointer(context, builder, offset, ov, index(0))
-        ps = _pointer(context, builder, s, sv, s0v)
-        pt = _pointer(context, builder, out, outv, out0v)
+        pw = element_pointer(context, builder, w, wv, w0v)
+        po = element_pointer(context, builder, offset, ov, index(0))
+        ps = element_pointer(context, builder, s, sv, s0v)
+        pt = element_pointer(context, builder, out, outv, out0v)
         shifts = [builder.mul(pitchv, index(i)) for i in range(nr + nt - 1)]
 
         def body(j, totals):
             start = builder.gep(ps, [builder.load(builder.gep(po, [j]))])
             column = builder.gep(pw, [builder.mul(j, index(nt))])
-            ws = [_splat(builder, builder.load(builder.gep(column, [index(i)])), vector) for i in range(nt)]
+            ws = [splat_like(builder, builder.load(builder.gep(column, [index(i)])), vector) for i in range(nt)]
             new = list(totals)
             for line in range(nr + nt - 1):
                 for v in range(nv):
                     at = builder.gep(start, [builder.add(shifts[line], index(v * vl))])
-                    value = _load_vector(builder, at, vector, itemsize)
+                    value = load_vector(builder, at, vector, itemsize)
                     for i in range(nt):
                         if 0 <= line - i < nr:
                             n = (line - i) * nv + v
-                            new[n] = _multiply_add(builder, ws[i], value, new[n])
+                            new[n] = multiply_add(builder, ws[i], value, new[n])
             return new
 
-        sums = _counted_loop(builder, entriesv, [_splat(builder, biasv, vector)] * (nr * nv), body)
+        sums = counted_loop(builder, entriesv, [splat_like(builder, biasv, vector)] * (nr * nv), body)
         masks = [_lanes_below(builder, builder.sub(countv, index(v * vl)), vl) for v in range(nv)]
         for n, total in enumerate(sums):
             r, v = divmod(n, nv)
             at = builder.gep(pt, [builder.add(builder.mul(ldov, index(r)), index(v * vl))])
             pointer = builder.bitcast(at, vector.as_pointer())
-            _masked(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), masks[v]])
+            masked_memory(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), masks[v]])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -95,10 +96,10 @@ def _plane_dot(typingctx, columns, g, g0, ldg, s, s0, pitch, rows, width, offset
         vl = VECTOR_BYTES // itemsize
         vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
         zero, index = ir.Constant(vector, None), pitchv.type
-        pg = _pointer(context, builder, g, gv, g0v)
-        ps = _pointer(context, builder, s, sv, s0v)
-        po = _pointer(context, builder, offset, ov, o0v)
-        pc = _pointer(context, builder, c, cv, c0v)
+        pg = element_pointer(context, builder, g, gv, g0v)
+        ps = element_pointer(context, builder, s, sv, s0v)
+        po = element_pointer(context, builder, offset, ov, o0v)
+        pc = element_pointer(context, builder, c, cv, c0v)
         offsets = [builder.load(builder.gep(po, [index(j)])) for j in range(nc)]
         starts = [builder.gep(ps, [at]) for at in offsets]
         steps = builder.sdiv(builder.add(widthv, index(vl - 1)), index(vl))
@@ -113,17 +114,17 @@ def _plane_dot(typingctx, columns, g, g0, ldg, s, s0, pitch, rows, width, offset
 
                 def part(pointer):
                     pointer = builder.bitcast(pointer, vector.as_pointer())
-                    return _masked(builder, "load", vector, [pointer, align, mask, zero])
+                    return masked_memory(builder, "load", vector, [pointer, align, mask, zero])
 
                 slope, at = part(builder.gep(g_row, [x])), builder.add(s_row, x)
                 return [
-                    _multiply_add(builder, slope, part(builder.gep(start, [at])), total)
+                    multiply_add(builder, slope, part(builder.gep(start, [at])), total)
                     for start, total in zip(starts, sums, strict=True)
                 ]
 
-            return _counted_loop(builder, steps, totals, body)
+            return counted_loop(builder, steps, totals, body)
 
-        for j, total in enumerate(_counted_loop(builder, rowsv, [zero] * nc, row)):
+        for j, total in enumerate(counted_loop(builder, rowsv, [zero] * nc, row)):
             pointer = builder.bitcast(builder.gep(pc, [index(j * vl)]), vector.as_pointer())
             total = builder.fadd(builder.load(pointer, align=itemsize), total)
             builder.store(total, pointer, align=itemsize)
@@ -137,7 +138,9 @@ def _moved(builder, start, at, masks, number, vector, itemsize):
     bits = builder.trunc(builder.load(builder.gep(masks, [number])), ir.IntType(vector.count))
     inside = builder.bitcast(bits, ir.VectorType(ir.IntType(1), vector.count))
     pointer = builder.bitcast(builder.gep(start, [at]), vector.as_pointer())
-    return _masked(builder, "load", vector, [pointer, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)])
+    return masked_memory(
+        builder, "load", vector, [pointer, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)]
+    )
 
 
 @intrinsic(prefer_literal=True)
@@ -153,28 +156,28 @@ def _flat_tile(typingctx, vectors, w, offset, taps, mask, m0, step, s, s0, bias,
         itemsize = context.get_abi_sizeof(element)
         vl = VECTOR_BYTES // itemsize
         vector, index = ir.VectorType(element, vl), stepv.type
-        pw = _pointer(context, builder, w, wv, index(0))
-        po = _pointer(context, builder, offset, ov, index(0))
-        pm = _pointer(context, builder, mask, mv, m0v)
-        ps = _pointer(context, builder, s, sv, s0v)
-        pt = _pointer(context, builder, out, outv, out0v)
+        pw = element_pointer(context, builder, w, wv, index(0))
+        po = element_pointer(context, builder, offset, ov, index(0))
+        pm = element_pointer(context, builder, mask, mv, m0v)
+        ps = element_pointer(context, builder, s, sv, s0v)
+        pt = element_pointer(context, builder, out, outv, out0v)
 
         def body(j, totals):
             start = builder.gep(ps, [builder.load(builder.gep(po, [j]))])
             masks = builder.gep(pm, [builder.mul(j, stepv)])
-            weight = _splat(builder, builder.load(builder.gep(pw, [j])), vector)
+            weight = splat_like(builder, builder.load(builder.gep(pw, [j])), vector)
             return [
-                _multiply_add(
+                multiply_add(
                     builder, weight, _moved(builder, start, index(v * vl), masks, index(v), vector, itemsize), total
                 )
                 for v, total in enumerate(totals)
             ]
 
-        sums = _counted_loop(builder, tapsv, [_splat(builder, biasv, vector)] * nv, body)
+        sums = counted_loop(builder, tapsv, [splat_like(builder, biasv, vector)] * nv, body)
         for v, total in enumerate(sums):
             inside = _lanes_below(builder, builder.sub(countv, index(v * vl)), vl)
             pointer = builder.bitcast(builder.gep(pt, [index(v * vl)]), vector.as_pointer())
-            _masked(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), inside])
+            masked_memory(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), inside])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -194,11 +197,11 @@ def _flat_dot(typingctx, columns, g, g0, s, s0, offset, o0, mask, m0, step, coun
         vl = VECTOR_BYTES // itemsize
         vector, align, index = ir.VectorType(element, vl), ir.IntType(32)(itemsize), stepv.type
         zero = ir.Constant(vector, None)
-        pg = _pointer(context, builder, g, gv, g0v)
-        ps = _pointer(context, builder, s, sv, s0v)
-        po = _pointer(context, builder, offset, ov, o0v)
-        pm = _pointer(context, builder, mask, mv, m0v)
-        pc = _pointer(context, builder, c, cv, c0v)
+        pg = element_pointer(context, builder, g, gv, g0v)
+        ps = element_pointer(context, builder, s, sv, s0v)
+        po = element_pointer(context, builder, offset, ov, o0v)
+        pm = element_pointer(context, builder, mask, mv, m0v)
+        pc = element_pointer(context, builder, c, cv, c0v)
         starts = [builder.gep(ps, [builder.load(builder.gep(po, [index(j)]))]) for j in range(nc)]
         masks = [builder.gep(pm, [builder.mul(stepv, index(j))]) for j in range(nc)]
 
@@ -206,14 +209,14 @@ def _flat_dot(typingctx, columns, g, g0, s, s0, offset, o0, mask, m0, step, coun
             at = builder.mul(v, index(vl))
             inside = _lanes_below(builder, builder.sub(countv, at), vl)
             pointer = builder.bitcast(builder.gep(pg, [at]), vector.as_pointer())
-            slope = _masked(builder, "load", vector, [pointer, align, inside, zero])
+            slope = masked_memory(builder, "load", vector, [pointer, align, inside, zero])
             return [
-                _multiply_add(builder, slope, _moved(builder, starts[j], at, masks[j], v, vector, itemsize), totals[j])
+                multiply_add(builder, slope, _moved(builder, starts[j], at, masks[j], v, vector, itemsize), totals[j])
                 for j in range(nc)
             ]
 
         steps = builder.sdiv(builder.add(countv, index(vl - 1)), index(vl))
-        for j, total in enumerate(_counted_loop(builder, steps, [zero] * nc, body)):
+        for j, total in enumerate(counted_loop(builder, steps, [zero] * nc, body)):
             pointer = builder.bitcast(builder.gep(pc, [index(j * vl)]), vector.as_pointer())
             total = builder.fadd(builder.load(pointer, align=itemsize), total)
             builder.store(total, pointer, align=itemsize)

@@ -22,7 +22,7 @@ from ..compiler import jit
 from ..simd import lanes, load, load_part, store
 from .gemm_tiles import product_tile, transpose_tile
 from .gemv import VECTOR_CHUNK, dot, rows_times_rows, vector_times_matrix
-from .microkernel import ROWS, VECTORS
+from .tile_sizes import ROWS, VECTORS
 
 _DEPTH_BYTES = host.cache_bytes(1) * 3 // 8 // ROWS
 _BLOCK_BYTES = host.cache_bytes(2) // 2

@@ -12,7 +12,7 @@ import numpy as np
 from ..compiler import jit
 from ..simd import lanes
 from .gemm import gemm, product_form, workspace
-from .microkernel import ROWS
+from .tile_sizes import ROWS
 
 
 @jit

@@ -20,32 +20,32 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .microkernel import (
-    VECTOR_BYTES,
-    _counted_loop,
-    _load_vector,
-    _masked,
-    _multiply_add,
-    _pointer,
-    _splat,
-    _store_vector,
+from ..simd.emit import (
+    counted_loop,
+    element_pointer,
+    load_vector,
+    masked_memory,
+    multiply_add,
+    splat_like,
+    store_vector,
 )
+from .tile_sizes import VECTOR_BYTES
 
 
 def _first_lanes(builder, count, vl):
     """The mask of the first `count` lanes (none for a count below 1)."""
     numbers = ir.Constant(ir.VectorType(count.type, vl), list(range(vl)))
-    return builder.icmp_signed("<", numbers, _splat(builder, count, numbers.type))
+    return builder.icmp_signed("<", numbers, splat_like(builder, count, numbers.type))
 
 
 def _load_masked(builder, pointer, vector, itemsize, mask):
     pointer = builder.bitcast(pointer, vector.as_pointer())
-    return _masked(builder, "load", vector, [pointer, ir.IntType(32)(itemsize), mask, ir.Constant(vector, None)])
+    return masked_memory(builder, "load", vector, [pointer, ir.IntType(32)(itemsize), mask, ir.Constant(vector, None)])
 
 
 def _store_masked(builder, value, pointer, itemsize, mask):
     pointer = builder.bitcast(pointer, value.type.as_pointer())
-    _masked(builder, "store", value.type, [value, pointer, ir.IntType(32)(itemsize), mask])
+    masked_memory(builder, "store", value.type, [value, pointer, ir.IntType(32)(itemsize), mask])
 
 
 @intrinsic(prefer_literal=True)
@@ -71,10 +71,10 @@ def _product_tile(
         vl = VECTOR_BYTES // itemsize
         vector = ir.VectorType(element, vl)
         index = depthv.type
-        pa = _pointer(context, builder, a, av, a0v)
-        pb = _pointer(context, builder, b, bv, b0v)
-        ps = _pointer(context, builder, start, sv, s0v)
-        po = _pointer(context, builder, out, ov, o0v)
+        pa = element_pointer(context, builder, a, av, a0v)
+        pb = element_pointer(context, builder, b, bv, b0v)
+        ps = element_pointer(context, builder, start, sv, s0v)
+        po = element_pointer(context, builder, out, ov, o0v)
         last = builder.sub(usedv, index(1))
         a_rows = [pa]
         for i in range(1, mr):
@@ -88,14 +88,14 @@ def _product_tile(
             pointer = builder.gep(pointer, [index(v * vl)])
             if is_masked and v == nv - 1:
                 return _load_masked(builder, pointer, vector, itemsize, mask)
-            return _load_vector(builder, pointer, vector, itemsize)
+            return load_vector(builder, pointer, vector, itemsize)
 
         def store(value, pointer, v):
             pointer = builder.gep(pointer, [index(v * vl)])
             if is_masked and v == nv - 1:
                 _store_masked(builder, value, pointer, itemsize, mask)
             else:
-                _store_vector(builder, value, pointer, itemsize)
+                store_vector(builder, value, pointer, itemsize)
 
         def body(p, totals):
             row = builder.gep(pb, [builder.mul(p, row_bv)])
@@ -103,12 +103,12 @@ def _product_tile(
             at = builder.mul(p, column_av)
             new = []
             for i in range(mr):
-                ai = _splat(builder, builder.load(builder.gep(a_rows[i], [at])), vector)
-                new += [_multiply_add(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
+                ai = splat_like(builder, builder.load(builder.gep(a_rows[i], [at])), vector)
+                new += [multiply_add(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
             return new
 
-        sums = _counted_loop(builder, depthv, [ir.Constant(vector, None)] * (mr * nv), body)
-        alphas, betas = _splat(builder, alphav, vector), _splat(builder, betav, vector)
+        sums = counted_loop(builder, depthv, [ir.Constant(vector, None)] * (mr * nv), body)
+        alphas, betas = splat_like(builder, alphav, vector), splat_like(builder, betav, vector)
 
         def finish_row(i, with_start):
             target = builder.gep(po, [builder.mul(row_outv, index(i))])
@@ -116,7 +116,7 @@ def _product_tile(
             for v in range(nv):
                 value = sums[i * nv + v]
                 if with_start:
-                    value = _multiply_add(builder, alphas, value, builder.fmul(betas, load(source, v)))
+                    value = multiply_add(builder, alphas, value, builder.fmul(betas, load(source, v)))
                 else:
                     value = builder.fmul(alphas, value)
                 store(value, target, v)
@@ -153,17 +153,17 @@ def _transpose_tile(typingctx, masked, a, a0, row_a, rows, columns, out, o0, row
         vl = VECTOR_BYTES // itemsize
         vector = ir.VectorType(element, vl)
         index = rowsv.type
-        pa = _pointer(context, builder, a, av, a0v)
-        po = _pointer(context, builder, out, ov, o0v)
+        pa = element_pointer(context, builder, a, av, a0v)
+        po = element_pointer(context, builder, out, ov, o0v)
         lines = []
         inside = _first_lanes(builder, columnsv, vl) if is_masked else None
         for i in range(vl):
             pointer = builder.gep(pa, [builder.mul(row_av, index(i))])
             if is_masked:
-                exists = _splat(builder, builder.icmp_signed("<", index(i), rowsv), inside.type)
+                exists = splat_like(builder, builder.icmp_signed("<", index(i), rowsv), inside.type)
                 lines.append(_load_masked(builder, pointer, vector, itemsize, builder.and_(inside, exists)))
             else:
-                lines.append(_load_vector(builder, pointer, vector, itemsize))
+                lines.append(load_vector(builder, pointer, vector, itemsize))
         # Swap the off-diagonal halves of pairs of rows, then quarters, and so on down to single elements.
         half = vl // 2
         while half:
@@ -180,9 +180,9 @@ def _transpose_tile(typingctx, masked, a, a0, row_a, rows, columns, out, o0, row
             pointer = builder.gep(po, [builder.mul(row_outv, index(p))])
             if is_masked:
                 with builder.if_then(builder.icmp_signed("<", index(p), columnsv)):
-                    _store_vector(builder, lines[p], pointer, itemsize)
+                    store_vector(builder, lines[p], pointer, itemsize)
             else:
-                _store_vector(builder, lines[p], pointer, itemsize)
+                store_vector(builder, lines[p], pointer, itemsize)
         return context.get_dummy_value()
 
     return signature, codegen

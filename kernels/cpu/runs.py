@@ -18,14 +18,10 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .. import host
+from ..simd.emit import element_pointer
 from ..simd.vector import Vector, declare, element_ir, is_float, splat
 
 _WORD = ir.IntType(64)
-
-
-def _pointer(context, builder, array_type, array, position):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [position])
 
 
 class _Mover:
@@ -88,8 +84,8 @@ def _run(target, source, add: bool):
     place = types.int64
 
     def codegen(context, builder, signature, args):
-        pt = _pointer(context, builder, target, args[0], args[1])
-        ps = _pointer(context, builder, source, args[2], args[3])
+        pt = element_pointer(context, builder, target, args[0], args[1])
+        ps = element_pointer(context, builder, source, args[2], args[3])
         count = builder.mul(args[4], _WORD(parts))
         mover = _Mover(builder, element, pt, ps, add)
         lanes = _WORD(mover.vector.count)

@@ -42,7 +42,7 @@ from ..compiler import jit
 from ..simd import lanes, load_part, store
 from ..threads import get_num_threads
 from .gemm_tiles import product_tile
-from .microkernel import WIDE_FILE
+from .tile_sizes import WIDE_FILE
 from .winograd_plan import (
     CHANNEL_PITCH,
     CHANNELS,

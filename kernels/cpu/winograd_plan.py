@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .microkernel import lanes
+from .tile_sizes import lanes
 
 # Fields of `geometry`
 TILE, POINTS, CHANNELS, OUTPUTS, HEIGHT, WIDTH, OUT_HEIGHT, OUT_WIDTH, TOP = range(9)

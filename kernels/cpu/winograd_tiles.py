@@ -14,12 +14,13 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .microkernel import VECTOR_BYTES, _load_vector, _masked, _pointer, _splat, _store_vector
+from ..simd.emit import element_pointer, load_vector, masked_memory, splat_like, store_vector
+from .tile_sizes import VECTOR_BYTES
 
 
 def _first_lanes(builder, count, vl):
     numbers = ir.Constant(ir.VectorType(count.type, vl), list(range(vl)))
-    return builder.icmp_signed("<", numbers, _splat(builder, count, numbers.type))
+    return builder.icmp_signed("<", numbers, splat_like(builder, count, numbers.type))
 
 
 def _transposed(builder, lines):
@@ -51,7 +52,7 @@ class _Square:
         self.align = ir.IntType(32)(self.itemsize)
 
     def pointer(self, array_type, array, start):
-        return _pointer(self.context, self.builder, array_type, array, start)
+        return element_pointer(self.context, self.builder, array_type, array, start)
 
     def vector_pointer(self, base, at):
         return self.builder.bitcast(self.builder.gep(base, [at]), self.vector.as_pointer())
@@ -71,14 +72,14 @@ def _turn_in(typingctx, source, s0, lds, channels, pixels, target, place, p0):
         inside, zero = _first_lanes(builder, pixelsv, square.vl), ir.Constant(square.vector, None)
         lines = []
         for c in range(square.vl):
-            exists = _splat(builder, builder.icmp_signed("<", index(c), channelsv), inside.type)
+            exists = splat_like(builder, builder.icmp_signed("<", index(c), channelsv), inside.type)
             pointer = square.vector_pointer(ps, builder.mul(ldsv, index(c)))
             mask = builder.and_(inside, exists)
-            lines.append(_masked(builder, "load", square.vector, [pointer, square.align, mask, zero]))
+            lines.append(masked_memory(builder, "load", square.vector, [pointer, square.align, mask, zero]))
         for t, line in enumerate(_transposed(builder, lines)):
             with builder.if_then(builder.icmp_signed("<", index(t), pixelsv)):
                 at = builder.load(builder.gep(pp, [index(t)]))
-                _store_vector(builder, line, builder.gep(pt, [at]), square.itemsize)
+                store_vector(builder, line, builder.gep(pt, [at]), square.itemsize)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -98,14 +99,14 @@ def _turn_out(typingctx, source, place, p0, channels, pixels, target, t0, ldt, s
         lines = []
         for t in range(square.vl):
             at = builder.load(builder.gep(pp, [index(t)]))
-            lines.append(_load_vector(builder, builder.gep(ps, [at]), square.vector, square.itemsize))
+            lines.append(load_vector(builder, builder.gep(ps, [at]), square.vector, square.itemsize))
         inside = _first_lanes(builder, pixelsv, square.vl)
         for c, line in enumerate(_transposed(builder, lines)):
             with builder.if_then(builder.icmp_signed("<", index(c), channelsv)):
-                shifts = _splat(builder, builder.load(builder.gep(pb, [index(c)])), square.vector)
+                shifts = splat_like(builder, builder.load(builder.gep(pb, [index(c)])), square.vector)
                 pointer = square.vector_pointer(pt, builder.mul(ldtv, index(c)))
                 value = builder.fadd(line, shifts)
-                _masked(builder, "store", square.vector, [value, pointer, square.align, inside])
+                masked_memory(builder, "store", square.vector, [value, pointer, square.align, inside])
         return context.get_dummy_value()
 
     return signature, codegen

@@ -7,6 +7,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .. import host
+from .emit import element_pointer
 from .vector import Vector, declare, splat
 
 
@@ -18,11 +19,6 @@ def _vector_of(array, count=None) -> Vector | None:
     if not isinstance(element, (types.Float, types.Integer)):
         return None
     return Vector(element, count or host.vector_bytes() * 8 // element.bitwidth)
-
-
-def _pointer(context, builder, array_type, array, position):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [position])
 
 
 def _align(vector: Vector) -> int:
@@ -70,7 +66,7 @@ def load(typingctx, array, position):
         return None
 
     def codegen(context, builder, signature, args):
-        pointer = _pointer(context, builder, array, *args)
+        pointer = element_pointer(context, builder, array, *args)
         return builder.load(builder.bitcast(pointer, vector.ir.as_pointer()), align=_align(vector))
 
     return vector(array, types.int64), codegen
@@ -83,7 +79,7 @@ def store(typingctx, array, position, value):
         return None
 
     def codegen(context, builder, signature, args):
-        pointer = _pointer(context, builder, array, args[0], args[1])
+        pointer = element_pointer(context, builder, array, args[0], args[1])
         builder.store(args[2], builder.bitcast(pointer, value.ir.as_pointer()), align=_align(value))
         return context.get_dummy_value()
 
@@ -98,7 +94,7 @@ def load_part(typingctx, array, position, count):
         return None
 
     def codegen(context, builder, signature, args):
-        pointer = builder.bitcast(_pointer(context, builder, array, args[0], args[1]), vector.ir.as_pointer())
+        pointer = builder.bitcast(element_pointer(context, builder, array, args[0], args[1]), vector.ir.as_pointer())
         mask = _first(builder, vector, args[2])
         name = f"llvm.masked.load.{vector.suffix}.p0"
         arguments = [pointer, ir.IntType(32)(_align(vector)), mask, ir.Constant(vector.ir, None)]
@@ -115,7 +111,7 @@ def store_part(typingctx, array, position, count, value):
         return None
 
     def codegen(context, builder, signature, args):
-        pointer = builder.bitcast(_pointer(context, builder, array, args[0], args[1]), value.ir.as_pointer())
+        pointer = builder.bitcast(element_pointer(context, builder, array, args[0], args[1]), value.ir.as_pointer())
         mask = _first(builder, value, args[2])
         name = f"llvm.masked.store.{value.suffix}.p0"
         arguments = [args[3], pointer, ir.IntType(32)(_align(value)), mask]

@@ -146,7 +146,8 @@ def _join_plain(tensors, dim: int, plan_of, tracked: bool) -> Tensor | None:
 def cat(tensors, dim: int = 0, *, out=None) -> Tensor:
     """Tensors one after the other along a dimension; their other sizes must agree."""
     if out is None:
-        if tensors.__class__ is list and len(tensors) == 2:
+        kind = tensors.__class__
+        if (kind is tuple or kind is list) and len(tensors) == 2:
             a, b = tensors
             if a.__class__ is Tensor and b.__class__ is Tensor:
                 joined = _join_pair(a, b, dim, _joined_size, True)

@@ -12,7 +12,7 @@ from numtorch.kernels.cpu import matmul as _kernels
 from .. import _dtype
 from .._copy import cast, contiguous
 from .._device import cpu
-from .._dtype import COMPLEX, FLOATING
+from .._dtype import COMPLEX, FLOATING, float32, float64
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
@@ -110,7 +110,7 @@ def mm(input, mat2, *, out=None) -> Tensor:
         flat_a, flat_b = input._flat, mat2._flat
         if flat_a is None or flat_b is None:
             result = multiplied(input, mat2) if is_plain(input, mat2) else None
-        elif d is mat2._dtype and d.category == FLOATING and d.np is d.compute:
+        elif d is mat2._dtype and (d is float32 or d is float64):
             result = _new(Tensor)
             result._flat = _multiply(flat_a, flat_b, a[0], a[1], b[1])
             result._size, result._stride, _ = dense((a[0], b[1]))

@@ -11,7 +11,7 @@ from numtorch.kernels.compiler import jit
 from numtorch.kernels.cpu import conv
 from numtorch.kernels.cpu.conv_plan import REGION, REGION_BYTES, plan
 from numtorch.kernels.cpu.conv_tile import conv_tile
-from numtorch.kernels.cpu.microkernel import ROWS, VECTORS, lanes
+from numtorch.kernels.cpu.tile_sizes import ROWS, VECTORS, lanes
 from numtorch.kernels.threads import get_num_threads, set_num_threads
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}

@@ -6,7 +6,7 @@ import pytest
 from numtorch.kernels.cpu import gemm as g
 from numtorch.kernels.cpu import gemm_batches as batches
 from numtorch.kernels.cpu import matmul
-from numtorch.kernels.cpu.microkernel import ROWS, VECTORS, lanes
+from numtorch.kernels.cpu.tile_sizes import ROWS, VECTORS, lanes
 
 DTYPES = ["f4", "f8"]
 

@@ -9,6 +9,7 @@ numba = pytest.importorskip("numba")
 
 from numba import types  # noqa: E402
 
+from numtorch.kernels import host  # noqa: E402
 from numtorch.kernels import math as km  # noqa: E402
 from numtorch.kernels.compiler import assembly, jit  # noqa: E402
 from numtorch.kernels.math import naming  # noqa: E402
@@ -346,6 +347,8 @@ VECTORISED = (
 @pytest.mark.parametrize("element", [types.float32, types.float64])
 @pytest.mark.parametrize("name", VECTORISED.split())
 def test_the_loop_over_a_function_is_vectorised(name, element):
+    if name in ("floor", "round") and not host.rounds():
+        pytest.skip("this CPU has no instruction that rounds: LLVM calls the C library")
     array = types.Array(element, 1, "C")
     code = assembly(loop(name), (array, array))
     if not re.search(r"%xmm", code):

@@ -1,0 +1,86 @@
+"""Pieces of vector IR, for intrinsics that hold a tile of vectors in registers.
+
+LLVM turns a Numba loop into 256-bit code at best and does not keep a two-dimensional block of sums in registers, so the
+innermost loops of products and convolutions are emitted through llvmlite. These are the words they are written in.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from .vector import splat
+
+
+def splat_like(builder, scalar, vector_type):
+    """A vector of that type, of the same value throughout."""
+    return splat(builder, scalar, vector_type.count)
+
+
+def element_pointer(context, builder, array_type, array, start):
+    """The address of `array`[start]."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [start])
+
+
+def element_pointers(builder, base, places, itemsize):
+    """A vector of addresses base + places (llvmlite has no vector getelementptr)."""
+    longs = places.type
+    start = splat_like(builder, builder.ptrtoint(base, longs.element), longs)
+    size = ir.Constant(longs, [itemsize] * longs.count)
+    return builder.inttoptr(builder.add(start, builder.mul(places, size)), ir.VectorType(base.type, longs.count))
+
+
+def load_vector(builder, pointer, vector_type, itemsize):
+    """The vector at an address that need be no multiple of its size."""
+    return builder.load(builder.bitcast(pointer, vector_type.as_pointer()), align=itemsize)
+
+
+def store_vector(builder, value, pointer, itemsize):
+    """Write a vector to an address that need be no multiple of its size."""
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=itemsize)
+
+
+def masked_memory(builder, kind, vector, args):
+    """Call llvm.masked.{load,store,gather,scatter} for `vector`."""
+    count = f"v{vector.count}"
+    element = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
+    many = f"{count}p0" if kind in ("gather", "scatter") else "p0"
+    names = [f"{count}{element}", many]
+    returns = vector if kind in ("load", "gather") else ir.VoidType()
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(returns, [a.type for a in args]),
+        f"llvm.masked.{kind}.{'.'.join(names)}",
+    )
+    return builder.call(function, args)
+
+
+def multiply_add(builder, a, b, total):
+    """a * b + total; the two contract flags let the backend fuse it where the machine has FMA, and only
+    there."""
+    return builder.fadd(builder.fmul(a, b, flags=("contract",)), total, flags=("contract",))
+
+
+def counted_loop(builder, count, sums, body):
+    """for index in range(count): sums = body(index, sums), with `sums` in registers. Returns the last
+    sums."""
+    word = count.type
+    entry = builder.block
+    head, inside, after = (builder.append_basic_block(n) for n in ("tile.head", "tile.body", "tile.end"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(word)
+    index.add_incoming(word(0), entry)
+    phis = [builder.phi(s.type) for s in sums]
+    for phi, start in zip(phis, sums, strict=True):
+        phi.add_incoming(start, entry)
+    builder.cbranch(builder.icmp_signed("<", index, count), inside, after)
+    builder.position_at_end(inside)
+    new = body(index, phis)
+    index.add_incoming(builder.add(index, word(1)), builder.block)
+    for phi, value in zip(phis, new, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return phis
