@@ -174,7 +174,9 @@ SPECIAL = {
 def test_against_mpmath(name, dtype):
     function, arguments, *limits = SPECIAL[name]
     x = arguments(dtype)
-    assert_close_in_ulps(apply(name, x), in_fifty_digits(function, x), limits[dtype == np.float64], x)
+    # Without fused multiply-adds every step of a polynomial rounds twice.
+    limit = limits[dtype == np.float64] + (0 if host.has_fma() else 0.5)
+    assert_close_in_ulps(apply(name, x), in_fifty_digits(function, x), limit, x)
 
 
 SPECIAL_VALUES = [
