@@ -235,6 +235,27 @@ def unary(
             return general(input, params, out)
     else:
 
+        def written(input, out):
+            """Into `out` directly where nothing has to be converted or recorded."""
+            if isinstance(input, Tensor) and isinstance(out, Tensor):
+                x, z, d = input._flat, out._flat, input._dtype
+                if (
+                    x is not None
+                    and z is not None
+                    and input._size == out._size
+                    and input._device is out._device is cpu
+                    and not (input._requires_grad or out._requires_grad)
+                ):
+                    if d not in fast:
+                        prepare(d)
+                    found = fast.get(d)
+                    if found is not None and out._dtype is found[2] and apart(z, x):
+                        big = x.size >= PARALLEL_THRESHOLD
+                        (spec.loops.entry("parallel", d.np, 0) if big else found[0])(x, z, ())
+                        out._bump_version()
+                        return out
+            return general(input, (), out)
+
         def call(input, *, out=None):
             if out is None:
                 try:
@@ -257,7 +278,8 @@ def unary(
                         else:
                             record(node_class, (input,), result)
                     return result
-            return general(input, (), out)
+                return general(input, (), None)
+            return written(input, out)
 
     general_inplace = inplace_form(call, name + "_")
 
@@ -416,21 +438,24 @@ def binary(
     def written(a, b, out):
         """Into `out` directly where nothing has to be converted, broadcast or recorded."""
         if isinstance(a, Tensor) and isinstance(b, Tensor) and isinstance(out, Tensor):
-            x, y, z, found = a._flat, b._flat, out._flat, fast.get(a._dtype)
+            x, y, z, d = a._flat, b._flat, out._flat, a._dtype
             if (
-                found is not None
-                and x is not None
+                x is not None
                 and y is not None
                 and z is not None
-                and a._dtype is b._dtype
-                and out._dtype is found[2]
+                and d is b._dtype
                 and a._size == b._size == out._size
+                and a._device is b._device is out._device is cpu
                 and not (a._requires_grad or b._requires_grad or out._requires_grad)
             ):
-                big = x.size >= PARALLEL_THRESHOLD
-                (loops.entry("parallel", a._dtype.np, 0) if big else found[0])(x, y, z, ())
-                out._bump_version()
-                return out
+                if d not in fast:
+                    prepare(d)
+                found = fast.get(d)
+                if found is not None and out._dtype is found[2] and apart(z, x) and apart(z, y):
+                    big = x.size >= PARALLEL_THRESHOLD
+                    (loops.entry("parallel", d.np, 0) if big else found[0])(x, y, z, ())
+                    out._bump_version()
+                    return out
         return general(a, b, (), out)
 
     def with_params(a, b, params, out):
