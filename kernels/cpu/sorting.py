@@ -80,7 +80,7 @@ def keys_in_range(values, low, keys, flip):
 def values_in_range(keys, low, flip, values):
     """The integers of such keys: in order for keys in order, where looking them up would jump about in memory."""
     for i in range(keys.size):
-        values[i] = np.int64(keys[i] ^ np.uint32(flip)) + low
+        values[i] = ((np.int64(keys[i]) ^ flip) & 0xFFFFFFFF) + low
 
 
 def sort_keys(values: np.ndarray, descending: bool = False) -> np.ndarray:
