@@ -255,7 +255,8 @@ class KernelCache(NullCache):
     def save_overload(self, sig, data: CompileResult) -> None:
         name = self._names.pop(sig, None)
         # Addresses of this process are compiled in where a kernel uses ctypes pointers or large global arrays.
-        if name is None or data.lifted or data.library.has_dynamic_globals:
+        code = data._asdict()["library"]
+        if name is None or data.lifted or code.has_dynamic_globals:
             return
         # The annotation is the typed listing of the source, for people; it is the slowest thing to load.
         store().write(name, dumps(data._replace(type_annotation="")._reduce()))

@@ -266,8 +266,9 @@ def _c_function(kernel, signature) -> int:
     """The address of `kernel` as a C function. Never given back."""
     kernel.compile(signature)
     compiled = kernel.overloads[signature.args]
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(compiled.library))
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+    code = compiled._asdict()["library"]
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
+    return code.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
 
 
 def units(threads: int) -> int:
