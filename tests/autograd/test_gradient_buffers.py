@@ -33,6 +33,29 @@ class TestGradientsThatAreHeld:
         close(kept[0], by_inner)
         close(w.grad, by_w)
 
+    @pytest.mark.parametrize("register", ["on the tensor", "before the node"])
+    def test_by_who_registered_a_hook_that_puts_it_in(self, size, register):
+        w = torch.randn(size, requires_grad=True)
+        w.tanh().tanh().sum().backward()  # compiles the loop that would write over it
+        w.grad, held = None, [torch.full((size,), 2.0)]
+        y = w.tanh()
+        if register == "on the tensor":
+            y.register_hook(lambda grad: held[0])
+        else:
+            y.grad_fn.register_prehook(lambda grads: (held[0],))
+        y.sum().backward()
+        assert held[0].eq(2.0).all()
+        close(w.grad, 2 * (1 - np.tanh(w.detach().numpy().astype(np.float64)) ** 2))
+
+    def test_for_the_hooks_that_run_after_the_node(self, size):
+        w, seen = torch.randn(size, requires_grad=True), []
+        inner = w.tanh()
+        inner.sigmoid().sum().backward()  # compiles the loop that would write over it
+        inner = w.tanh()
+        inner.grad_fn.register_hook(lambda grad_inputs, grad_outputs: seen.append(grad_outputs[0].clone()))
+        inner.sigmoid().sum().backward()
+        close(seen[0], derivative_of_sigmoid_of_tanh(w)[0])
+
     def test_by_retain_grad(self, size):
         w = torch.randn(size, requires_grad=True)
         inner = w.tanh()
