@@ -25,12 +25,10 @@ def cpu_name() -> str:
 @functools.cache
 def features() -> frozenset[str]:
     """LLVM's names of the instruction sets that may be used, such as "avx512f", "fma", "neon"."""
-    if config.CPU_NAME and not config.CPU_FEATURES:
-        # Numba then takes the baseline of the named CPU; of "generic" that is what every x86-64 or aarch64 has.
-        return frozenset({"neon"} if _is_arm() else {"sse2"})
-    if config.CPU_FEATURES:
+    if config.CPU_FEATURES is not None:
         wanted = (name.strip() for name in config.CPU_FEATURES.split(","))
-        return frozenset(name[1:] for name in wanted if name.startswith("+"))
+        # What is not named is the baseline of the named CPU; every x86-64 has SSE2 and every aarch64 NEON.
+        return frozenset({"neon"} if _is_arm() else {"sse2"}) | {name[1:] for name in wanted if name.startswith("+")}
     found = binding.get_host_cpu_features()
     return frozenset(name for name, has in found.items() if has and (config.ENABLE_AVX or "avx" not in name))
 

@@ -55,10 +55,11 @@ def _version(package: str) -> str:
 
 
 def _processor() -> dict[str, object]:
-    from llvmlite import binding
+    """The processor that kernels are compiled for: this one, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say."""
+    from numtorch.kernels import host
 
-    features = binding.get_host_cpu_features()
-    bits = 512 if features.get("avx512f") else 256 if features.get("avx") else 128
+    features = host.features()
+    bits = host.vector_bytes() * 8
     telling = (
         "sse4.2",
         "avx",
@@ -74,8 +75,8 @@ def _processor() -> dict[str, object]:
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": binding.get_host_cpu_name(),
-        "features": " ".join(name for name in telling if features.get(name)),
+        "processor": host.cpu_name(),
+        "features": " ".join(name for name in telling if name in features),
         "vector width": f"{bits} bits ({bits // 32} float32)",
         "cores": cores,
     }

@@ -10,6 +10,7 @@ from numtorch.__main__ import COMMANDS, main
 from numtorch.cli import workloads
 from numtorch.cli.figure import training_figure
 from numtorch.cli.progress import Progress
+from numtorch.kernels import host
 from numtorch.kernels.compiler import jit
 
 from .commands import numtorch
@@ -37,6 +38,25 @@ def test_info():
     assert facts["threads"] >= 1 and "bits" in facts["vector width"] and facts["cuda"]
     text = numtorch("info").stdout
     assert all(f"{name} " in text for name in facts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "width"),
+    [
+        ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "128 bits (4 float32)"),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, "256 bits (8 float32)"),
+    ],
+)
+def test_info_tells_what_numba_compiles_for(settings, width):
+    facts = json.loads(numtorch("info", "--json", **settings).stdout)
+    assert (facts["processor"], facts["vector width"]) == (settings["NUMBA_CPU_NAME"], width)
+
+
+def test_a_cpu_named_without_features_has_those_of_this_machine(monkeypatch):
+    for name, value in {"CPU_NAME": "another", "CPU_FEATURES": None, "ENABLE_AVX": 1}.items():
+        monkeypatch.setattr(host.config, name, value)
+    here = {name for name, has in host.binding.get_host_cpu_features().items() if has}
+    assert host.features.__wrapped__() == here  # as Numba takes them
 
 
 def test_warmup_counts_what_it_compiles(monkeypatch, capsys):
