@@ -20,8 +20,10 @@ def start_python(cache_dir, tmp_path):
     def start(code, *arguments, **settings):
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "OMP_"))}
         environment |= {"NUMTORCH_CACHE_DIR": str(cache_dir), "PYTHONPATH": str(tmp_path)} | settings
+        # A suite that runs in the background of a shell ignores SIGINT, and its children would, too.
+        hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         return subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code), *arguments],
+            [sys.executable, "-c", hears + textwrap.dedent(code), *arguments],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
