@@ -69,7 +69,7 @@ def run_backward(
                 grad_outputs = hooks.run_before(grad_outputs)
                 # Hooks see these again after the node has run, and may have put in a tensor of their own: held once
                 # more, so that the node does not take one for a gradient that only the engine holds and write over it.
-                held_for_hooks = list(grad_outputs)
+                _held = list(grad_outputs)
             if node.released:
                 raise RuntimeError(RELEASED_MESSAGE)
             if watched:
@@ -82,7 +82,7 @@ def run_backward(
                 anomaly.check_nan(node, grad_inputs)
             if hooks is not None:
                 grad_inputs = hooks.run_after(grad_inputs, grad_outputs)
-                held_for_hooks = None
+                _held = None
             if not keep_graph and node.saved:
                 node.release()
             held = None  # the first newly ready node needs no heap if it is the only one
