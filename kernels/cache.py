@@ -6,8 +6,9 @@ constants), together with the versions of Python, numba, llvmlite and numpy, the
 an edit in a callee in another file makes a new key, and a closure over a jitted function finds its entry again;
 both fail with Numba's own cache, which follows the time stamp of one source file.
 
-A file is `<kernel>-<key>.nbc`: a magic line, the SHA-256 of the rest, and the pickle of a compile result. It is written
-aside and renamed, so readers see a whole file or none; one that does not check out is compiled anew and replaced.
+A file is `<kernel>-<key>.nbc`: a magic line, the SHA-256 of the rest, and the pickle of a compile result behind the names
+of the files that it needs: of the kernels that its code calls through their addresses (`callees`). It is written aside and
+renamed, so readers see a whole file or none; one that does not check out is compiled anew and replaced.
 Since a pickle can run code when it is read, the folder has to belong to the user and to nobody else.
 """
 
@@ -34,10 +35,11 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaWarning
 from numba.core.serialize import dumps
 
+from . import callees
 from .complex_division import divide
 from .content import Unkeyable, content_key, type_text
 
-_MAGIC = b"numtorch kernel 1\n"
+_MAGIC = b"numtorch kernel 2\n"
 _HEADER = len(_MAGIC) + 32
 _UNUSED_FOR = 60 * 86400.0  # files that nobody has loaded for this long are removed
 _TOUCH_AFTER = 86400.0
@@ -204,6 +206,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=renumber_symbols)
 
 
+_needed: dict[str, CompileResult] = {}  # loaded because the code of another kernel calls it; never given back
+
+
+def _load(name: str, target_context) -> CompileResult | None:
+    """The compile result in the file `name`, with all that its code needs; None where something is missing."""
+    found = _needed.get(name)
+    if found is not None:
+        return found
+    content = store().read(name)
+    if content is None:
+        return None
+    try:
+        needs, state = pickle.loads(content)
+        if not all(_load_needed(need, target_context) for need in needs):
+            return None
+        if state[0][1] == "copied":
+            return callees.rebuild_copied(target_context, state)
+        return CompileResult._rebuild(target_context, *state)
+    except (ImportError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, pickle.PickleError):
+        return None  # whole, but not for this installation: compiled anew and replaced
+
+
+def _load_needed(name: str, target_context) -> bool:
+    if not callees.is_published(name):
+        found = _load(name, target_context)
+        if found is None:
+            return False
+        _needed[name] = found
+        callees.publish(found, name, target_context)
+    return True
+
+
 class KernelCache(NullCache):
     """Numba's cache protocol (`load_overload`, `save_overload`) over the store, for one dispatcher."""
 
@@ -224,7 +258,7 @@ class KernelCache(NullCache):
     def disable(self) -> None:
         self._enabled = False
 
-    def file_name(self, sig, target_context) -> str:
+    def file_name(self, sig, target_context, copied: bool = False) -> str:
         """Name of the file for one signature. Raises Unkeyable."""
         fn = self._dispatcher.py_func
         total = hashlib.sha256(content_key(self._dispatcher))
@@ -232,31 +266,29 @@ class KernelCache(NullCache):
         args, returns = (sig, None) if isinstance(sig, tuple) else (sig.args, sig.return_type)
         total.update(f"{fn.__module__}.{fn.__qualname__}({', '.join(map(type_text, args))}) {returns}".encode())
         total.update(_host(target_context).encode())
-        return f"{self._file_base}-{total.hexdigest()[:40]}.nbc"
+        return f"{self._file_base}-{total.hexdigest()[:40]}{'-copied' * copied}.nbc"
 
     def load_overload(self, sig, target_context) -> CompileResult | None:
         target_context.refresh()
         if not self._enabled:
             return None
         try:
-            name = self._names[sig] = self.file_name(sig, target_context)
+            name = self._names[sig] = self.file_name(sig, target_context, self._dispatcher._compiler.copied)
         except Unkeyable as reason:
             self._names[sig] = None
             warnings.warn(f"{self._file_base} is not kept between runs: {reason}", NumbaWarning, stacklevel=2)
             return None
-        content = store().read(name)
-        if content is None:
-            return None
-        try:
-            return CompileResult._rebuild(target_context, *pickle.loads(content))
-        except (ImportError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, pickle.PickleError):
-            return None  # whole, but not for this installation: compiled anew and replaced
+        return _load(name, target_context)
+
+    def name_of(self, sig) -> str:
+        """The name of the file for a signature that has been asked for, or one for this process only."""
+        return self._names.get(sig) or f"{self._file_base}-{id(self):x}-{len(self._names)}"
 
     def save_overload(self, sig, data: CompileResult) -> None:
-        name = self._names.pop(sig, None)
+        name = self._names.get(sig)
         # Addresses of this process are compiled in where a kernel uses ctypes pointers or large global arrays.
         code = data._asdict()["library"]
         if name is None or data.lifted or code.has_dynamic_globals:
             return
         # The annotation is the typed listing of the source, for people; it is the slowest thing to load.
-        store().write(name, dumps(data._replace(type_annotation="")._reduce()))
+        store().write(name, dumps((callees.names_needed(data), data._replace(type_annotation="")._reduce())))

@@ -20,9 +20,12 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+from numba.core import sigutils, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import CPUDispatcher
 
+from . import callees
 from .cache import KernelCache
 from .content import is_external, overloads_of
 from .threads import ParallelKernel, open_pool
@@ -75,31 +78,80 @@ class _Interrupts:
                 self.previous(*self.pending)
 
 
+_NUMBERS = (types.IntegerLiteral, types.BooleanLiteral)
+
+
 class Kernel(CPUDispatcher):
-    """Numba's dispatcher with our cache and with a clock on compilation."""
+    """Numba's dispatcher with our cache, our way of calling other kernels, and a clock on compilation."""
 
     def __init__(self, py_func, locals=None, targetoptions=None, **kwargs):
         super().__init__(py_func, locals, targetoptions, **kwargs)
+        self._compiler = callees.KernelCompiler(
+            py_func, self.targetdescr, self.targetoptions, self.locals, self._compiler.pipeline_class
+        )
         self._cache = KernelCache(self)
+        self._is_apart = bool(self.targetoptions.get("nogil"))
+        self._keys: dict = {}  # argument types -> what Numba knows a callee by that stays apart
+        self._kept: list = []  # what code in use refers to
+
+    def get_call_template(self, args, kws):
+        # Numba would compile once more for every literal that stands in a call.
+        if not self.targetoptions.get("forceinline"):
+            args = [types.unliteral(kind) if isinstance(kind, _NUMBERS) else kind for kind in args]
+        callees.request.copied = not self._is_apart
+        return super().get_call_template(args, kws)
+
+    def get_overload(self, sig):
+        args, _ = sigutils.normalize_signature(sig)
+        return self._keys.get(args) or super().get_overload(sig)
+
+    def add_overload(self, result):
+        if callees.is_copied(result):  # nothing that Python could call
+            self.overloads[result.signature.args] = result
+            return
+        super().add_overload(result)
+        args = result.signature.args
+        if self._is_apart:
+            self._keys[args] = callees.publish(result, self._cache.name_of(args), self.targetctx)
 
     def compile(self, sig):
+        copied, callees.request.copied = getattr(callees.request, "copied", False), False
         if self.targetoptions.get("parallel"):
             open_pool()
-        known = len(self.overloads)
-        misses = sum(self._cache_misses.values())
         outer = getattr(_running, "nested", 0.0)
         _running.nested = 0.0
         start = perf_counter()
         try:
-            with _Interrupts():
-                entry = super().compile(sig)
+            with _Interrupts(), global_compiler_lock:
+                known, misses = self._lookups(), sum(self._cache_misses.values())
+                entry = self._compile(sig, copied)
         finally:
             elapsed = perf_counter() - start
             own = elapsed - _running.nested
             _running.nested = outer + elapsed
-        if len(self.overloads) > known:
+        if self._lookups() > known:
             kind = "compile" if sum(self._cache_misses.values()) > misses else "load"
             _ready(self.py_func.__qualname__, sig, kind, own)
+        return entry
+
+    def _lookups(self) -> int:
+        return sum(self._cache_misses.values()) + sum(self._cache_hits.values())
+
+    def _compile(self, sig, copied: bool):
+        args, _ = sigutils.normalize_signature(sig)
+        existing = self.overloads.get(args)
+        if existing is not None:
+            if copied or not callees.is_copied(existing):
+                return existing.entry_point
+            self._kept.append(self.overloads.pop(args))
+        misses = sum(self._cache_misses.values())
+        before, self._compiler.copied = self._compiler.copied, copied
+        try:
+            entry = super().compile(sig)
+        finally:
+            self._compiler.copied = before
+        if not copied and sum(self._cache_misses.values()) > misses:
+            self._kept.append(callees.connect(self.overloads[args]))
         return entry
 
 
@@ -152,11 +204,21 @@ def _ready(name: str, sig, kind: str, seconds: float) -> None:
         hook(name, sig, kind, seconds)
 
 
-def jit(fn=None, *, parallel: bool = False, nogil: bool = False, inline: bool = False, bare: bool = False):
+def jit(
+    fn=None,
+    *,
+    parallel: bool = False,
+    nogil: bool = False,
+    apart: bool = False,
+    inline: bool = False,
+    bare: bool = False,
+):
     """Compile `fn` lazily for each dtype it meets, with the settings that every kernel here shares.
 
     Divisions are unchecked (error_model numpy, without which LLVM vectorises nothing around them); of fastmath only
     contraction is on, since the rest breaks inf and nan. A parallel kernel cannot be called from other kernels.
+    Kernels copy the code of those that they call; one with `nogil` (it runs long, and lets other Python threads run
+    meanwhile) or `apart` (it is long as code) is compiled once and called through its address, see `callees`.
     With `inline` it becomes part of every kernel that calls it, however long it is. `bare` is for kernels that make no
     array and call only such: no reference is counted then, which else costs some 10 ns for every slice in a loop.
     """
@@ -169,7 +231,7 @@ def jit(fn=None, *, parallel: bool = False, nogil: bool = False, inline: bool = 
             "boundscheck": None,
             "error_model": "numpy",
             "fastmath": {"contract"},
-            "nogil": nogil or parallel,
+            "nogil": nogil or parallel or apart,
         }
         if inline:
             options["forceinline"] = True

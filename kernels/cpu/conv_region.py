@@ -167,7 +167,7 @@ def _copy_rows(src, start, channels, head, phase, table, images, place, region, 
                 variant += 1
 
 
-@jit
+@jit(apart=True)
 def copy_region(src, start, channels, head, phase, table, images, place, region, pitch, places, fresh):
     """region[variant][channel][image, depth, height, width of the block]; `place` is the block's first output
     position, `start` where the first channel of the first image begins. `places` is room for the block's map, which
@@ -220,7 +220,7 @@ def _tile_rows(tile, tiles, rows):
     return 2 * (tile * each + min(tile, extra)), 2 * (each + (1 if tile < extra else 0))
 
 
-@jit
+@jit(apart=True)
 def multiply(sums, ldc, rows, a, a0, row, r0, place, depth, b, b0, pixels, more):
     """sums[i * ldc + p] (+)= sum_{k < depth} a[a0 + row[r0 + i] + place[2 k]] * b[b0 + place[2 k + 1] + p] for i < rows
     (even, or 1) and p < pixels, rounded up to whole vectors."""

@@ -55,7 +55,7 @@ from .tile_sizes import VECTOR_BYTES
 CHUNKS = 16
 
 
-@jit
+@jit(apart=True)
 def _turn(a, a0, row_a, rows, columns, out, o0, row_out):
     """out[j, i] = a[i, j], a square of vectors at a time. Rows of out are written to a whole number of vectors."""
     vl = VECTOR_BYTES // a.itemsize
@@ -68,7 +68,7 @@ def _turn(a, a0, row_a, rows, columns, out, o0, row_out):
                 transpose_tile(1, a, at, row_a, min(vl, rows - i), min(vl, columns - j), out, to, row_out)
 
 
-@jit
+@jit(apart=True)
 def _dot_rows(grad, g0, plane, line, outputs, region, s0, pitch, rows, width, row, depth, sums):
     """sums[m, k, lane] += sum over the pixels of rows of grad[m] * region[row[k]]."""
     vl = VECTOR_BYTES // grad.itemsize
