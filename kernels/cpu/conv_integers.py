@@ -83,8 +83,11 @@ def conv_integers_forward(
     out,
     transposed: bool,
 ):
-    """conv_forward, or conv_transpose_forward, of integer arrays."""
-    result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], x.dtype)
+    """conv_forward, or conv_transpose_forward, of integer arrays.
+
+    All are summed as int64: its lower bits are what a narrower type would wrap around to, and one loop is compiled.
+    """
+    result = np.empty(images * groups * outputs * out[0] * out[1] * out[2], np.int64)
     sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
-    _conv(x, weight, bias, result, *sizes, transposed)
-    return result
+    _conv(*(array.astype(np.int64, copy=False) for array in (x, weight, bias)), result, *sizes, transposed)
+    return result.astype(x.dtype, copy=False)
