@@ -43,7 +43,8 @@ def _publish(name: str, fn, *, torch: bool = False):
     return inplace
 
 
-_relu = unary("relu", lambda x: where(x > 0, x, 0), lambda g, y: where(y > 0, g, 0.0), category=FLOATING)
+# Written so that nan stays nan, and its gradient what it is, as in torch.
+_relu = unary("relu", lambda x: where(x < 0, 0, x), lambda g, y: where(y <= 0, 0.0, g), category=FLOATING)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -249,7 +250,7 @@ hardsigmoid_ = _publish("hardsigmoid", hardsigmoid)
 
 _hardswish = _activation(
     "hardswish",
-    lambda x: where(x <= -3, 0.0, where(x >= 3, x, x * (x + 3) / 6)),
+    lambda x: where(x <= -3, x * 0.0, where(x >= 3, x, x * (x + 3) / 6)),  # nan for -inf, as in torch
     lambda g, x: where(x <= -3, 0.0, where(x >= 3, g, g * (x / 3 + 0.5))),
 )
 
@@ -277,7 +278,7 @@ register("logsigmoid", logsigmoid, namespace=F, method=False)
 
 _softshrink = _activation(
     "softshrink",
-    lambda x, lambd: where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0.0)),
+    lambda x, lambd: where(x > lambd, x - lambd, where(x < -lambd, x + lambd, x * 0.0)),  # nan stays nan
     lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g),
 )
 
