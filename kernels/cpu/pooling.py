@@ -63,9 +63,20 @@ def pool_windows(
         inside = first + np.where(first < 0, -(first // d) * d, 0)
         end = np.minimum(last, n)
         count = last - first if include_pad else end - inside
-        parts += [inside, end, np.maximum(count, 0)]
+        # A window with gaps may miss the input altogether. It starts inside all the same, for kernels read its start.
+        parts += [np.minimum(inside, n - 1), end, np.maximum(count, 0)]
     last = lines(src[-1], dst[-1], kernel[-1], stride[-1], padding[-1], dilation[-1])
     return np.concatenate([*parts, np.array(last, np.int64)])
+
+
+def empty_windows(table: np.ndarray, dst: tuple) -> np.ndarray | None:
+    """Which of the dst windows of a table made without include_pad have no element (bool, of shape dst); None for none."""
+    empty, at = np.zeros(dst, np.bool_), 0
+    for dim, o in enumerate(dst):
+        counts = table[at + 2 * o : at + 3 * o]
+        empty |= (counts == 0).reshape([-1 if d == dim else 1 for d in range(len(dst))])
+        at += 3 * o
+    return empty if empty.any() else None
 
 
 @lru_cache(maxsize=1024)

@@ -41,6 +41,7 @@ class Windows(NamedTuple):
     table: np.ndarray
     step: tuple = (1, 1, 1)
     divisor: int = 0
+    empty: np.ndarray | None = None  # where windows with gaps have no element, of shape dst in three dimensions
 
 
 def _planes(size, dims: int) -> int:
@@ -124,6 +125,9 @@ def _max_primitive(name: str, node: str, dims: int):
             windows.table,
             empty,
         )
+        if windows.empty is not None:
+            lowest = -np.inf if out.dtype.kind == "f" else np.iinfo(out.dtype).min
+            out.reshape(-1, *windows.empty.shape)[:, windows.empty] = lowest
         size = (*input._size[:-dims], *windows.dst)
         return result(out, size, input._dtype), wrap(index, size, _dtype.int64)
 
@@ -318,7 +322,10 @@ def _max_geometry(function, dims, size, kernel_size, stride, padding, dilation, 
     dilation = _numbers(function, dims, "dilation", dilation)
     _check_pool(size, dims, kernel, stride, padding, dilation)
     dst = _out_sizes(size, dims, kernel, stride, padding, dilation, ceil_mode)
-    return _windows(size[-dims:], dst, kernel, stride, padding, dilation, False)
+    windows = _windows(size[-dims:], dst, kernel, stride, padding, dilation, False)
+    return (
+        windows._replace(empty=_kernels.empty_windows(windows.table, triple(dst, 1))) if max(dilation) > 1 else windows
+    )
 
 
 def _max_pool(function, dims, input, kernel_size, stride, padding, dilation, ceil_mode):

@@ -48,6 +48,15 @@ def test_max_pooling_spreads_its_gradient_to_the_maxima():
     assert x.grad.tolist() == [[[[0, 1, 0], [0, 0, 1], [0, 2, 0]]]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_the_maximum_of_a_window_that_misses_the_input_is_the_lowest_number(dtype):
+    lowest = -np.inf if dtype.is_floating_point else -(2**63)
+    column = torch.arange(1, 10).to(dtype)[:3].reshape(1, 1, 3, 1)
+    value, index = F.max_pool2d(column, 3, (2, 3), (0, 1), (1, 2), True, True)
+    assert value.tolist() == [[[[lowest]]]]
+    assert 0 <= index.item() < 3
+
+
 def test_the_second_derivative_of_a_square_of_maxima():
     x = random(1, 2, 4, 4)
     assert gradcheck(lambda t: F.max_pool2d(t, 2) ** 2, (x,))
