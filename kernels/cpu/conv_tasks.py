@@ -3,8 +3,8 @@
 A task is a block of outputs of one group: some pixels, of one or more images, and some output channels. It copies the
 input that the block needs, a chunk of channels at a time, to a small zero-padded region in which the pixels of every
 tap are consecutive (conv_plan.py says how), multiplies by register tiles that read region and weight through tables
-of places (conv_tile.py), and writes the sums out with the bias. Pointwise convolutions read the input in place, and
-the weight is never packed.
+of places (conv_tile.py), and writes the sums out with the bias. Pointwise convolutions, and others without padding where
+that is cheaper, read the input in place, and the weight is never packed.
 """
 
 from __future__ import annotations
@@ -15,141 +15,127 @@ from numba import prange
 from ..compiler import jit
 from ..threads import get_num_threads
 from .conv_plan import (
+    BLOCK,
+    BLOCKS,
     CHANNELS,
     CHUNK,
+    COPIES,
     COPY,
+    COPY_COUNT,
     CUT,
     CUTS,
-    DEPTH,
+    DIRECT_PLACES,
     FIRST_TASK,
     GROUPS,
-    IMAGES,
+    HEAD,
+    IMAGE_BLOCKS,
     IN_PLACE,
-    MAP,
+    LAST,
+    LDC,
     MERGED,
     OSTEP,
+    OUT_AT,
     OUT_PLANE,
     OUTPUTS,
     PHASE,
-    PHASE_TAPS,
-    PHASES,
     PITCH,
+    PIXELS,
+    PLACES,
+    REACH,
     REGION,
-    RUNS,
+    SRC_AT,
     SRC_PLANE,
+    STORE_COUNT,
+    STORES,
     SUMS,
-    TAP_TABLE,
+    TAPS,
     WEIGHT_CHANNEL,
     WEIGHT_GROUP,
-    WEIGHT_OUTPUT,
+    WEIGHT_ROWS_AT,
+    WHOLE,
 )
-from .conv_region import copy_region, last_pixel, multiply, output_runs, tap_offsets, task_place
-from .conv_tile import store_row
+from .conv_region import copy_region, multiply
+from .conv_tile import store_spans
 from .tile_sizes import VECTOR_BYTES
 
 
 @jit
-def _weight_places(place, channels, head, phase, table):
-    """place[2 (c * taps + t)]: where the weight of channel c, tap t is, from its output's first on."""
-    taps, tap = phase[PHASE_TAPS], table[phase[TAP_TABLE] :]
-    for c in range(channels):
-        for t in range(taps):
-            place[2 * (c * taps + t)] = c * head[WEIGHT_CHANNEL] + tap[3 * t + 2]
-
-
-@jit
-def _store(sums, ldc, rows, runs, run, bias, out, channel, image, phase, head):
-    """Write rows of sums, the first of which is output channel `channel` of all, to the images from `image` on."""
-    step, all_channels = phase[OSTEP + 2], head[GROUPS] * head[OUTPUTS]
-    for m in range(rows):
-        shift = bias[channel + m] if bias.size > 0 else sums.dtype.type(0)
-        for r in range(runs):
-            begin, length = m * ldc + run[4 * r], run[4 * r + 1]
-            target = ((image + run[4 * r + 3]) * all_channels + channel + m) * head[OUT_PLANE] + run[4 * r + 2]
-            if step == 1:
-                store_row(1, sums, begin, shift, out, target, 1, length)
-            elif step == 2:
-                store_row(2, sums, begin, shift, out, target, 2, length)
-            else:
-                store_row(0, sums, begin, shift, out, target, step, length)
+def _scatter(step, sums, v0, shift, table, t0, count, target, o0):
+    """store_spans for any step, an element at a time."""
+    for i in range(t0, t0 + 2 * count, 2):
+        bits, near = table[i + 1] >> 32, table[i + 1] & 0xFFFFFFFF
+        for e in range(VECTOR_BYTES // sums.itemsize):
+            if bits >> e & 1:
+                target[o0 + table[i] + e * step] = sums[v0 + near + e] + shift
 
 
 @jit(nogil=True)
-def _conv_tasks(first, last, src, weight, bias, out, head, phases, table):
-    channels, outputs, groups = head[CHANNELS], head[OUTPUTS], head[GROUPS]
-    packed = outputs if outputs == 1 else outputs + outputs % 2
-    lines = VECTOR_BYTES // src.itemsize
-    region = np.empty(head[REGION] + 1, src.dtype)
-    sums = np.empty(head[SUMS], src.dtype)
-    places = np.empty(head[MAP] + 1, np.int64)
-    depth_places = np.empty(2 * head[DEPTH] + 2, np.int64)
-    run = np.empty(4 * head[RUNS] + 4, np.int64)
-    row = np.empty(packed, np.int64)
-    for m in range(packed):  # of an odd number the last row is computed twice
-        row[m] = min(m, outputs - 1) * head[WEIGHT_OUTPUT]
-    place, counts = np.empty(3, np.int64), np.empty(3, np.int64)
-    number, copied, tabled = 0, -1, -1
+def _conv_tasks(first, last, src, weight, bias, out, plan):
+    channels, outputs, groups, plane = plan[CHANNELS], plan[OUTPUTS], plan[GROUPS], plan[SRC_PLANE]
+    region = np.empty(plan[REGION], src.dtype)
+    sums = np.empty(plan[SUMS], src.dtype)
+    phase, copied = HEAD, -1
     for task in range(first, last):
-        while number + 1 < head[PHASES] and phases[(number + 1) * PHASE + FIRST_TASK] <= task:
-            number += 1
-        phase = phases[number * PHASE : (number + 1) * PHASE]
-        cut = (task - phase[FIRST_TASK]) % phase[CUTS]
-        rest = task_place((task - phase[FIRST_TASK]) // phase[CUTS], phase, place, counts)
-        group, image = rest % groups, rest // groups * phase[MERGED]
-        images = min(phase[MERGED], head[IMAGES] - image)
-        row0 = cut * phase[CUT]
-        rows = min(phase[CUT], packed - row0)
-        pixels = last_pixel(images, phase, counts)
-        ldc = (pixels + lines - 1) // lines * lines
-        ldc += lines if ldc // lines % 2 == 0 else 0  # rows do not fall on the same cache sets
-        taps, start = phase[PHASE_TAPS], (image * groups + group) * channels * head[SRC_PLANE]
+        while task >= plan[phase + PHASE + FIRST_TASK]:
+            phase += PHASE
+        blocks, cuts, taps = plan[phase + BLOCKS], plan[phase + CUTS], plan[phase + TAPS]
+        number = task - plan[phase + FIRST_TASK]
+        row0, number = number % cuts * plan[phase + CUT], number // cuts
+        rows = min(plan[phase + CUT], outputs - row0)
+        image_block, group = number // blocks // groups, number // blocks % groups
+        image = image_block * plan[phase + MERGED]
+        at = plan[phase + LAST] if image_block == plan[phase + IMAGE_BLOCKS] - 1 else plan[phase + WHOLE]
+        at += number % blocks * BLOCK
+        start = (image * groups + group) * channels * plane + plan[at + SRC_AT]
+        ldc = plan[at + LDC]
         # in place, unless the last vector of the last channel reaches beyond the end of the input
-        reach = start + place[2] + (channels - 1) * head[SRC_PLANE] + (pixels + lines - 1) // lines * lines
-        direct = phase[COPY] == IN_PLACE and reach <= src.size
-        pitch = head[SRC_PLANE] if direct else phase[PITCH]
-        block = task - cut
-        for chunk in range(0, channels, phase[CHUNK]):
-            some = min(phase[CHUNK], channels - chunk)
-            depth = some * taps
-            key = (number * 2 + direct) * (channels + 1) + some
-            if key != tabled:
-                tap_offsets(depth_places[1:], 2, some, phase, table, pitch)
-                _weight_places(depth_places, some, head, phase, table)
-                tabled = key
-            a0 = group * head[WEIGHT_GROUP] + chunk * head[WEIGHT_CHANNEL]
+        direct = plan[phase + COPY] == IN_PLACE and start + plan[at + REACH] <= src.size
+        block = phase * last + number
+        for chunk in range(0, channels, plan[phase + CHUNK]):
+            some = min(plan[phase + CHUNK], channels - chunk)
+            a0, c0 = group * plan[WEIGHT_GROUP] + chunk * plan[WEIGHT_CHANNEL], start + chunk * plane
             if direct:
-                b0 = start + chunk * head[SRC_PLANE] + place[2]
-                multiply(sums, ldc, rows, weight, a0, row, row0, depth_places, depth, src, b0, pixels, chunk > 0)
-                continue
-            if block != copied or some < channels:  # the block's other output channels find the region as it is
-                copy_region(
-                    src, start + chunk * head[SRC_PLANE], some, head, phase, table, images, place, region, pitch,
-                    places, block != copied,
-                )  # fmt: skip
-                copied = block
-            multiply(sums, ldc, rows, weight, a0, row, row0, depth_places, depth, region, 0, pixels, chunk > 0)
-        if taps == 0:
-            sums[: rows * ldc] = 0
-        runs = output_runs(images, phase, place, counts, head, run)
-        wanted = min(rows, outputs - row0)
-        _store(sums, ldc, wanted, runs, run, bias, out, group * outputs + row0, image, phase, head)
+                source, b0, places = src, c0, plan[phase + DIRECT_PLACES]
+            else:
+                source, b0, places = region, 0, plan[phase + PLACES]
+                if block != copied or some < channels:  # the block's other output channels find the region as it is
+                    copy_region(
+                        src, c0, plane, some, plan[phase + COPY], plan, plan[at + COPIES], plan[at + COPY_COUNT],
+                        region, plan[phase + PITCH],
+                    )  # fmt: skip
+                    copied = block
+            multiply(
+                sums, ldc, rows, weight, a0, plan, plan[WEIGHT_ROWS_AT] + row0, plan, places, some * taps, source, b0,
+                plan[at + PIXELS], chunk > 0,
+            )  # fmt: skip
+        step, stores, count = plan[phase + OSTEP], plan[at + STORES], plan[at + STORE_COUNT]
+        for m in range(rows):
+            channel = group * outputs + row0 + m
+            shift = bias[channel] if bias.size > 0 else sums.dtype.type(0)
+            to = (image * groups * outputs + channel) * plan[OUT_PLANE] + plan[at + OUT_AT]
+            if step == 1:
+                store_spans(1, sums, m * ldc, shift, plan, stores, count, out, to)
+            elif step == 2:
+                store_spans(2, sums, m * ldc, shift, plan, stores, count, out, to)
+            else:
+                _scatter(step, sums, m * ldc, shift, plan, stores, count, out, to)
 
 
 @jit(parallel=True)
-def _conv_parallel(chunks, tasks, src, weight, bias, out, head, phases, table):
+def _conv_parallel(chunks, tasks, src, weight, bias, out, plan):
     for i in prange(chunks):
-        _conv_tasks(i * tasks // chunks, (i + 1) * tasks // chunks, src, weight, bias, out, head, phases, table)
+        _conv_tasks(i * tasks // chunks, (i + 1) * tasks // chunks, src, weight, bias, out, plan)
 
 
 def run_tasks(p, src, weight, bias, out, serial):
     """Compute a plan's convolution of src into out."""
     threads = 1 if serial else get_num_threads()
     if threads == 1:
-        _conv_tasks(0, p.tasks, src, weight, bias, out, p.head, p.phases, p.table)
+        _conv_tasks(0, p.tasks, src, weight, bias, out, p.table)
         return out
     # The tasks of one block of pixels follow each other and share its region: hand them out together, several blocks
     # to a thread, where there are enough of them.
-    blocks = p.tasks // int(p.phases[CUTS])
+    blocks = p.tasks // p.cuts
     chunks = min(blocks, 8 * threads) if blocks >= 2 * threads else min(p.tasks, 2 * threads)
-    _conv_parallel(chunks, p.tasks, src, weight, bias, out, p.head, p.phases, p.table)
+    _conv_parallel(chunks, p.tasks, src, weight, bias, out, p.table)
     return out

@@ -20,33 +20,48 @@ from numba import prange
 
 from ..compiler import jit
 from .conv_plan import (
+    BLOCK,
+    BLOCKS,
     CHANNEL_TASKS,
     CHANNELS,
     CHUNK,
+    COPIES,
     COPY,
-    DEPTH,
+    COPY_COUNT,
+    DIRECT_PLACES,
     DOT,
-    EXTENT,
     GROUPS,
+    HEAD,
+    IMAGE_BLOCKS,
+    IMAGE_PITCH,
     IMAGES,
     IN_PLACE,
+    LAST,
     LDM,
-    MAP,
+    LINES,
     MERGED,
-    OUT,
+    OUT_AT,
     OUT_PLANE,
+    OUT_WIDTH,
     OUTPUTS,
     PARTS,
-    PHASE_TAPS,
     PITCH,
-    PIXELS,
+    PIXEL_COUNT,
+    PIXEL_PLACES,
+    PLACES,
     REGION,
-    RUNS,
+    ROW_PITCH,
+    SRC_AT,
     SRC_PLANE,
+    STORE_COUNT,
+    STORES,
     SUMS,
-    TASKS,
+    TAPS,
+    TURNED,
+    WHOLE,
+    WIDTH,
 )
-from .conv_region import copy_region, multiply, output_runs, tap_offsets, task_place
+from .conv_region import copy_region, multiply
 from .conv_tile import pixel_dot
 from .gemm_tiles import transpose_tile
 from .tile_sizes import VECTOR_BYTES
@@ -70,117 +85,97 @@ def _turn(a, a0, row_a, rows, columns, out, o0, row_out):
 
 @jit(apart=True)
 def _dot_rows(grad, g0, plane, line, outputs, region, s0, pitch, rows, width, row, depth, sums):
-    """sums[m, k, lane] += sum over the pixels of rows of grad[m] * region[row[k]]."""
+    """sums[m, k, lane] += sum over the pixels of rows of grad[m] * region[row[k]]; depth is a multiple of 4."""
     vl = VECTOR_BYTES // grad.itemsize
     m = 0
     while m < outputs:
-        left = outputs - m
-        some = 3 if left == 3 or left > 4 else min(left, 2)
-        g, k = g0 + m * plane, 0
-        while k < depth:
-            c = (m * depth + k) * vl
-            if k + 4 <= depth:
-                if some == 3:
-                    pixel_dot(3, 4, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
-                elif some == 2:
-                    pixel_dot(2, 4, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
-                else:
-                    pixel_dot(1, 4, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
-                k += 4
+        for k in range(0, depth, 4):
+            g, c = g0 + m * plane, (m * depth + k) * vl
+            if m + 3 <= outputs:
+                pixel_dot(3, 4, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
             else:
-                if some == 3:
-                    pixel_dot(3, 1, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
-                elif some == 2:
-                    pixel_dot(2, 1, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
-                else:
-                    pixel_dot(1, 1, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
-                k += 1
-        m += some
+                pixel_dot(1, 4, grad, g, plane, line, region, s0, pitch, rows, width, row, k, sums, c, depth)
+        m += 3 if m + 3 <= outputs else 1
 
 
 @jit(nogil=True)
-def _weight_tasks(first, last, x, grad, parts, head, phase, table):
+def _weight_tasks(first, last, x, grad, parts, plan):
     """parts[part][group][m, c, t] for (part, group, chunk of channels) number first .. last - 1."""
-    channels, outputs, groups, ldm = head[CHANNELS], head[OUTPUTS], head[GROUPS], head[LDM]
-    taps, blocks = phase[PHASE_TAPS], head[TASKS]
+    channels, outputs, groups, ldm, dot = plan[CHANNELS], plan[OUTPUTS], plan[GROUPS], plan[LDM], plan[DOT] == 1
+    phase, plane, out_plane = HEAD, plan[SRC_PLANE], plan[OUT_PLANE]
+    taps, blocks, chunks = plan[phase + TAPS], plan[phase + BLOCKS], plan[CHANNEL_TASKS]
+    all_blocks = blocks * plan[phase + IMAGE_BLOCKS]
     vl = VECTOR_BYTES // x.itemsize
-    region = np.empty(head[REGION] + 1, x.dtype)
-    turned = np.empty(0 if head[DOT] == 1 else head[PIXELS] * ldm, x.dtype)
-    sums = np.empty(head[SUMS], x.dtype)
-    back = np.empty(vl * (head[DEPTH] + vl), x.dtype)
-    places = np.empty(head[MAP] + 1, np.int64)
-    row = np.empty(head[DEPTH] + 1, np.int64)
-    depth_places = np.empty(2 * head[PIXELS], np.int64)
-    run = np.empty(4 * head[RUNS] + 4, np.int64)
-    place, counts = np.empty(3, np.int64), np.empty(3, np.int64)
+    width = plan[phase + CHUNK] * taps + vl
+    region = np.empty(plan[REGION], x.dtype)
+    turned = np.empty(plan[TURNED], x.dtype)
+    sums = np.empty(plan[SUMS], x.dtype)
+    back = np.empty(vl * width, x.dtype)
+    row = np.empty(width, np.int64)
+    direct = plan[phase + COPY] == IN_PLACE
+    places = plan[phase + DIRECT_PLACES] if direct else plan[phase + PLACES]
     for item in range(first, last):
-        chunk = item % head[CHANNEL_TASKS] * phase[CHUNK]
-        group, part = item // head[CHANNEL_TASKS] % groups, item // head[CHANNEL_TASKS] // groups
-        some = min(phase[CHUNK], channels - chunk)
+        chunk = item % chunks * plan[phase + CHUNK]
+        group, part = item // chunks % groups, item // chunks // groups
+        some = min(plan[phase + CHUNK], channels - chunk)
         depth = some * taps
-        direct = phase[COPY] == IN_PLACE
-        pitch = head[SRC_PLANE] if direct else phase[PITCH]
-        tap_offsets(row, 1, some, phase, table, pitch)
-        rows = depth
-        if depth > 1 and depth % 2 == 1:  # of an odd number the last row is computed twice
-            row[depth] = row[depth - 1]
-            rows += 1
-        if head[DOT] == 1:
-            sums[: outputs * depth * vl] = 0
-        begin = part * blocks // head[PARTS]
-        for block in range(begin, (part + 1) * blocks // head[PARTS]):
-            image = task_place(block, phase, place, counts) * phase[MERGED]
-            images = min(phase[MERGED], head[IMAGES] - image)
-            start = ((image * groups + group) * channels + chunk) * head[SRC_PLANE]
-            if head[DOT] == 1:
-                if not direct:
-                    copy_region(x, start, some, head, phase, table, images, place, region, pitch, places, True)
-                line, volume = head[OUT + 2], phase[EXTENT + 1] * phase[EXTENT + 2]
-                for b in range(images):
-                    g0 = ((image + b) * groups + group) * outputs * head[OUT_PLANE] + place[1] * line + place[2]
-                    source, s0 = (x, start + place[2]) if direct else (region, b * volume)
+        fours = (depth + 3) // 4 * 4
+        if dot:
+            sums[: outputs * fours * vl] = 0
+            for k in range(fours):
+                row[k] = plan[places + min(k, depth - 1)]
+        begin = part * all_blocks // plan[PARTS]
+        for block in range(begin, (part + 1) * all_blocks // plan[PARTS]):
+            image, some_images = block // blocks * plan[phase + MERGED], plan[phase + MERGED]
+            at = plan[phase + WHOLE]
+            if image + some_images >= plan[IMAGES]:
+                at, some_images = plan[phase + LAST], plan[IMAGES] - image
+            at += block % blocks * BLOCK
+            start = ((image * groups + group) * channels + chunk) * plane + plan[at + SRC_AT]
+            target = (image * groups + group) * outputs * out_plane + plan[at + OUT_AT]
+            source, s0 = x, start
+            if not direct:
+                source, s0 = region, 0
+                copy_region(
+                    x, start, plane, some, plan[phase + COPY], plan, plan[at + COPIES], plan[at + COPY_COUNT], region,
+                    plan[phase + PITCH],
+                )  # fmt: skip
+            if dot:
+                for b in range(some_images):
                     _dot_rows(
-                        grad, g0, head[OUT_PLANE], line, outputs, source, s0, phase[EXTENT + 2], counts[1], counts[2],
-                        row, depth, sums,
+                        grad, target + b * groups * outputs * out_plane, out_plane, plan[OUT_WIDTH], outputs, source,
+                        s0 + b * plan[phase + IMAGE_PITCH], plan[phase + ROW_PITCH], plan[at + LINES], plan[at + WIDTH],
+                        row, fours, sums,
                     )  # fmt: skip
                 continue
-            runs = output_runs(images, phase, place, counts, head, run)
-            n = 0
-            for r in range(runs):
-                length = run[4 * r + 1]
-                for e in range(length):
-                    depth_places[2 * (n + e)] = run[4 * r] + e
-                    depth_places[2 * (n + e) + 1] = (n + e) * ldm
-                at = ((image + run[4 * r + 3]) * groups + group) * outputs * head[OUT_PLANE] + run[4 * r + 2]
-                _turn(grad, at, head[OUT_PLANE], outputs, length, turned, n * ldm, ldm)
-                n += length
-            if direct:
-                multiply(
-                    sums, ldm, rows, x, start + place[2], row, 0, depth_places, n, turned, 0, outputs, block > begin
-                )  # fmt: skip
-                continue
-            copy_region(x, start, some, head, phase, table, images, place, region, pitch, places, True)
-            multiply(sums, ldm, rows, region, 0, row, 0, depth_places, n, turned, 0, outputs, block > begin)
+            n, runs = 0, plan[at + STORES]
+            for r in range(runs, runs + 2 * plan[at + STORE_COUNT], 2):
+                _turn(grad, target + plan[r], out_plane, outputs, plan[r + 1], turned, n * ldm, ldm)
+                n += plan[r + 1]
+            multiply(
+                sums, ldm, depth, source, s0, plan, places, plan, plan[at + PIXEL_PLACES], plan[at + PIXEL_COUNT],
+                turned, np.int64(0), outputs, block > begin,
+            )  # fmt: skip
         target = ((part * groups + group) * outputs * channels + chunk) * taps
-        if head[DOT] == 1:
+        if dot:
             for m in range(outputs):
                 for k in range(depth):
-                    total = sums[(m * depth + k) * vl]
+                    total = sums[(m * fours + k) * vl]
                     for lane in range(1, vl):
-                        total += sums[(m * depth + k) * vl + lane]
+                        total += sums[(m * fours + k) * vl + lane]
                     parts[target + m * channels * taps + k] = total
             continue
         for m in range(0, outputs, vl):  # turn a vector of outputs back, and write their rows
-            _turn(sums, m, ldm, depth, vl, back, 0, depth + vl)
+            _turn(sums, m, ldm, depth, vl, back, np.int64(0), width)
             for i in range(min(vl, outputs - m)):
-                to = target + (m + i) * channels * taps
-                parts[to : to + depth] = back[i * (depth + vl) : i * (depth + vl) + depth]
+                for k in range(depth):
+                    parts[target + (m + i) * channels * taps + k] = back[i * width + k]
 
 
 @jit(parallel=True)
-def _weight_parallel(chunks, items, x, grad, parts, head, phase, table):
+def _weight_parallel(chunks, items, x, grad, parts, plan):
     for i in prange(chunks):
-        _weight_tasks(i * items // chunks, (i + 1) * items // chunks, x, grad, parts, head, phase, table)
+        _weight_tasks(i * items // chunks, (i + 1) * items // chunks, x, grad, parts, plan)
 
 
 @jit(nogil=True)
@@ -197,12 +192,12 @@ def _add_parts(parts, count, out):
 
 def run_weight_tasks(p, x, grad, out, serial):
     """Compute the weight gradient of a plan into out."""
-    count = int(p.head[PARTS])
+    count = int(p.table[PARTS])
     parts = out if count == 1 else np.empty(count * out.size, out.dtype)
     if serial:
-        _weight_tasks(0, p.tasks, x, grad, parts, p.head, p.phases, p.table)
+        _weight_tasks(0, p.tasks, x, grad, parts, p.table)
     else:
-        _weight_parallel(min(p.tasks, CHUNKS), p.tasks, x, grad, parts, p.head, p.phases, p.table)
+        _weight_parallel(min(p.tasks, CHUNKS), p.tasks, x, grad, parts, p.table)
     if count > 1:
         _add_parts(parts, count, out)
     return out

@@ -17,8 +17,7 @@ from numba import prange
 
 from ..compiler import jit
 from .conv_plan import SERIAL_WORK
-from .conv_tile import copy_row, load_row, store_row
-from .depthwise_tile import flat_dot, flat_tile, plane_dot, plane_tile
+from .depthwise_tile import copy_row, flat_dot, flat_tile, plane_dot, plane_tile, spread_row
 from .tile_sizes import VECTOR_BYTES, lanes
 
 # Rows of the output that plane_tile computes at once.
@@ -72,7 +71,7 @@ def depthwise_plan(kind, images, groups, outputs, src, kernel, stride, padding, 
 
 
 @jit
-def _padded_plane(src, start, geometry, zero, plane):
+def _padded_plane(src, start, geometry, plane):
     """plane[y, residue, q] = element (y - front, q * step + residue - front) of the source.
 
     Only elements of the source are written: the zeros around (and between, where they stand apart) stay."""
@@ -91,9 +90,10 @@ def _padded_plane(src, start, geometry, zero, plane):
         first, at, count = first + left, at + front + left * apart, max(0, right - left)
         for i in range(bottom - top):
             if apart == 2:
-                store_row(2, src, first + i * width, zero, plane, at + i * pitch, 2, count)
+                spread_row(src, first + i * width, plane, at + i * pitch, count)
             else:
-                store_row(0, src, first + i * width, zero, plane, at + i * pitch, apart, count)
+                for e in range(count):
+                    plane[at + i * pitch + e * apart] = src[first + i * width + e]
         return
     for residue in range(step):
         low = max(0, (front - residue + step - 1) // step)
@@ -106,7 +106,8 @@ def _padded_plane(src, start, geometry, zero, plane):
             elif step == 2:
                 copy_row(2, src, x + i * width, plane, to + i * pitch, count)
             else:
-                load_row(0, src, x + i * width, 0, step, count * step, plane, to + i * pitch, count)
+                for e in range(count):
+                    plane[to + i * pitch + e] = src[x + i * width + e * step]
 
 
 @jit
@@ -155,7 +156,7 @@ def _depthwise_tasks(first, last, src, weight, bias, out, geometry):
     vl = VECTOR_BYTES // src.itemsize
     # rows are read to a whole number of vectors
     plane = np.zeros(geometry[ROWS] * geometry[PITCH] + 2 * vl, src.dtype)
-    w, zero = np.empty(taps, src.dtype), src.dtype.type(0)
+    w = np.empty(taps, src.dtype)
     rows = TILE_ROWS if oh >= TILE_ROWS else 1
     flat, pixels, masks = geometry[FLAT], oh * ow, geometry[OFFSETS + geometry[ENTRIES] :]
     for item in range(first, last):
@@ -179,7 +180,7 @@ def _depthwise_tasks(first, last, src, weight, bias, out, geometry):
                     )  # fmt: skip
                     v += 1
             continue
-        _padded_plane(src, item * geometry[HEIGHT] * geometry[WIDTH], geometry, zero, plane)
+        _padded_plane(src, item * geometry[HEIGHT] * geometry[WIDTH], geometry, plane)
         for m in range(outputs):
             channel = item % groups * outputs + m
             _kernel_of(weight, channel * taps, geometry, w)
@@ -209,7 +210,7 @@ def _weight_tasks(first, last, x, grad, out, geometry):
     oh, ow, taps = geometry[OUT_HEIGHT], geometry[OUT_WIDTH], geometry[ENTRIES]
     vl = VECTOR_BYTES // x.itemsize
     plane = np.zeros(geometry[ROWS] * geometry[PITCH] + 2 * vl, x.dtype)
-    pitch, zero = geometry[PITCH] * geometry[STEP_HEIGHT], x.dtype.type(0)
+    pitch = geometry[PITCH] * geometry[STEP_HEIGHT]
     sums = np.empty(outputs * taps * vl, x.dtype)
     flat, masks = geometry[FLAT], offsets[taps:]
     for group in range(first, last):
@@ -232,7 +233,7 @@ def _weight_tasks(first, last, x, grad, out, geometry):
                         )  # fmt: skip
                         t += 1
                 continue
-            _padded_plane(x, item * geometry[HEIGHT] * geometry[WIDTH], geometry, zero, plane)
+            _padded_plane(x, item * geometry[HEIGHT] * geometry[WIDTH], geometry, plane)
             for m in range(outputs):
                 at = (item * outputs + m) * oh * ow
                 t = 0

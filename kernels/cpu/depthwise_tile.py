@@ -4,6 +4,8 @@
     plane_dot    c[j, lane] += sum_{r, x} g[r, x] * s[offset[j] + r * pitch + x]                 a few taps of a plane
     flat_tile    out[p] = bias + sum_j w[j] * s[offset[j] + p] where mask[j] has p, for p < count    a few vectors of a plane
     flat_dot     c[j, lane] += sum_{p < count} g[p] * s[offset[j] + p] where mask[j] has p
+    copy_row     row[e] = source[e * step]                                                        a row of a plane
+    spread_row   target[2 * e] = value[e]                                                         a row among zeros
 
 A depthwise convolution has one multiply-add for every element that it loads, so loads decide. plane_tile computes
 four rows of the output at once, and where the taps of a column follow each other row by row (`taps` > 1) it uses each
@@ -20,7 +22,15 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..simd.emit import counted_loop, element_pointer, load_vector, masked_memory, multiply_add, splat_like
+from ..simd.emit import (
+    counted_loop,
+    element_pointer,
+    load_vector,
+    masked_memory,
+    multiply_add,
+    splat_like,
+    store_vector,
+)
 from .tile_sizes import VECTOR_BYTES
 
 
@@ -29,6 +39,100 @@ def _lanes_below(builder, count, vl):
     number = ir.IntType(32)
     numbers = ir.Constant(ir.VectorType(number, vl), list(range(vl)))
     return builder.icmp_signed("<", numbers, splat_like(builder, builder.trunc(count, number), numbers.type))
+
+
+@intrinsic(prefer_literal=True)
+def _copy_row(typingctx, step, source, s0, row, r0, count):
+    if not isinstance(step, types.IntegerLiteral):
+        return None
+    word, near = types.int64, step.literal_value
+    signature = types.void(step, source, word, row, word, word)
+
+    def codegen(context, builder, sig, args):
+        _, sv, s0v, rv, r0v, countv = args
+        element = context.get_data_type(row.dtype)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
+        zero, word = ir.Constant(vector, None), countv.type
+        ps = element_pointer(context, builder, source, sv, s0v)
+        pr = element_pointer(context, builder, row, rv, r0v)
+        # of two vectors, the second one element early: so nothing behind the last element is read
+        pick = [2 * lane if 2 * lane < vl else 2 * lane + 1 for lane in range(vl)]
+        pick = ir.Constant(ir.VectorType(ir.IntType(32), vl), pick)
+
+        def part(pointer, count):
+            pointer = builder.bitcast(pointer, vector.as_pointer())
+            return masked_memory(builder, "load", vector, [pointer, align, _lanes_below(builder, count, vl), zero])
+
+        def whole(at):
+            start = builder.gep(ps, [builder.mul(at, word(near))])
+            value = load_vector(builder, start, vector, itemsize)
+            if near == 2:
+                second = load_vector(builder, builder.gep(start, [word(vl - 1)]), vector, itemsize)
+                value = builder.shuffle_vector(value, second, pick)
+            store_vector(builder, value, builder.gep(pr, [at]), itemsize)
+
+        def vectors(i, nothing):
+            whole(builder.mul(i, word(vl)))
+            return []
+
+        full = builder.ashr(countv, word(vl.bit_length() - 1))
+        rest = builder.and_(countv, word(vl - 1))
+        counted_loop(builder, full, [], vectors)
+        some = builder.icmp_signed(">", rest, word(0))
+        with builder.if_then(some), builder.if_else(builder.icmp_signed(">", full, word(0))) as (again, short):
+            with again:  # the last vector, partly over what is written already
+                whole(builder.sub(countv, word(vl)))
+            with short:
+                elements = builder.sub(builder.mul(rest, word(near)), word(near - 1))
+                value = part(ps, elements)
+                if near == 2:
+                    second = part(builder.gep(ps, [word(vl - 1)]), builder.sub(elements, word(vl - 1)))
+                    value = builder.shuffle_vector(value, second, pick)
+                target = builder.bitcast(pr, vector.as_pointer())
+                masked_memory(builder, "store", vector, [value, target, align, _lanes_below(builder, rest, vl)])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def _spread_row(typingctx, value, v0, target, t0, count):
+    word = types.int64
+    signature = types.void(value, word, target, word, word)
+
+    def codegen(context, builder, sig, args):
+        vv, v0v, tv, t0v, countv = args
+        element = context.get_data_type(value.dtype)
+        itemsize = context.get_abi_sizeof(element)
+        vl = VECTOR_BYTES // itemsize
+        vector, align, index = ir.VectorType(element, vl), ir.IntType(32)(itemsize), countv.type
+        pv = element_pointer(context, builder, value, vv, v0v)
+        pt = element_pointer(context, builder, target, tv, t0v)
+        even = ir.Constant(ir.VectorType(ir.IntType(1), vl), [1 - lane % 2 for lane in range(vl)])
+
+        def body(i, nothing):
+            at = builder.mul(i, index(vl))
+            left = builder.sub(countv, at)
+            pointer = builder.bitcast(builder.gep(pv, [at]), vector.as_pointer())
+            part = masked_memory(
+                builder, "load", vector, [pointer, align, _lanes_below(builder, left, vl), ir.Constant(vector, None)]
+            )
+            for half in range(2):  # every other lane of two vectors: a scatter costs 16 stores
+                lanes = [half * (vl // 2) + lane // 2 for lane in range(vl)]
+                apart = builder.shuffle_vector(part, part, ir.Constant(ir.VectorType(ir.IntType(32), vl), lanes))
+                start = builder.add(builder.mul(at, index(2)), index(half * vl))
+                rest = builder.sub(builder.mul(countv, index(2)), start)
+                mask = builder.and_(_lanes_below(builder, rest, vl), even)
+                place = builder.bitcast(builder.gep(pt, [start]), vector.as_pointer())
+                masked_memory(builder, "store", vector, [apart, place, align, mask])
+            return []
+
+        counted_loop(builder, builder.sdiv(builder.add(countv, index(vl - 1)), index(vl)), [], body)
+        return context.get_dummy_value()
+
+    return signature, codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -225,6 +329,18 @@ def _flat_dot(typingctx, columns, g, g0, s, s0, offset, o0, mask, m0, step, coun
     return signature, codegen
 
 
+def _copy_row_python(step, source, s0, row, r0, count):
+    """copy_row in plain Python; `step` is 1 or 2."""
+    for e in range(count):
+        row[r0 + e] = source[s0 + e * step]
+
+
+def _spread_row_python(value, v0, target, t0, count):
+    """spread_row in plain Python."""
+    for e in range(count):
+        target[t0 + 2 * e] = value[v0 + e]
+
+
 def _plane_tile_python(rows, taps, vectors, w, w0, offset, entries, s, s0, pitch, bias, out, out0, ldo, count):
     """plane_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition. `count` elements of a row are
     written."""
@@ -266,6 +382,8 @@ def _flat_dot_python(columns, g, g0, s, s0, offset, o0, mask, m0, step, count, c
                 c[c0 + j * vl + p % vl] += g[g0 + p] * s[s0 + offset[o0 + j] + p]
 
 
+copy_row = _copy_row_python if numba.config.DISABLE_JIT else _copy_row
+spread_row = _spread_row_python if numba.config.DISABLE_JIT else _spread_row
 plane_tile = _plane_tile_python if numba.config.DISABLE_JIT else _plane_tile
 plane_dot = _plane_dot_python if numba.config.DISABLE_JIT else _plane_dot
 flat_tile = _flat_tile_python if numba.config.DISABLE_JIT else _flat_tile

@@ -183,7 +183,7 @@ def test_a_region_fits_the_second_level_cache():
     made = plan("forward", 8, 1, 64, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
     again = plan("forward", 8, 1, 64, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
     assert again is made
-    assert made.head[REGION] * 4 <= 1.1 * REGION_BYTES
+    assert made.table[REGION] * 4 <= 1.1 * REGION_BYTES
     assert made.tasks >= 16
 
 
