@@ -39,6 +39,7 @@ from ._row import (
     Op,
     Sample,
     binary,
+    spoken_for,
     unary,
 )
 
@@ -53,5 +54,6 @@ __all__ = [
     "Sample",
     "all_ops",
     "binary",
+    "spoken_for",
     "unary",
 ]

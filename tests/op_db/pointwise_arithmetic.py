@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import BOTH_FLOATS, EVERY, FLOATING, INTEGERS, NUMERIC, Op, Sample, binary
+from . import BOTH_FLOATS, EVERY, FLOATING, INTEGERS, NUMERIC, Op, Sample, binary, spoken_for
 from ._reference import special
 
 REAL = (*INTEGERS, *FLOATING)
@@ -13,18 +13,20 @@ def scaled(fn):
 
 
 def with_alpha(make):
-    more = [] if make.dtype == "bool" else [Sample(make(2, 3), make(3), alpha=3), Sample(make(4), 2, alpha=2)]
-    return [*binary()(make), *more]
+    if make.dtype == "bool":
+        return binary()(make)
+    other = (2, 3) if spoken_for(make, ((2, 3), (3,))) else (3,)
+    return [*binary()(make), Sample(make(2, 3), make(*other), alpha=3), Sample(make(4), 2, alpha=2)]
 
 
 def powers(make):
     base = (0.3, 2.0)
     made = [
-        Sample(make(5, low=0.3, high=3), make(5, low=0, high=3)),
-        Sample(make(2, 3, low=0.3, high=3), make(3, low=0, high=3)),
-        Sample(make(low=0.3, high=3), make(3, low=0, high=3)),
-        Sample(make(0), make(1)),
+        Sample(make(*a, low=0.3, high=3), make(*b, low=0, high=3))
+        for a, b in (((5,), (5,)), ((2, 3), (3,)), ((), (3,)))
+        if not spoken_for(make, (a, b))
     ]
+    made.append(Sample(make(0), make(1)))
     made += [Sample(make(5, low=base[0], high=base[1]), number) for number in (0, 1, 2, 3)]
     made.append(Sample(2, make(5, low=0, high=3)))
     if make.np_dtype.kind in "fc":
@@ -36,7 +38,11 @@ def powers(make):
 def three(low=None, high=None, **options):
     def samples(make):
         shapes = (((5,), (5,), (5,)), ((2, 3), (3,), (2, 1)), ((), (), ()), ((0,), (0,), (0,)))
-        return [Sample(*(make(*each, low=low, high=high) for each in shape), **options) for shape in shapes]
+        return [
+            Sample(*(make(*each, low=low, high=high) for each in shape), **options)
+            for shape in shapes
+            if not spoken_for(make, shape)
+        ]
 
     return samples
 
@@ -54,16 +60,22 @@ def wheres(make):
 
 def clamps(make):
     low, high = (1, 5) if make.np_dtype.kind in "iu" else (-0.4, 0.5)
+    row, column = ((2, 3), (2, 3)) if spoken_for(make, ((3,), (2, 1))) else ((3,), (2, 1))
     return [
         (make(5), low, high),
         Sample(make(2, 3), min=low),
         Sample(make(2, 3), max=high),
-        Sample(make(2, 3), min=make(3)),
-        Sample(make(2, 3), max=make(2, 1)),
-        (make(2, 3), make(3), make(2, 1)),
+        Sample(make(2, 3), min=make(*row)),
+        Sample(make(2, 3), max=make(*column)),
+        (make(2, 3), make(*row), make(*column)),
         (make(), low, high),
         (make(0), low, high),
     ]
+
+
+def one_bound(make):
+    row = (2, 3) if spoken_for(make, ((2, 3), (3,))) else (3,)
+    return [(make(5), 1), (make(2, 3), make(*row)), (make(0), 1)]
 
 
 def clamp(x, min=None, max=None):
@@ -195,8 +207,8 @@ OPS = [
         covers=("clamp_both", "clamp_low", "clamp_high", "clamp_min_tensor", "clamp_max_tensor"),
         aliases=("clip",),
     ),
-    Op("clamp_min", lambda make: [(make(5), 1), (make(2, 3), make(3)), (make(0), 1)], np.maximum, REAL),
-    Op("clamp_max", lambda make: [(make(5), 1), (make(2, 3), make(3)), (make(0), 1)], np.minimum, REAL),
+    Op("clamp_min", one_bound, np.maximum, REAL),
+    Op("clamp_max", one_bound, np.minimum, REAL),
     comparison("eq", np.equal),
     comparison("ne", np.not_equal, aliases=("not_equal",)),
     comparison("lt", np.less, aliases=("less",)),
