@@ -21,7 +21,6 @@ from .. import host
 from ..compiler import jit
 from ..simd import lanes, load, load_part, store
 from .gemm_tiles import product_tile, transpose_tile
-from .gemv import VECTOR_CHUNK, dot, rows_times_rows, vector_times_matrix
 from .tile_sizes import ROWS, VECTORS
 
 _DEPTH_BYTES = host.cache_bytes(1) * 3 // 8 // ROWS
@@ -31,8 +30,6 @@ _FEWER = ROWS // 2
 # that read b where it lies run at 114 GFLOP/s up to there, panels included 110; with b of 4 MB and more 99 against 104.
 _PACK_ROWS = 192
 _PACK_BYTES = host.cache_bytes(2)
-# Up to so many rows of a, a transposed b is used by scalar products of rows: turning it would cost more than that.
-_DOT_ROWS = 8
 
 
 @jit(inline=True)
@@ -185,36 +182,19 @@ def _cut(k, m, width, itemsize):
     return depth, max(1, _BLOCK_BYTES // (depth * itemsize * panel)) * panel
 
 
-# What product_form gives.
-TILES, DOT, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, FEW_ROWS_TIMES_TRANSPOSED = range(6)
+@jit(inline=True)
+def _packs(n, k, row_b, column_b, itemsize):
+    """Whether panels of b are made: where its rows are not dense, and where many rows of a use a large one.
+
+    Large is the memory from its first row to its last, so that a part of m is read like the whole.
+    """
+    return column_b != 1 or (n >= _PACK_ROWS and k * row_b * itemsize > _PACK_BYTES)
 
 
 @jit(inline=True)
-def product_form(n, k, m, row_a, column_a, row_b, column_b, row_out, row_s, width):
-    """Which loops compute the product. They add up in different orders, so all parts of a product take the same."""
-    if n == 1 and m == 1 and column_a == 1 and row_b == 1:
-        return DOT
-    if n == 1 and m > 1 and column_b == 1:
-        return ROW_TIMES_MATRIX
-    if m == 1 and row_a == 1 and row_out == 1 and row_s == 1:
-        return TRANSPOSED_TIMES_COLUMN
-    if m == 1 and column_a == 1:
-        return MATRIX_TIMES_COLUMN
-    if n <= _DOT_ROWS and row_b == 1 and column_a == 1 and k >= width:
-        return FEW_ROWS_TIMES_TRANSPOSED
-    return TILES
-
-
-@jit(inline=True)
-def _packs(n, k, m, column_b, itemsize):
-    """Whether panels of b are made: where its rows are not dense, and where many rows of a use a large one."""
-    return column_b != 1 or (n >= _PACK_ROWS and k * m * itemsize > _PACK_BYTES)
-
-
-@jit(inline=True)
-def _packs_rows(n, k, m, row_a, itemsize):
+def _packs_rows(m, k, row_a, column_a, itemsize):
     """Whether a tile's rows of a are copied side by side: where a large a is stored transposed and used by many tiles."""
-    return row_a == 1 and m >= _PACK_ROWS and n * k * itemsize > _PACK_BYTES
+    return row_a == 1 and m >= _PACK_ROWS and k * column_a * itemsize > _PACK_BYTES
 
 
 @jit
@@ -230,72 +210,35 @@ def _pack_tile_rows(a, a0, column_a, rows, depth, work, at):
 
 
 @jit
-def workspace(a, n, k, m, row_a, column_b, form):
-    """Elements of scratch memory that `gemm` needs for a product of these sizes and its parts."""
+def scratch(a, n, k, m, row_a, column_a, row_b, column_b):
+    """The memory that `gemm` needs for a product of these sizes and for parts of it."""
     width = lanes(a)
-    if form in (FEW_ROWS_TIMES_TRANSPOSED, DOT):
-        return 0
-    if form != TILES:
-        return max(VECTOR_CHUNK, k)
     depth, columns = _cut(k, m, width, a.itemsize)
     size = 0
-    if _packs(n, k, m, column_b, a.itemsize):
+    if _packs(n, k, row_b, column_b, a.itemsize):
         # Parts of m are cut by their own size: up to a whole block, where the cut above may be a little narrower.
         size += depth * min((m + width - 1) & -width, max(columns, _BLOCK_BYTES // (depth * a.itemsize)))
-    if _packs_rows(n, k, m, row_a, a.itemsize):
+    if _packs_rows(m, k, row_a, column_a, a.itemsize):
         size += 2 * (depth * ROWS + width)
-    return size
+    # An empty allocation costs a tenth of the smallest products.
+    return np.empty(size, a.dtype) if size else a[:0]
 
 
 @jit(nogil=True)
 def gemm(
     a, a0, row_a, column_a, b, b0, row_b, column_b, start, s0, row_s, has_start, alpha, beta,
-    out, o0, row_out, n, k, m, form, work,
+    out, o0, row_out, n, k, m, work,
 ):  # fmt: skip
     """out[i, j] = alpha * sum_p a[i, p] b[p, j] + beta * start[i, j], on the calling thread.
 
     a[i, p] is a[a0 + i * row_a + p * column_a], b likewise; start[i, j] is start[s0 + i * row_s + j], so that
     row_s = 0 adds one row (a bias) everywhere; it is read where `has_start`, and may be `out` itself. n x k x m.
-    `form` is that of the whole product of which this is a part, `work` has workspace(...) elements. Nothing is checked.
+    `work` is scratch(...) of the whole product of which this may be a part. Nothing is checked.
     """
     width = lanes(a)
-    zero = k - k  # no literal: Numba would compile the callees once more for each of those
-    unit = zero + 1
-    if form == DOT:
-        total = alpha * dot(a, a0, b, b0, k)
-        out[o0] = total + beta * start[s0] if has_start else total
-        return
-    if form == ROW_TIMES_MATRIX:
-        vector_times_matrix(
-            a, a0, column_a, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m, work
-        )  # fmt: skip
-        return
-    if form == TRANSPOSED_TIMES_COLUMN:
-        vector_times_matrix(
-            b, b0, row_b, a, a0, column_a, start, s0, has_start, alpha, beta, out, o0, k, n, work
-        )  # fmt: skip
-        return
-    if form == MATRIX_TIMES_COLUMN:
-        vector, v0 = b, b0
-        if row_b != 1:
-            vector, v0 = work, zero
-            for p in range(k):
-                work[p] = b[b0 + p * row_b]
-        # The vector is the only row: the result and start have a step where rows_times_rows has its columns.
-        rows_times_rows(
-            vector, v0, zero, a, a0, row_a, start, s0, zero, row_s, has_start, alpha, beta,
-            out, o0, zero, row_out, unit, k, n,
-        )  # fmt: skip
-        return
-    if form == FEW_ROWS_TIMES_TRANSPOSED:
-        rows_times_rows(
-            a, a0, row_a, b, b0, column_b, start, s0, row_s, unit, has_start, alpha, beta,
-            out, o0, row_out, unit, n, k, m,
-        )  # fmt: skip
-        return
     depth, most_columns = _cut(k, m, width, a.itemsize)
-    packs = _packs(n, k, m, column_b, a.itemsize)
-    packs_rows = _packs_rows(n, k, m, row_a, a.itemsize)
+    packs = _packs(n, k, row_b, column_b, a.itemsize)
+    packs_rows = _packs_rows(m, k, row_a, column_a, a.itemsize)
     tile_rows = depth * ROWS + width
     one = a.dtype.type(1)
     p0 = 0
@@ -344,9 +287,8 @@ def gemm_serial(a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out
     must not overlap a or b. All are float32 or all float64; nothing is checked.
     """
     one = a.dtype.type(1)
-    form = product_form(n, k, m, row_a, column_a, row_b, column_b, row_out, row_out, lanes(a))
-    work = np.empty(workspace(a, n, k, m, row_a, column_b, form), a.dtype)
+    work = scratch(a, n, k, m, row_a, column_a, row_b, column_b)
     gemm(
         a, a0, row_a, column_a, b, b0, row_b, column_b, out, o0, row_out, accumulate, one, one,
-        out, o0, row_out, n, k, m, form, work,
+        out, o0, row_out, n, k, m, work,
     )  # fmt: skip

@@ -6,15 +6,20 @@
     dot                     sum_p x[p] y[p]
 
 A matrix times a vector is the second, with the vector as its only row of a. The first two give alpha * that + beta * start.
+`vector_form` tells which of them computes a product, `multiply_vectors` calls it.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from ..compiler import jit
 from ..simd import add_up, broadcast, fma, lanes, load, load_part, store
 
 # Columns of which the sums are kept at a time: 8 KB of float32, a quarter of the first-level cache.
 VECTOR_CHUNK = 2048
+# Up to so many rows of a, a transposed b is used by scalar products of rows: turning it would cost more than that.
+DOT_ROWS = 8
 
 
 @jit(nogil=True)
@@ -158,3 +163,71 @@ def rows_times_rows(
                 t0 = fma(load_part(a, at + whole, rest), load_part(b, q0 + whole, rest), t0)
             s, o = s0 + i * row_s + j * column_s, o0 + i * row_out + j * column_out
             out[o] = _scaled(add_up(t0), alpha, beta, start, s, has_start)
+
+
+# What vector_form gives.
+TILES, DOT, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, FEW_ROWS_TIMES_TRANSPOSED = range(6)
+
+
+def vector_form(n, k, m, row_a, column_a, row_b, column_b, row_s, width):
+    """Which loops compute the product, TILES for none of these. `row_s` is the step of start's rows, 1 without one.
+
+    They add up in different orders, so the parts of a product must all take the form of the whole.
+    """
+    if n == 1 and m == 1 and column_a == 1 and row_b == 1:
+        return DOT
+    if n == 1 and m > 1 and column_b == 1:
+        return ROW_TIMES_MATRIX
+    if m == 1 and row_a == 1 and row_s == 1:
+        return TRANSPOSED_TIMES_COLUMN
+    if m == 1 and column_a == 1:
+        return MATRIX_TIMES_COLUMN
+    if n <= DOT_ROWS and row_b == 1 and column_a == 1 and k >= width:
+        return FEW_ROWS_TIMES_TRANSPOSED
+    return TILES
+
+
+@jit
+def vector_scratch(a, k, form):
+    """The memory that `multiply_vectors` needs."""
+    if form in (FEW_ROWS_TIMES_TRANSPOSED, DOT):
+        return a[:0]
+    return np.empty(max(VECTOR_CHUNK, k), a.dtype)
+
+
+@jit(nogil=True)
+def multiply_vectors(
+    a, a0, row_a, column_a, b, b0, row_b, column_b, start, s0, row_s, has_start, alpha, beta,
+    out, o0, row_out, n, k, m, form, work,
+):  # fmt: skip
+    """out[i, j] = alpha * sum_p a[i, p] b[p, j] + beta * start[i, j] by the loops that `form` names.
+
+    The arguments are those of `gemm`, `work` is vector_scratch(...).
+    """
+    if form == DOT:
+        total = alpha * dot(a, a0, b, b0, k)
+        out[o0] = total + beta * start[s0] if has_start else total
+    elif form == ROW_TIMES_MATRIX:
+        vector_times_matrix(
+            a, a0, column_a, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m, work
+        )  # fmt: skip
+    elif form == TRANSPOSED_TIMES_COLUMN:
+        vector_times_matrix(
+            b, b0, row_b, a, a0, column_a, start, s0, has_start, alpha, beta, out, o0, k, n, work
+        )  # fmt: skip
+    elif form == MATRIX_TIMES_COLUMN:
+        vector, v0 = b, b0
+        if row_b != 1:
+            vector, v0 = work, 0
+            for p in range(k):
+                work[p] = b[b0 + p * row_b]
+        # The vector is the only row: the result and start have a step where rows_times_rows has its columns.
+        rows_times_rows(
+            vector, v0, 0, a, a0, row_a, start, s0, 0, row_s, has_start, alpha, beta,
+            out, o0, 0, row_out, 1, k, n,
+        )  # fmt: skip
+    else:
+        rows_times_rows(
+            a, a0, row_a, b, b0, column_b, start, s0, row_s, 1, has_start, alpha, beta,
+            out, o0, row_out, 1, n, k, m,
+        )  # fmt: skip

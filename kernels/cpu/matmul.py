@@ -15,9 +15,18 @@ import warnings
 import numpy as np
 from numba import from_dtype, types
 
+from .. import host
 from ..compiler import entry_point, jit
 from ..threads import get_num_threads
-from .gemm_batches import multiply, multiply_dense, multiply_parallel
+from .gemm_batches import (
+    multiply_dense,
+    multiply_parallel,
+    multiply_part,
+    vectors_dense,
+    vectors_parallel,
+    vectors_part,
+)
+from .gemv import DOT_ROWS, TILES, vector_form
 from .small_matmul import SMALL, mm_small
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
@@ -76,34 +85,48 @@ def mm_forward(a, b, bias, out, n, k, m):
 class _Kernels:
     """The compiled kernels of one dtype, each when it is first asked for.
 
-    small       mm_small: the fewest instructions before the first multiply-add
-    dense       one product on the calling thread
-    serial      strided batches, alpha and beta, on the calling thread
-    parallel    the same on several threads
+    small               mm_small: the fewest instructions before the first multiply-add
+    dense               one product on the calling thread
+    serial              strided batches, alpha and beta, on the calling thread
+    parallel            the same on several threads
+    vectors_dense, vectors_serial, vectors_parallel         those for what vector_form names
     """
 
     def __init__(self, dtype):
         self.none = np.empty(0, dtype)
         self.scalar = from_dtype(dtype)
         self.flat = types.Array(self.scalar, 1, "C")
+        self.width = host.vector_bytes() // dtype.itemsize
 
     def __getattr__(self, name):
+        kernel = _entries.get(name)
+        if kernel is None:
+            raise AttributeError(name)
         flat, size, flag = self.flat, types.int64, types.boolean
-        if name in ("small", "dense"):
-            kernel = mm_small if name == "small" else multiply_dense
+        if name in ("small", "dense", "vectors_dense"):
             signature = (flat, flag, flat, flag, flat, flat, size, size, size)
-        elif name in ("serial", "parallel"):
-            kernel = multiply if name == "serial" else multiply_parallel
+        else:
             three, four, five = (types.UniTuple(size, n) for n in (3, 4, 5))
             operand = (flat, size, four)
             signature = (*operand, *operand, flat, size, three, flag, self.scalar, self.scalar, flat, five, size)
-        else:
-            raise AttributeError(name)
+            if name.endswith("serial"):
+                signature += (size,)
+        if name.startswith("vectors"):
+            signature += (size,)
         entry = entry_point(kernel, signature)
         setattr(self, name, entry)
         return entry
 
 
+_entries = {
+    "small": mm_small,
+    "dense": multiply_dense,
+    "serial": multiply_part,
+    "parallel": multiply_parallel,
+    "vectors_dense": vectors_dense,
+    "vectors_serial": vectors_part,
+    "vectors_parallel": vectors_parallel,
+}
 _kernels = {np.dtype(name): _Kernels(np.dtype(name)) for name in ("float32", "float64")}
 _float32 = np.dtype("float32")
 _single = _kernels[_float32]  # found without hashing the dtype, which costs 80 ns
@@ -133,15 +156,24 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
         if work <= SMALL and (work <= 1024 or (m > 1 and (n > 1 or not transpose_b))):
             kernels.small(a, transpose_a, b, transpose_b, bias, out, n, k, m)
             return out
+        form = TILES
+        if m == 1 or n <= DOT_ROWS:
+            left, right = (1, n) if transpose_a else (k, 1), (1, k) if transpose_b else (m, 1)
+            form = vector_form(n, k, m, *left, *right, 0 if bias.size else 1, kernels.width)
         if work < PARALLEL_VECTOR_WORK or (threads := _threads_for(work, n, m)) == 1:
-            kernels.dense(a, transpose_a, b, transpose_b, bias, out, n, k, m)
+            if form:
+                kernels.vectors_dense(a, transpose_a, b, transpose_b, bias, out, n, k, m, form)
+            else:
+                kernels.dense(a, transpose_a, b, transpose_b, bias, out, n, k, m)
             return out
-        left = (0, 0, 1, n) if transpose_a else (0, 0, k, 1)
-        right = (0, 0, 1, k) if transpose_b else (0, 0, m, 1)
-        sizes = (1, 1, n, k, m)
-        kernels.parallel(
-            a, 0, left, b, 0, right, bias, 0, (0, 0, 0), bias.size > 0, 1.0, 1.0, out, sizes, threads * _PARTS
+        arguments = (
+            a, 0, (0, 0, 1, n) if transpose_a else (0, 0, k, 1), b, 0, (0, 0, 1, k) if transpose_b else (0, 0, m, 1),
+            bias, 0, (0, 0, 0), bias.size > 0, 1.0, 1.0, out, (1, 1, n, k, m),
         )  # fmt: skip
+        if form:
+            kernels.vectors_parallel(*arguments, form, threads * _PARTS)
+        else:
+            kernels.parallel(*arguments, threads * _PARTS)
         return out
     if dtype.kind == "c":
         rows = out.reshape(n, m)
@@ -203,14 +235,32 @@ def bmm(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int
 
     The strides are those of the batch, rows and columns.
     """
-    dtype = out.dtype
-    kernels = _single if dtype is _float32 else _kernels[dtype]
-    threads = _threads_for(batch * n * k * m, n, m)
-    (kernels.serial if threads == 1 else kernels.parallel)(
-        a, a0, (0, *a_strides), b, b0, (0, *b_strides), kernels.none, 0, (0, 0, 0), False, 1.0, 1.0,
-        out, (1, batch, n, k, m), 1 if threads == 1 else threads * _PARTS,
+    _multiply(
+        a, a0, (0, *a_strides), b, b0, (0, *b_strides), None, 0, (0, 0, 0), 1.0, 1.0, out, (1, batch, n, k, m)
     )  # fmt: skip
     return out
+
+
+def _multiply(a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, alpha, beta, out, sizes):
+    """One call of the kernel for strided batches (see multiply_part); `start` may be None."""
+    dtype = out.dtype
+    kernels = _single if dtype is _float32 else _kernels[dtype]
+    outer, inner, n, k, m = sizes
+    form = TILES
+    if m == 1 or n <= DOT_ROWS:
+        row_s = 1 if start is None else s_strides[2]
+        form = vector_form(n, k, m, *a_strides[2:], *b_strides[2:], row_s, kernels.width)
+    has_start = start is not None
+    if not has_start:
+        start = kernels.none
+    threads = _threads_for(outer * inner * n * k * m, n, m)
+    if form:
+        tail = (form, 0, 1) if threads == 1 else (form, threads * _PARTS)
+        kernel = kernels.vectors_serial if threads == 1 else kernels.vectors_parallel
+    else:
+        tail = (0, 1) if threads == 1 else (threads * _PARTS,)
+        kernel = kernels.serial if threads == 1 else kernels.parallel
+    kernel(a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, has_start, alpha, beta, out, sizes, *tail)
 
 
 def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides, out, start=None, alpha=1.0, beta=1.0):
@@ -218,12 +268,10 @@ def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides
 
     As `matmul`; `start` is (buffer, offset, strides of the batch dimensions and of rows), its columns are dense.
     """
-    dtype = out.dtype
-    kernels = _single if dtype is _float32 else _kernels[dtype]
     n, k = a_shape[-2:]
     m = b_shape[-1]
     rank = len(a_shape) - 2
-    buffer, s0, s_strides = (kernels.none, 0, (0,) * (rank + 1)) if start is None else start
+    buffer, s0, s_strides = (None, 0, (0,) * (rank + 1)) if start is None else start
     if rank > 1:
         sizes, strides = _joined(a_shape[:-2], (a_strides, b_strides, s_strides))
         a_strides = (*strides[0], *a_strides[-2:])
@@ -245,10 +293,9 @@ def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides
         sizes = a_shape[:-2]
     lead = (0,) * (2 - rank)
     sizes = ((1, 1), (1, *sizes), sizes)[rank]
-    threads = _threads_for(out.size * k, n, m)
-    (kernels.serial if threads == 1 else kernels.parallel)(
-        a, a0, (*lead, *a_strides), b, b0, (*lead, *b_strides), buffer, s0, (*lead, *s_strides), start is not None,
-        alpha, beta, out, (*sizes, n, k, m), 1 if threads == 1 else threads * _PARTS,
+    _multiply(
+        a, a0, (*lead, *a_strides), b, b0, (*lead, *b_strides), buffer, s0, (*lead, *s_strides), alpha, beta,
+        out, (*sizes, n, k, m),
     )  # fmt: skip
     return out
 

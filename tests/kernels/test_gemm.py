@@ -6,6 +6,7 @@ import pytest
 from numtorch.kernels.cpu import gemm as g
 from numtorch.kernels.cpu import gemm_batches as batches
 from numtorch.kernels.cpu import matmul
+from numtorch.kernels.cpu.gemv import vector_form
 from numtorch.kernels.cpu.tile_sizes import ROWS, VECTORS, lanes
 
 DTYPES = ["f4", "f8"]
@@ -41,6 +42,17 @@ def check(n, k, m, transpose_a, transpose_b, dtype, accumulate):
     want = a.astype("f8") @ b.astype("f8") + (before[:, :m] if accumulate else 0)
     assert (np.abs(got[:, :m] - want) <= bound(a, b, 7.0 * accumulate)).all()
     assert (got[:, m:] == 7).all() and (out[:3] == 7).all(), "written outside of the result"
+
+
+def check_whole(n, k, m, transpose_a, transpose_b, dtype):
+    """Two dense matrices as users multiply them, with and without a bias."""
+    a, b, bias = sample((n, k), dtype, 1), sample((k, m), dtype, 2), sample(m, dtype, 3)
+    flat_a = np.ascontiguousarray(a.T if transpose_a else a).reshape(-1)
+    flat_b = np.ascontiguousarray(b.T if transpose_b else b).reshape(-1)
+    for added in (None, bias):
+        got = matmul.mm(flat_a, flat_b, n, k, m, None, added, bool(transpose_a), bool(transpose_b)).reshape(n, m)
+        want = a.astype("f8") @ b.astype("f8") + (0 if added is None else added)
+        assert (np.abs(got - want) <= bound(a, b, np.abs(bias))).all()
 
 
 WIDTH = VECTORS * lanes(4)
@@ -79,6 +91,7 @@ def test_an_empty_result_and_an_empty_sum():
 def test_vectors_and_few_rows(size, transposes, dtype):
     for accumulate in (False, True):
         check(*size, *transposes, dtype, accumulate)
+    check_whole(*size, *transposes, dtype)
 
 
 @pytest.mark.parametrize("transposes", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
@@ -103,11 +116,18 @@ def test_the_number_of_parts_changes_no_bit(transposes, batch, size, dtype):
     right = (0, 0, 1, k) if transposes[1] else (0, 0, m, 1)  # one matrix for the whole batch
     a, b, bias = sample(batch * n * k, dtype, 1), sample(k * m, dtype, 2), sample(m, dtype, 3)
     results = []
-    for kernel, parts in ((batches.multiply, 1), (batches.multiply, 3), (batches.multiply_parallel, 4)):
+    form = vector_form(n, k, m, *left[2:], *right[2:], 0, lanes(np.dtype(dtype).itemsize))
+    for parts, parallel in ((1, False), (3, False), (4, True)):
         out = np.full(batch * n * m, np.nan, dtype)
-        sizes = (batch, 1, n, k, m)
         one = a.dtype.type(1)
-        kernel(a, 0, left, b, 0, right, bias, 0, (0, 0, 0), True, one, one, out, sizes, parts)
+        operands = (a, 0, left, b, 0, right, bias, 0, (0, 0, 0), True, one, one, out, (batch, 1, n, k, m))
+        if form:
+            operands += (form,)
+        if parallel:
+            (batches.vectors_parallel if form else batches.multiply_parallel)(*operands, parts)
+        else:
+            for part in range(parts):
+                (batches.vectors_part if form else batches.multiply_part)(*operands, part, parts)
         results.append(out)
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
