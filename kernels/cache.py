@@ -206,12 +206,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=renumber_symbols)
 
 
-_needed: dict[str, CompileResult] = {}  # loaded because the code of another kernel calls it; never given back
-
-
 def _load(name: str, target_context) -> CompileResult | None:
     """The compile result in the file `name`, with all that its code needs; None where something is missing."""
-    found = _needed.get(name)
+    found = callees.published(name)
     if found is not None:
         return found
     content = store().read(name)
@@ -229,12 +226,10 @@ def _load(name: str, target_context) -> CompileResult | None:
 
 
 def _load_needed(name: str, target_context) -> bool:
-    if not callees.is_published(name):
-        found = _load(name, target_context)
-        if found is None:
-            return False
-        _needed[name] = found
-        callees.publish(found, name, target_context)
+    found = _load(name, target_context)
+    if found is None:
+        return False
+    callees.publish(found, name, target_context)
     return True
 
 

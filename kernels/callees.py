@@ -120,7 +120,8 @@ def connect(result: CompileResult) -> list:
 
 # -- Callees that stay apart ---------------------------------------------------------------------------------------------
 
-_published: set[str] = set()
+#: What there is a symbol for. Never given back: machine code may have its address.
+_published: dict[str, CompileResult] = {}
 
 
 def publish(result: CompileResult, name: str, context) -> tuple:
@@ -129,7 +130,7 @@ def publish(result: CompileResult, name: str, context) -> tuple:
     symbol = _PREFIX + name
     if symbol not in _published:
         llvm.add_symbol(symbol, parts["library"].get_pointer_to_function(parts["fndesc"].mangled_name))
-        _published.add(symbol)
+        _published[symbol] = result
     by_symbol = copy.copy(parts["fndesc"])
     by_symbol.mangled_name = symbol
     key = (_PREFIX, symbol)
@@ -137,8 +138,9 @@ def publish(result: CompileResult, name: str, context) -> tuple:
     return key
 
 
-def is_published(name: str) -> bool:
-    return _PREFIX + name in _published
+def published(name: str) -> CompileResult | None:
+    """What the symbol for `name` stands for."""
+    return _published.get(_PREFIX + name)
 
 
 def names_needed(result: CompileResult) -> list[str]:

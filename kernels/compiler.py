@@ -99,7 +99,10 @@ class Kernel(CPUDispatcher):
         if not self.targetoptions.get("forceinline"):
             args = [types.unliteral(kind) if isinstance(kind, _NUMBERS) else kind for kind in args]
         callees.request.copied = not self._is_apart
-        return super().get_call_template(args, kws)
+        try:
+            return super().get_call_template(args, kws)
+        finally:
+            callees.request.copied = False
 
     def get_overload(self, sig):
         args, _ = sigutils.normalize_signature(sig)

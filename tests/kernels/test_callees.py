@@ -1,5 +1,6 @@
 """Kernels that call kernels: what is copied, what is called through its address, and what a second process finds."""
 
+import gc
 import textwrap
 
 import numpy as np
@@ -163,5 +164,24 @@ def test_a_literal_argument_compiles_no_variant_of_its_own():
     def both(v):
         return add(v, 1) + add(v, 2) + add(v, v)
 
-    assert both(3) == 15
+    assembly(both, (types.int64,))
     assert len(add.signatures) == 1
+
+
+def test_a_kernel_made_again_is_called_where_the_first_one_lies():
+    def caller():
+        @jit(apart=True)
+        def double(v):
+            return v + v
+
+        @jit
+        def call(v):
+            return double(v)
+
+        return call
+
+    for value in (1.0, 2.0, 3.0):
+        call = caller()
+        assert call(value) == 2 * value
+        del call
+        gc.collect()
