@@ -31,7 +31,7 @@ from ._tensor import Tensor, _new, alias, wrap
 # Elements from which a transposed operand is worth a copy: below, everything is in the first-level cache anyway.
 _WORTH_TURNING = 8192
 # Loops that launch threads.
-_PARALLEL = frozenset({"parallel", "planes", "turned", "inplace parallel"})
+_PARALLEL = frozenset({"parallel", "strided parallel", "turned", "inplace parallel"})
 
 
 def _array(np_dtype) -> types.Array:
@@ -85,8 +85,11 @@ class Loops:
         if self.mask:
             operands = (_array(np.dtype(np.bool_)), *operands[1:])
         params = types.UniTuple(element, n_params) if n_params else types.Tuple(())
-        if kind in ("strided", "planes", "turned"):
-            loop = _strided_loops.strided[self.arity](f) if kind == "strided" else getattr(_strided_loops, kind)(f)
+        # Two operands and an instruction or two: vectors of half the width.
+        width = (half_width,) if self.arity == 2 and not self.text.__code__.co_names else ()
+        if kind in ("strided", "strided parallel", "turned"):
+            template = _strided_loops.turned if kind == "turned" else _strided_loops.strided[self.arity]
+            loop = template(f, *width)
             pairs = tuple(part for operand in operands for part in (operand, types.int64))
             signature = (*pairs, out, types.int64, types.int64[::1], params)
         elif kind == "row":
@@ -95,9 +98,7 @@ class Loops:
             loops = _inplace_loops.serial if kind == "inplace" else _inplace_loops.parallel
             loop, signature = loops[self.arity](f), (*operands, params)
         else:
-            template = getattr(_loops, kind)[self.arity]
-            light = self.arity == 2 and not self.text.__code__.co_names
-            loop = template(f, half_width) if light else template(f)
+            loop = getattr(_loops, kind)[self.arity](f, *width)
             signature = (*operands, out, params)
         return entry_point(jit(loop, parallel=kind in _PARALLEL), signature)
 
@@ -134,7 +135,8 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
         parts += (t._size, t._stride)
     walk = broadcast(*parts)
     size = walk.size
-    if loops.arity == 2 and size == first._size and _is_row(operands[1], size) and first.flat() is not None:
+    small = walk.numel < PARALLEL_THRESHOLD
+    if small and loops.arity == 2 and size == first._size and _is_row(operands[1], size) and first.flat() is not None:
         out = _empty(first._flat.size, out_np)
         if out.size:
             loops.entry("row", np_dtype, len(params))(first._flat, operands[1].flat(), out, params)
@@ -153,18 +155,19 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
         kind = "strided"
         if turned:
             kind = "turned"
-        elif loops.arity == 2 and walk.numel >= PARALLEL_THRESHOLD and walk.meta[0] > 1:
-            kind = "planes"
+        elif not small:
+            kind = "strided parallel"
         loops.entry(kind, np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
     return _over(out, size, walk.stride, out_dtype)
 
 
 def _lies_turned(meta) -> bool:
-    """Whether a walk of two operands is that of a matrix and a transposed one."""
-    if meta[0] != 2:
+    """Whether a walk of two operands is that of matrices and transposed ones."""
+    ndim = int(meta[0])
+    if ndim < 2:
         return False
-    _, _, _, _, sa, rb, sb, _, so = meta.tolist()
-    return sa == 1 and so == 1 and rb == 1 and sb > 1
+    a, b, out = (meta[1 + ndim * i : 1 + ndim * (i + 1)] for i in (1, 2, 3))
+    return bool(a[-1] == 1 and out[-1] == 1 and b[-2] == 1 and b[-1] > 1)
 
 
 def _dense_buffer(t: Tensor):

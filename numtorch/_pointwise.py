@@ -120,6 +120,11 @@ class Pointwise:
         return result
 
 
+def _laid_flat(t) -> bool:
+    """Whether `t` is a contiguous view that has been asked for its elements just now: `t._flat` holds them from here."""
+    return t.__class__ is Tensor and t._flat is None and t._device is cpu and t.flat() is not None
+
+
 def _is_number_beside(a: Tensor, b: Tensor, inner: dtype) -> bool:
     """Whether `b` is a 0-d CPU tensor beside one with dimensions: a number, read from memory."""
     if b._size or not a._size or b._device is not cpu:
@@ -263,7 +268,7 @@ def unary(
                     entry, out_np, out_dtype = fast[input._dtype]
                     n = x.size
                 except (AttributeError, KeyError):
-                    return general(input, (), None)
+                    return call(input) if _laid_flat(input) else general(input, (), None)
                 if n < PARALLEL_THRESHOLD:
                     y = _np_empty(n, out_np)
                     entry(x, y, ())
@@ -285,6 +290,8 @@ def unary(
 
     def call_inplace(input, *params):
         x = input._flat
+        if x is None and _laid_flat(input):
+            x = input._flat
         if x is not None and len(params) == n_params and input._device is cpu and not tracked(input):
             d = input._dtype
             found = fast.get(d)
@@ -488,7 +495,7 @@ def binary(
             a = input._flat
             n = a.size
         except AttributeError:
-            return general(input, other, params, out)
+            return call(input, other) if _laid_flat(input) else general(input, other, params, out)
         kind = other.__class__
         if kind is float or kind is int:
             found = (fast_float if kind is float else fast_int).get(input._dtype)
@@ -511,6 +518,8 @@ def binary(
             return general(input, other, params, out)
         d = input._dtype
         if b is None or n >= PARALLEL_THRESHOLD or d is not other._dtype:
+            if b is None and _laid_flat(other):
+                return call(input, other)
             return general(input, other, params, out)
         if input._size != other._size:
             size = input._size
@@ -535,6 +544,8 @@ def binary(
                 if found is None or not size or not other._size or check is not None or input._device is not cpu:
                     return general(input, other, params, out)
                 walk = broadcast(size, input._stride, other._size, other._stride)
+                if walk.numel >= PARALLEL_THRESHOLD:
+                    return general(input, other, params, out)
                 _, out_np, out_dtype = found
                 y = _np_empty(walk.numel, out_np)
                 if walk.numel:
@@ -608,6 +619,8 @@ def binary(
 
     def call_inplace(input, other, *params):
         x = input._flat
+        if x is None and _laid_flat(input):
+            x = input._flat
         if x is None or len(params) != n_params or tracked(input):
             if differentiable and recorded_inplace(input, other):
                 return input
@@ -615,6 +628,8 @@ def binary(
         d = input._dtype
         if isinstance(other, Tensor):
             y = other._flat
+            if y is None and _laid_flat(other):
+                y = other._flat
             found = fast.get(d)
             if (
                 found is not None

@@ -7,8 +7,7 @@
 and in `pointwise_strided`, for any strides and broadcasts:
 
 `strided[n](f)`     any strides and broadcasts, described by `meta`
-`planes(f)`         the same for two operands, on all threads
-`turned(f)`         a matrix against one that lies transposed
+`turned(f)`         matrices against some that lie transposed
 
 `f` is a jitted scalar function. `params` is a tuple of scalars handed to `f` behind the elements (a slope, a bound, the
 Python number in `x * 2`). The loops are written out for each number of operands, not over a tuple of arrays, so that

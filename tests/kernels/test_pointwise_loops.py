@@ -48,6 +48,11 @@ def test_one_layout(n, dtype):
         ((40, 1, 60), (50, 1)),
         ((7, 1, 30, 1), (1, 11, 1, 33)),
         ((2, 1, 3, 1, 20_000), (1, 2, 1, 1, 1)),
+        ((4097,), (9, 1)),
+        ((4097,), (17, 4097)),
+        ((10_000, 10), (10,)),
+        ((1, 1), (70_001,)),
+        ((30_001, 2), (1, 2)),
         ((5, 4), (1, 4)),
         ((0, 3), (1, 3)),
     ],
@@ -67,6 +72,21 @@ def test_a_matrix_and_a_transposed_one(rows, columns, dtype):
     _check(b.T, a)
     wide = _numbers((columns + 5, rows + 7), dtype, 2)[3:-2, 1:-6]
     _check(a, wide.T)
+
+
+@pytest.mark.parametrize("size", [(3, 70, 200), (2, 5, 64, 40), (30, 40, 15), (4000, 3, 17)])
+def test_planes_of_transposed_matrices(size):
+    a = _numbers(size, np.float32)
+    b = _numbers((*size[:-2], size[-1], size[-2]), np.float32, 1).swapaxes(-1, -2)
+    _check(a, b)
+    _check(a, np.array(b[:1]))
+
+
+def test_one_operand_of_any_layout():
+    a = _numbers((300, 400), np.float32)
+    whole = torch.from_numpy(a)
+    for x in (whole[:, :350], whole[::2, ::3], whole[:, :1].expand(300, 500), whole[:1].expand(200, 400)):
+        np.testing.assert_array_equal(torch.neg(x).numpy(), -x.numpy())
 
 
 @pytest.mark.parametrize("weight", [(), (1,), (50, 1), (4, 1, 60), (60,), (4, 50, 60)])
