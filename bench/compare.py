@@ -62,8 +62,9 @@ class Row:
 
 
 def environment(threads: int) -> dict:
-    """The variables of a worker: so many threads for every pool that either library may start."""
+    """The variables of a worker: so many threads for every pool that any library may start."""
     pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    pools += ("NPROC", "NUM_CPU_THREADS")  # jax and tinygrad: others.py
     # An installed package has its bytecode; a checkout gets it only if Python may write it.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**inherited, **{pool: str(threads) for pool in pools}}
@@ -90,6 +91,12 @@ def run_worker(library: str, family: str, threads: int, budget: float) -> dict[s
     """What one worker process reported, by workload; the ones it did not live to report are errors."""
     command = [sys.executable, str(HERE / "worker.py"), library, family]
     command += ["--threads", str(threads), "--budget", str(budget)]
+    results, end = reports(command, threads)
+    return {label: results.get(label, {"error": end}) for label in load(family).workloads}
+
+
+def reports(command: list[str], threads: int) -> tuple[dict[str, dict], str]:
+    """What a worker process printed, by workload, and its last words if it did not live to print all."""
     try:
         done = subprocess.run(command, env=environment(threads), capture_output=True, text=True, timeout=LIMIT)
         output, end = done.stdout, (done.stderr.strip().splitlines() or ["ended early"])[-1]
@@ -99,7 +106,7 @@ def run_worker(library: str, family: str, threads: int, budget: float) -> dict[s
     for line in output.splitlines():
         result = json.loads(line)
         results[result.pop("name")] = result
-    return {label: results.get(label, {"error": end}) for label in load(family).workloads}
+    return results, end
 
 
 def geometric_mean(ratios: list[float]) -> float:
@@ -158,7 +165,7 @@ def print_summary(rows: list[Row]) -> None:
             print(f"  {row.family}: {row.name} ({row.threads})")
 
 
-def machine() -> dict:
+def machine(libraries: tuple[str, ...] = LIBRARIES) -> dict:
     """The processor and the versions, since ratios mean nothing without them."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -167,7 +174,7 @@ def machine() -> dict:
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         model = names[0] if names else model
     versions = {}
-    for package in (*LIBRARIES, "numpy", "numba", "llvmlite"):
+    for package in (*libraries, "numpy", "numba", "llvmlite"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
