@@ -126,15 +126,15 @@ _published: dict[str, CompileResult] = {}
 
 def publish(result: CompileResult, name: str, context) -> tuple:
     """Let code call `result` by the symbol for `name`. Returns what Numba is to know it by."""
-    parts = result._asdict()
     symbol = _PREFIX + name
-    if symbol not in _published:
-        llvm.add_symbol(symbol, parts["library"].get_pointer_to_function(parts["fndesc"].mangled_name))
-        _published[symbol] = result
-    by_symbol = copy.copy(parts["fndesc"])
-    by_symbol.mangled_name = symbol
     key = (_PREFIX, symbol)
-    context.insert_user_function(key, by_symbol, ())
+    if symbol not in _published:
+        parts = result._asdict()
+        llvm.add_symbol(symbol, parts["library"].get_pointer_to_function(parts["fndesc"].mangled_name))
+        by_symbol = copy.copy(parts["fndesc"])
+        by_symbol.mangled_name = symbol
+        context.insert_user_function(key, by_symbol, ())
+        _published[symbol] = result
     return key
 
 
