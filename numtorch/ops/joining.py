@@ -7,12 +7,12 @@ from math import prod
 
 import numpy as np
 
-from numtorch.graph import mode
+from numtorch.graph import Node, mode, next_sequence, rare, save, stamp
 from numtorch.kernels.cpu import joining as _kernels
 
 from .._copy import cast, contiguous, copy_elements
 from .._device import cpu
-from .._dtype import COMPLEX, float32, float64, int64, promote_types, uint8
+from .._dtype import COMPLEX, FLOATING, float32, float64, int64, promote_types, uint8
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
@@ -82,12 +82,10 @@ def _stacked_size(sizes: tuple, dim: int):
     return joined, contiguous_strides(joined), prod(joined), (prod(size[d:]),) * len(sizes)
 
 
-def _join_pair(a: Tensor, b: Tensor, dim: int, plan_of, tracked: bool) -> Tensor | None:
+def _join_pair(a: Tensor, b: Tensor, dim: int, plan_of, tensors) -> Tensor | None:
     """`_join_plain` of two small tensors, without its loops: what skip connections and recurrent cells do."""
     x, y, dtype = a._flat, b._flat, a._dtype
     if type(x) is not _ndarray or type(y) is not _ndarray or b._dtype is not dtype:
-        return None
-    if (a._requires_grad or b._requires_grad) and tracked and mode.enabled:
         return None
     plan = plan_of((a._size, b._size), dim)
     if plan is None or plan[2] >= _PAIR or dtype not in _PAIR_DTYPES:
@@ -97,26 +95,86 @@ def _join_pair(a: Tensor, b: Tensor, dim: int, plan_of, tracked: bool) -> Tensor
     _join_two[x.dtype](x, y, n, m, out)
     result = _new(Tensor)
     result._flat, result._size, result._stride, result._dtype = out, size, stride, dtype
+    if (a._requires_grad or b._requires_grad) and mode.enabled:
+        _record_joined(tensors, dim, plan_of, result)
     return result
 
 
-def _join_plain(tensors, dim: int, plan_of, tracked: bool) -> Tensor | None:
-    """Contiguous tensors of one dtype that fit, the case that needs no thought; None for anything else.
+class JoinedNode(Node):
+    """The node of cat and stack of tensors of one dtype that are joined along dimension `dim` in parts of `lengths`."""
 
-    Also None where one of them requires grad and `tracked` says that this matters."""
+    dim: int
+    lengths: tuple[int, ...]
+
+    def apply(self, grads):
+        (grad,) = grads
+        if grad is None:
+            return (None,) * len(self.next_nodes)
+        found, start, dim = [], 0, self.dim
+        for target, length in zip(self.next_nodes, self.lengths):
+            found.append(None if target is None else self.part(grad, dim, start, length))
+            start += length
+        return tuple(found)
+
+
+class CatBackward0(JoinedNode):
+    @staticmethod
+    def part(grad, dim, start, length):
+        return grad.narrow(dim, start, length)
+
+
+class StackBackward0(JoinedNode):
+    @staticmethod
+    def part(grad, dim, start, length):
+        return grad.select(dim, start)
+
+
+def _record_joined(tensors, dim: int, plan_of, result: Tensor) -> None:
+    """Make `result` a result of the graph: tensors of one dtype that were joined by such a plan."""
+    dim = dim if dim >= 0 else dim + len(result._size)
+    if plan_of is _stacked_size:
+        node = _new(StackBackward0)
+        node.lengths = (1,) * len(tensors)
+    else:
+        node = _new(CatBackward0)
+        node.lengths = tuple([t._size[dim] for t in tensors])
+    node.dim = dim
+    node.sequence_nr = next_sequence()
+    edges, later_outputs = [], False
+    for t in tensors:
+        edge = None
+        if t._requires_grad:
+            edge = t._edge()
+            if t._output_nr:
+                later_outputs = True
+        edges.append(edge)
+    node.next_nodes = tuple(edges)
+    if later_outputs:
+        node.next_nrs = tuple([t._output_nr for t in tensors])
+    if rare.active:
+        save(node, ())
+    stamp(node)
+    if result._dtype.category >= FLOATING:
+        result._grad_fn = node
+        result._requires_grad = True
+
+
+def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
+    """Contiguous tensors of one dtype that fit, the case that needs no thought; None for anything else."""
     if (type(tensors) is not list and type(tensors) is not tuple) or not tensors or type(dim) is not int:
         return None
     try:
-        if len(tensors) == 2 and plan_of is _stacked_size:
-            joined = _join_pair(tensors[0], tensors[1], dim, plan_of, tracked)
-            if joined is not None:
-                return joined
-        flats = [t._flat for t in tensors]
-        dtype = tensors[0]._dtype
-        for t, flat in zip(tensors, flats):
+        dtype, recorded, flats = tensors[0]._dtype, False, []
+        for t in tensors:
+            flat = t._flat
+            if flat is None and t._device is cpu:
+                flat = t.flat()
             # (Neither None nor the array of another device.)
-            if type(flat) is not _ndarray or t._dtype is not dtype or (t._requires_grad and tracked and mode.enabled):
+            if type(flat) is not _ndarray or t._dtype is not dtype:
                 return None
+            if t._requires_grad:
+                recorded = True
+            flats.append(flat)
         plan = plan_of(tuple([t._size for t in tensors]), dim)
     except AttributeError:  # not a tensor
         return None
@@ -124,6 +182,12 @@ def _join_plain(tensors, dim: int, plan_of, tracked: bool) -> Tensor | None:
         return None
     size, _, numel, lengths = plan
     d = flats[0].dtype
+    if numel == sum(lengths) and numel < _PAIR:
+        # Along the first dimension: runs of memory, one after the other.
+        result = wrap(np.concatenate(flats), size, dtype)
+        if recorded and mode.enabled:
+            _record_joined(tensors, dim, plan_of, result)
+        return result
     out = np.empty(numel, d)
     if d.type not in at.MOVED_ITSELF:
         wide = d.itemsize == 16  # two numbers of 8 bytes
@@ -139,7 +203,10 @@ def _join_plain(tensors, dim: int, plan_of, tracked: bool) -> Tensor | None:
         (a, n), (b, m), (c, k), (e, p) = parts
         kernel(a, b, c, e, n, m, k, p, to, start, step)
         start += n + m + k + p
-    return wrap(out, size, dtype)
+    result = wrap(out, size, dtype)
+    if recorded and mode.enabled:
+        _record_joined(tensors, dim, plan_of, result)
+    return result
 
 
 @op(method=False, aliases=("concat", "concatenate"))
@@ -150,19 +217,16 @@ def cat(tensors, dim: int = 0, *, out=None) -> Tensor:
         if (kind is tuple or kind is list) and len(tensors) == 2:
             a, b = tensors
             if a.__class__ is Tensor and b.__class__ is Tensor:
-                joined = _join_pair(a, b, dim, _joined_size, True)
+                joined = _join_pair(a, b, dim, _joined_size, tensors)
                 if joined is not None:
                     return joined
-        joined = _join_plain(tensors, dim, _joined_size, True)
+        joined = _join_plain(tensors, dim, _joined_size)
         return _cat(tensors, dim) if joined is None else joined
     return write_out(_cat(tensors, dim), out, "cat")
 
 
 @primitive(name="cat", node="CatBackward0", public=False)
 def _cat(tensors, dim: int = 0):
-    joined = _join_plain(tensors, dim, _joined_size, False)
-    if joined is not None:
-        return joined
     tensors = _check_list("cat", tensors)
     # torch lets legacy empty 1-D tensors pass in any company.
     real = [t for t in tensors if t._size != (0,)] or tensors[:1]
@@ -248,16 +312,20 @@ _cat.derivative(tensors=_cat_backward)
 def stack(tensors, dim: int = 0, *, out=None) -> Tensor:
     """Tensors of one size along a new dimension."""
     if out is None:
-        stacked = _join_plain(tensors, dim, _stacked_size, True)
+        kind = tensors.__class__
+        if (kind is tuple or kind is list) and len(tensors) == 2:
+            a, b = tensors
+            if a.__class__ is Tensor and b.__class__ is Tensor:
+                stacked = _join_pair(a, b, dim, _stacked_size, tensors)
+                if stacked is not None:
+                    return stacked
+        stacked = _join_plain(tensors, dim, _stacked_size)
         return _stack(tensors, dim) if stacked is None else stacked
     return write_out(_stack(tensors, dim), out, "stack")
 
 
 @primitive("stack", node="StackBackward0", public=False)
 def _stack(tensors, dim: int = 0):
-    stacked = _join_plain(tensors, dim, _stacked_size, False)
-    if stacked is not None:
-        return stacked
     tensors = _check_list("stack", tensors)
     size = tensors[0]._size
     for i, t in enumerate(tensors):
@@ -507,8 +575,10 @@ def tile(input, *args, dims=None) -> Tensor:
 def flip(input, *args, dims=None) -> Tensor:
     """The order of elements reversed along the dimensions given."""
     if dims is None and len(args) == 1 and type(args[0]) is int:
-        return _flipped(input, (wrap_dim(args[0], len(input._size)),))
-    return _flipped(input, wrap_dims(flatten_sizes(args if dims is None else (dims,), "dims"), len(input._size)))
+        dims = (wrap_dim(args[0], len(input._size)),)
+    else:
+        dims = wrap_dims(flatten_sizes(args if dims is None else (dims,), "dims"), len(input._size))
+    return _flipped(input, dims if input._size else ())
 
 
 @primitive(node="FlipBackward0", public=False)

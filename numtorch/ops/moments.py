@@ -189,7 +189,9 @@ def _complex_var_mean(t, dims, keepdim, correction):
 
 
 def _complex_std(t, dims, keepdim, correction):
-    return _complex_var(t, dims, keepdim, correction).sqrt()
+    variance = _complex_var(t, dims, keepdim, correction)
+    none = variance == 0  # where the gradient is 0, not that of a square root
+    return variance.masked_fill(none, 1).sqrt().masked_fill(none, 0)
 
 
 def _complex_std_mean(t, dims, keepdim, correction):
