@@ -74,29 +74,32 @@ class Meta(tuple):
         return self[0].numel()
 
 
-def _meta(t: Tensor) -> Meta:
-    return _new_tuple(Meta, (t._size, t._dtype, t._device, t._requires_grad))
-
-
 class PrimitiveNode(Node):
     """The node of a primitive; each primitive has a subclass named as torch names it."""
 
     spec: Primitive
-    arguments: dict  # argument name -> value; a Meta for tensors (and for each tensor of a list)
+    values: list  # those of the arguments, in order; a Meta for tensors (and for each tensor of a list)
+    saved_names: tuple[str, ...]  # the names of what is saved
     spans: tuple | None = None  # how many edges each differentiable argument has, where lists occur
+    picked: list | None = None  # which of several outputs are differentiable
 
     def apply(self, grads):
         spec = self.spec
-        if spec.picked is not None:
-            grads = tuple([grads[i] for i in spec.picked(self)])
+        if self.picked is not None:
+            grads = tuple([grads[i] for i in self.picked])
         for grad in grads:
             if grad is not None:
                 break
         else:
             return (None,) * len(self.next_nodes)
         ctx = _new(Context)
+        known = ctx.__dict__
+        known.update(zip(spec.names, self.values))
         ctx._node = self
-        ctx._saved = dict(zip(self.saved_names, unpack(self))) if self.saved else {}
+        if self.saved:
+            known.update(zip(self.saved_names, unpack(self)))
+            if mode.enabled and spec.saves_result:
+                ctx._connect_results()
         if spec.joint is not None:
             found = spec.joint(ctx, *grads)
             results = [found.get(name) for name in spec.differentiable]
@@ -124,31 +127,22 @@ class PrimitiveNode(Node):
 
 
 class Context:
-    """What a backward rule sees of the forward call."""
+    """What a backward rule sees of the forward call: its arguments and what was saved, as attributes."""
 
     _node: PrimitiveNode
-    _saved: dict
 
     def __getattr__(self, name: str):
-        saved = self._saved
-        if name in saved:
-            value = saved[name]
-            if name.startswith("result") and mode.enabled and isinstance(value, Tensor):
-                value = self._connected(name, value)
-            return value
-        try:
-            return self._node.arguments[name]
-        except KeyError:
-            raise AttributeError(f"{self._node.name()} has no argument or saved value '{name}'") from None
+        raise AttributeError(f"{self._node.name()} has no argument or saved value '{name}'")
 
-    def _connected(self, name: str, value: Tensor) -> Tensor:
-        """A saved result, put back in its place in the graph for a backward that is itself recorded."""
-        if value._dtype.category < FLOATING:
-            return value
-        value = alias(value)
-        value._grad_fn, value._requires_grad = self._node, True
-        value._output_nr = int(name[6:] or 0)
-        return value
+    def _connect_results(self) -> None:
+        """Put the saved results back in their places in the graph, for a backward that is itself recorded."""
+        for name in self._node.saved_names:
+            value = getattr(self, name)
+            if name.startswith("result") and isinstance(value, Tensor) and value._dtype.category >= FLOATING:
+                value = alias(value)
+                value._grad_fn, value._requires_grad = self._node, True
+                value._output_nr = int(name[6:] or 0)
+                self.__dict__[name] = value
 
     def needs(self, name: str) -> bool:
         """Whether the argument needs a gradient."""
@@ -192,13 +186,15 @@ class Primitive:
         self.save = save
         # What is saved: (name, None) for an argument, (name, output number) for a result.
         self.saves = tuple((n, int(n[6:] or 0) if n.startswith("result") else None) for n in save)
+        self.saves_result = any(nr is not None for _, nr in self.saves)
         self.nondifferentiable = nondifferentiable
         self.rules: dict[str, Callable | None] = {}
         self.ordered_rules: tuple[Callable | None, ...] = ()
         self.differentiable: tuple[str, ...] = ()
         self.positions: tuple[tuple[int, str], ...] = ()
         self.joint: Callable | None = None
-        self.picked: Callable | None = None
+        self.default_values = tuple(self.defaults.values())
+        self.layouts: dict[tuple, _Layout] = {}
         self.node_class = type(node, (PrimitiveNode,), {"spec": self, "__module__": __name__})
 
     def set_differentiable(self, names: tuple[str, ...]) -> None:
@@ -214,93 +210,130 @@ class Primitive:
         self.ordered_rules = tuple(rules.values())
 
     def bind(self, args: tuple, kwargs: dict) -> dict:
-        arguments = self.defaults.copy()
-        arguments.update(zip(self.names, args))
-        if kwargs:
-            arguments.update(kwargs)
-        return arguments
+        """The arguments of a call by name, in order, with the defaults of those that are not given."""
+        return {**self.defaults, **dict(zip(self.names, args)), **kwargs}
 
     def record(self, args: tuple, kwargs: dict, result):
         """Make `result` a result of the graph."""
-        arguments = self.bind(args, kwargs)
+        values = [*args, *self.default_values[len(args) :]]
+        for name, value in kwargs.items():
+            values[self.names.index(name)] = value
+        kinds = tuple(map(type, values))
+        layout = self.layouts.get(kinds)
+        if layout is None:
+            layout = self.layouts[kinds] = _Layout(self, kinds)
         node = _new(self.node_class)
         node.sequence_nr = next_sequence()
-        self._connect(node, arguments)
+        for position in layout.lists:
+            value = values[position]
+            if value and isinstance(value[0], Tensor):
+                self._connect_lists(node, values, layout)
+                break
+        else:
+            edges, later_outputs = [], False
+            for position in layout.edges:
+                edge = None
+                if position is not None:
+                    t = values[position]
+                    if t._requires_grad:
+                        edge = t._grad_fn if t._base is None else t._edge()
+                        if edge is None:
+                            edge = t._acc or t._edge()
+                        if t._output_nr:
+                            later_outputs = True
+                edges.append(edge)
+            node.next_nodes = tuple(edges)
+            if later_outputs:
+                node.next_nrs = tuple([0 if p is None else values[p]._output_nr for p in layout.edges])
         if isinstance(result, tuple):
             outputs = result
-            node.num_outputs = len(outputs)
-            node.picked = tuple(
-                i
-                for i, t in enumerate(outputs)
-                if isinstance(t, Tensor) and t._dtype.category >= FLOATING and i not in self.nondifferentiable
-            )
-            self.picked = _picked
-            for i in node.picked:
-                t = outputs[i]
-                t._grad_fn, t._requires_grad = node, True
-                if i:
-                    t._output_nr = i
+            self._record_outputs(node, outputs)
         else:
             outputs = (result,)
             if result._dtype.category >= FLOATING and 0 not in self.nondifferentiable:
-                result._grad_fn, result._requires_grad = node, True
-        saved, names = [], []
-        for name, nr in self.saves:
-            if nr is not None:
-                value = outputs[nr]
-                if value is not None:
-                    value = alias(value)
+                result._grad_fn = node
+                result._requires_grad = True
+        if layout.saves or rare.active:
+            saved, versions = [], []
+            for position, nr in layout.saves:
+                if position is None:
+                    value = outputs[nr]
+                    if value is not None and value._grad_fn is node:
+                        value = alias(value)  # not itself: it holds the node
+                else:
+                    value = values[position]
+                    values[position] = None  # what is saved takes its place when a rule runs
+                saved.append(value)
+                storage = None if value is None else value._storage
+                versions.append(0 if storage is None else storage.version)
+            if rare.active:
+                save(node, tuple(saved))
             else:
-                value = arguments[name]
-                if isinstance(value, Tensor):
-                    arguments[name] = None  # a rule finds what is saved before it looks among the arguments
-                elif value is not None:
-                    continue  # a number where a tensor may stand: it stays in `arguments`
-            saved.append(value)
-            names.append(name)
-        for name, value in arguments.items():
-            if value is not None:
-                if isinstance(value, Tensor):
-                    arguments[name] = _meta(value)
-                elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor):
-                    arguments[name] = [_meta(t) for t in value]
-        node.saved_names = names
-        node.arguments = arguments
-        if saved or rare.active:
-            save(node, tuple(saved))
+                node.saved, node.versions = tuple(saved), tuple(versions)
+        for position in layout.metas:
+            t = values[position]
+            values[position] = _new_tuple(Meta, (t._size, t._dtype, t._device, t._requires_grad))
+        node.saved_names = layout.saved_names
+        node.values = values
         stamp(node)
         return result
 
-    def _connect(self, node: PrimitiveNode, arguments: dict) -> None:
-        """Point `node` at the nodes that made the differentiable arguments."""
-        edges, nrs, lists = [], [], False
-        for name in self.differentiable:
-            value = arguments[name]
-            if value is None:
-                edges.append(None)
-                nrs.append(0)
-            elif isinstance(value, Tensor):
-                connected = value._requires_grad
-                edges.append(value._edge() if connected else None)
-                nrs.append(value._output_nr if connected else 0)
-            elif isinstance(value, (list, tuple)):
-                lists = True
-                for t in value:
-                    edges.append(t._edge() if t._requires_grad else None)
-                    nrs.append(t._output_nr)
-            else:
-                edges.append(None)
-                nrs.append(0)
+    def _record_outputs(self, node: PrimitiveNode, outputs: tuple) -> None:
+        """Make those of several outputs that are differentiable results of the node."""
+        node.num_outputs = len(outputs)
+        picked = []
+        for i, t in enumerate(outputs):
+            if isinstance(t, Tensor) and t._dtype.category >= FLOATING and i not in self.nondifferentiable:
+                picked.append(i)
+                t._grad_fn, t._requires_grad = node, True
+                if i:
+                    t._output_nr = i
+        node.picked = picked
+
+    def _connect_lists(self, node: PrimitiveNode, values: list, layout: _Layout) -> None:
+        """Point `node` at what made the differentiable arguments where some are lists of tensors.
+
+        What remains of the lists takes their place."""
+        edges, nrs, spans = [], [], []
+        for position, _ in self.positions:
+            value = values[position]
+            several = isinstance(value, (list, tuple))
+            spans.append(len(value) if several else None)
+            for t in value if several else (value,):
+                needed = isinstance(t, Tensor) and t._requires_grad
+                edges.append(t._edge() if needed else None)
+                nrs.append(t._output_nr if needed else 0)
         node.next_nodes = tuple(edges)
         if any(nrs):
             node.next_nrs = tuple(nrs)
-        if lists:
-            values = [arguments[name] for name in self.differentiable]
-            node.spans = tuple([len(v) if isinstance(v, (list, tuple)) else None for v in values])
+        if any(span is not None for span in spans):
+            node.spans = tuple(spans)
+        for position in layout.lists:
+            value = values[position]
+            if value and isinstance(value[0], Tensor):
+                values[position] = [_new_tuple(Meta, (t._size, t._dtype, t._device, t._requires_grad)) for t in value]
 
 
-def _picked(node):
-    return node.picked
+class _Layout:
+    """Where the tensors stand among the arguments of a call, for one combination of the arguments' classes."""
+
+    __slots__ = ("edges", "lists", "metas", "saved_names", "saves")
+
+    def __init__(self, spec: Primitive, kinds: tuple[type, ...]):
+        tensors = [p for p, kind in enumerate(kinds) if issubclass(kind, Tensor)]
+        #: The position of each differentiable argument; None where it is no tensor.
+        self.edges = tuple([p if p in tensors else None for p, _ in spec.positions])
+        #: Arguments that may be lists of tensors.
+        self.lists = tuple([p for p, kind in enumerate(kinds) if issubclass(kind, (list, tuple))])
+        #: What is saved, as (position of an argument, None) or (None, number of a result), and its names.
+        found = [
+            (None, nr, name) if nr is not None else (spec.names.index(name), None, name) for name, nr in spec.saves
+        ]
+        found = [each for each in found if each[0] is None or each[0] in tensors]
+        self.saves = tuple([(position, nr) for position, nr, _ in found])
+        self.saved_names = tuple([name for _, _, name in found])
+        #: The tensors of which only a Meta is kept.
+        self.metas = tuple([p for p in tensors if (p, None) not in self.saves])
 
 
 def primitive(

@@ -400,8 +400,14 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same memory outside the graph with a version counter of its own: the graph does not notice writes to it."""
-        result = alias(self)
-        result._storage = self._get_storage().twin(0)
+        storage = self._storage
+        result = _new(Tensor)
+        result._flat, result._size, result._stride, result._dtype = self._flat, self._size, self._stride, self._dtype
+        result._storage = Storage(self._flat if storage is None else storage.buffer, 0, self._device)
+        if self._offset:
+            result._offset = self._offset
+        if self._device is not cpu:
+            result._device = self._device
         return result
 
     @data.setter
@@ -422,6 +428,9 @@ class Tensor:
         return self._size[0]
 
     def __bool__(self) -> bool:
+        flat = self._flat
+        if flat is not None and flat.size == 1 and self._dtype is not _dtype.bfloat16:
+            return bool(flat.item())
         numel = self._size.numel()
         if numel != 1:
             raise RuntimeError(

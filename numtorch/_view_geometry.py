@@ -7,6 +7,7 @@ Each is computed once for every combination that a program meets; a training loo
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 
 from ._size import Size, expanded_strides, infer_size, view_strides, wrap_dim, wrap_dims
 
@@ -22,6 +23,20 @@ def reshaped(size: tuple, stride: tuple, shape: tuple):
     """(size, stride) of a view of such a tensor under `shape`; stride None where only a copy can."""
     new_size = infer_size(shape, size.numel())
     return new_size, view_strides(size, stride, new_size)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def flattened(size: tuple, start_dim: int, end_dim: int) -> tuple | None:
+    """The shape with the dimensions start_dim to end_dim as one; None where it stays as it is."""
+    n = len(size)
+    start, end = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if n == 0:
+        return (1,)
+    if start == end:
+        return None
+    return (*size[:start], prod(size[start : end + 1]), *size[end + 1 :])
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -22,7 +22,7 @@ from .._dtype import FLOATING, int64
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, scalar, wrap
 from .loss_reduction import reduced, reduction_name, summary
 from .reducing import check_cpu, compute_dtype, elements, finished
 from .softmax import log_softmax_along
@@ -32,10 +32,12 @@ _FUNCTIONAL = {"namespace": "nn.functional", "method": False}
 
 def _geometry(t: Tensor) -> tuple[int, int, int]:
     """(N, C, L) of scores: (C,), (N, C) or (N, C, d1, ...)."""
-    if t.ndim == 1:
-        return 1, t._size[0], 1
-    n, c = t._size[0], t._size[1]
-    return n, c, math.prod(t._size[2:])
+    size = t._size
+    if len(size) == 2:
+        return size[0], size[1], 1
+    if len(size) == 1:
+        return 1, size[0], 1
+    return size[0], size[1], math.prod(size[2:])
 
 
 def _targets(target: Tensor) -> np.ndarray:
@@ -84,7 +86,7 @@ def _nll_forward(self, target, weight, reduction, ignore_index):
     if reduction == "mean":
         total = total / weights if weights else math.nan
     loss = summary(each, total, 1, reduction, target._size, computed, self._dtype)
-    return loss, wrap(np.full(1, weights, computed.np), (), computed)
+    return loss, scalar(weights, computed)
 
 
 def _nll_rule(ctx, grad):
@@ -141,6 +143,10 @@ _nll_2d.derivative_of("self")
 
 
 def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    size = input._size
+    usual = len(size) == 2 and target._size == (size[0],) and target._dtype is int64 and weight is None
+    if usual and input._dtype.category == FLOATING:
+        return
     if input.ndim == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
     if input.ndim != 1 and target.ndim != 0 and input._size[0] != target._size[0]:
@@ -176,7 +182,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     """
     reduction = reduction_name(reduction, size_average, reduce)
     _check_nll(input, target, weight)
-    forward = _nll if input.ndim < 3 else _nll_2d
+    forward = _nll if len(input._size) < 3 else _nll_2d
     return forward(input, target, weight, reduction, ignore_index)[0]
 
 
@@ -253,11 +259,11 @@ def cross_entropy(
     label_smoothing mixes the target with the uniform distribution in that proportion.
     """
     reduction = reduction_name(reduction, size_average, reduce)
-    if input.ndim == 0:
-        raise ValueError(f"Expected 1 or more dimensions (got {input.ndim})")
+    if not input._size:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
     if (
         label_smoothing == 0
-        and input.ndim <= 2
+        and len(input._size) <= 2
         and input._device is cpu
         and target._dtype is int64
         and input._dtype.category == FLOATING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
 from .._pointwise import binary, unary
 from .._registry import op
@@ -21,6 +22,8 @@ le = _compare("le", lambda a, b: a <= b, aliases=("less_equal",))
 gt = _compare("gt", lambda a, b: a > b, aliases=("greater",))
 ge = _compare("ge", lambda a, b: a >= b, aliases=("greater_equal",))
 
+# Elements up to which numpy compares sooner than a kernel is reached.
+_FEW = 4096
 _KNOWN = (Tensor, int, float, complex)
 
 
@@ -142,6 +145,12 @@ lcm = binary("lcm", _lcm_text, category=INTEGRAL, refuse=(BOOL,))
 @op()
 def equal(input, other) -> bool:
     """Whether two tensors have the same size and elements."""
+    x, y = input._flat, other._flat
+    if x is not None and y is not None and input._dtype is other._dtype and input._device is other._device is cpu:
+        if input._size != other._size:
+            return False
+        if x.size < _FEW and input._dtype.np is input._dtype.compute:
+            return not (x != y).any()
     if input._dtype is not other._dtype and input._size == other._size:
         return bool(eq(input, other).all().item())
     return input._size == other._size and bool(eq(input, other).all().item())

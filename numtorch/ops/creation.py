@@ -140,6 +140,12 @@ def full(
     size, fill_value, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
 ) -> Tensor:
     """A tensor of one value; its dtype is the value's unless given."""
+    if fill_value.__class__ is float and dtype is out is device is None and not requires_grad:
+        result = _direct((size,), None, _dtype.get_default_dtype())
+        fits = -3e38 < fill_value < 3e38 or fill_value - fill_value != 0  # (the latter: inf, nan)
+        if result is not None and fits and result._dtype.np is result._dtype.compute and result._flat.size < _FEW:
+            result._flat.fill(fill_value)
+            return result
     d = dtype or (out._dtype if out is not None else None)
     if d is None:
         d = fill_value._dtype if isinstance(fill_value, Tensor) else scalar_dtype(fill_value)
@@ -583,6 +589,10 @@ def _array_of(numbers: list, d: dtype):
 @op(method=False)
 def from_numpy(ndarray) -> Tensor:
     """A tensor over the memory of a numpy array: writes to one show in the other."""
+    if ndarray.__class__ is np.ndarray:
+        flags, found = ndarray.flags, _dtype.FROM_NUMPY.get(ndarray.dtype)
+        if found is not None and flags.c_contiguous and flags.writeable:
+            return wrap(ndarray if ndarray.ndim == 1 else ndarray.reshape(-1), Size(ndarray.shape), found)
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     d = from_numpy_dtype(ndarray.dtype)

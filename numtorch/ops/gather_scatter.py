@@ -51,8 +51,10 @@ def inplace(name: str, prim: Callable, into: Callable) -> Callable:
     signature = prim.primitive
 
     def call(self, *args, **kwargs):
-        bound = signature.bind((self, *args), kwargs)
-        return write_recorded(self, prim, into, *[bound[name] for name in signature.names[1:] if name in bound])
+        if kwargs:
+            bound = signature.bind((self, *args), kwargs)
+            return write_recorded(self, prim, into, *[bound[name] for name in signature.names[1:]])
+        return write_recorded(self, prim, into, *args, *signature.default_values[1 + len(args) :])
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"In-place {name.rstrip('_')}()."

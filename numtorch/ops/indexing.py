@@ -13,12 +13,12 @@ from functools import lru_cache
 import numpy as np
 
 from numtorch.graph import Node, mode
-from numtorch.kernels.cpu.row_indexing import joint_index
+from numtorch.kernels.cpu.row_indexing import SET, joint_index
 
 from .._device import cpu
 from .._dtype import FLOATING, bool_, int64, uint8
 from .._primitive import primitive
-from .._size import Size
+from .._size import Size, is_contiguous
 from .._tensor import Tensor, _new, wrap
 from .._views import make_view
 from .advanced_indexing import (
@@ -31,10 +31,12 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .positions import Compiled, read_rows
+from .positions import Compiled, read_rows, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 
 _joint_index = Compiled(joint_index, "iinni")
+# Elements up to which x[i] = number writes the number out: one for each place.
+_FILLED = 4096
 
 # --- gradients of the basic views ---------------------------------------------------------------------------
 
@@ -161,7 +163,8 @@ def _getitem(self: Tensor, key):
                 return view
     elif key is None:
         if _plain(self):
-            return _basic_view(self, (None,))
+            size, stride, _ = _basic_geometry(self._size, self._stride, (None,))
+            return _plain_view(self, size, stride, self._offset)
     elif kind is Tensor and key._device is cpu:
         result = _indexed_by_one(self, key)
         if result is not None:
@@ -185,45 +188,65 @@ def _basic_view(self: Tensor, key: tuple) -> Tensor | None:
     """self[key] for a tuple of integers, slices, None and ..., in one step.
 
     None where it holds anything else, or is wrong: the general way finds out what."""
-    size, stride, offset = [], [], self._offset
-    dims = list(zip(self._size, self._stride, strict=True))
+    place = _basic_place(self, key)
+    if place is None:
+        return None
+    size, stride, offset = place
+    return _plain_view(self, size, stride, self._offset + offset)
+
+
+def _basic_place(self: Tensor, key: tuple):
+    """(size, stride, offset within self) of `_basic_view`; None where it gives None."""
+    items = []
+    for each in key:
+        kind = each.__class__
+        if kind is slice:  # slices have no hash before Python 3.12
+            each = each.start, each.stop, each.step
+            for bound in each:
+                if bound is not None and bound.__class__ is not int:
+                    return None
+        elif kind is not int and each is not None and each is not Ellipsis:
+            return None
+        items.append(each)
+    return _basic_geometry(self._size, self._stride, tuple(items))
+
+
+@lru_cache(maxsize=8192)
+def _basic_geometry(sizes: tuple[int, ...], strides: tuple[int, ...], key: tuple):
+    """(size, stride, offset) of t[key], the slices given as (start, stop, step); None where it is wrong."""
+    size, stride, offset = [], [], 0
+    dims = list(zip(sizes, strides, strict=True))
     dim = 0
     for position, each in enumerate(key):
-        kind = type(each)
-        if kind is int:
-            if dim >= len(dims):
-                return None
-            n, step = dims[dim]
-            if not -n <= each < n:
-                return None
-            offset += (each + n if each < 0 else each) * step
-            dim += 1
-        elif kind is slice:
-            if dim >= len(dims):
-                return None
-            n, step = dims[dim]
-            start, stop, by = _slice_bounds(each, n)
-            size.append((stop - start + by - 1) // by)
-            stride.append(step * by)
-            offset += start * step
-            dim += 1
-        elif each is None:
+        if each is None:
             size.append(1)
             stride.append(dims[dim][0] * dims[dim][1] if dim < len(dims) else 1)
         elif each is Ellipsis:
-            rest = len(dims) - dim - sum(type(e) is int or type(e) is slice for e in key[position + 1 :])
+            rest = len(dims) - dim - sum(e is not None and e is not Ellipsis for e in key[position + 1 :])
             if rest < 0:
                 return None
             for n, step in dims[dim : dim + rest]:
                 size.append(n)
                 stride.append(step)
             dim += rest
-        else:
+        elif dim >= len(dims):
             return None
+        else:
+            n, step = dims[dim]
+            if isinstance(each, tuple):
+                start, stop, by = _slice_bounds(slice(*each), n)
+                size.append((stop - start + by - 1) // by)
+                stride.append(step * by)
+                offset += start * step
+            elif -n <= each < n:
+                offset += (each + n if each < 0 else each) * step
+            else:
+                return None
+            dim += 1
     for n, step in dims[dim:]:
         size.append(n)
         stride.append(step)
-    return _plain_view(self, Size(size), tuple(stride), offset)
+    return Size(size), tuple(stride), offset
 
 
 def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
@@ -253,21 +276,32 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
     return result
 
 
+def _joined_positions(self: Tensor, i: Tensor, j: Tensor) -> np.ndarray | None:
+    """The positions of two vectors of int64 of one size among the first two dimensions of self taken together.
+
+    None for other indices, and wrong ones."""
+    first, second, size = i.flat(), j.flat(), self._size
+    if first is None or second is None or i._dtype is not int64 or j._dtype is not int64:
+        return None
+    if len(i._size) != 1 or i._size != j._size or len(size) < 2:
+        return None
+    if i._device is not cpu or j._device is not cpu:
+        return None
+    joint = np.empty(first.size, np.int64)
+    return joint if _joint_index[joint.dtype](first, second, size[0], size[1], joint) < 0 else None
+
+
 def _indexed_by_two(self: Tensor, i: Tensor, j: Tensor) -> Tensor | None:
     """self[i, j] for two vectors of int64 of one size: as one index of the first two dimensions taken together."""
-    source, first, second, size = self.flat(), i.flat(), j.flat(), self._size
-    if source is None or first is None or second is None or i._dtype is not int64 or j._dtype is not int64:
+    source, size = self.flat(), self._size
+    if source is None or not source.size or self._device is not cpu:
         return None
-    if len(i._size) != 1 or i._size != j._size or len(size) < 2 or not source.size:
-        return None
-    if self._device is not cpu or i._device is not cpu or j._device is not cpu:
-        return None
-    n, m = size[0], size[1]
-    joint = np.empty(first.size, np.int64)
-    if _joint_index[joint.dtype](first, second, n, m, joint) >= 0:
+    joint = _joined_positions(self, i, j)
+    if joint is None:
         return None  # the general way says which one is wrong
+    n, m = size[0], size[1]
     out, _ = read_rows(source, joint, n * m, 0, 1, source.size // (n * m))
-    result = wrap(out, Size((first.size, *size[2:])), self._dtype)
+    result = wrap(out, Size((joint.size, *size[2:])), self._dtype)
     if self._requires_grad and mode.enabled:
         index.primitive.record((self, (entry_of(i, 0, size), entry_of(j, 1, size))), {}, result)
     return result
@@ -447,29 +481,139 @@ def _without_leading_ones(value: Tensor) -> Tensor:
     return value.reshape(tuple(value._size)[lead:]) if lead else value
 
 
-def _filled_directly(self: Tensor, view: Tensor, value: float) -> bool:
-    """Write a number to a view of a contiguous tensor that the graph knows nothing of; False for other
-    tensors."""
-    d = self._dtype
-    if self._flat is None or not _plain(self) or d.np != d.compute:
-        return False
-    flat = view.flat()
+def _fits(value, d) -> bool:
+    """Whether a Python number can be written to elements of `d` without a thought: no overflow, no halves."""
+    kind = value.__class__
+    category = d.category
+    if kind is float:
+        # (inf and nan are what they are in any floating dtype.)
+        return category == FLOATING and d.np is d.compute and (-3e38 < value < 3e38 or value - value != 0)
+    if kind is int:
+        if category == FLOATING:
+            return d.np is d.compute and -(2**53) < value < 2**53
+        return 0 <= value <= 127 or d is int64 and -(2**63) <= value < 2**63
+    return kind is bool and d is bool_
+
+
+def _put_directly(self: Tensor, key, value) -> bool:
+    """self[key] = value in one step, for what the graph knows nothing of and a contiguous self.
+
+    False where the call is another one, or wrong: then nothing has happened."""
+    flat = self._flat
     if flat is None:
+        flat = self.flat()
+        if flat is None:
+            return False
+    kind = key.__class__
+    if kind is int:
+        if not self._size:
+            return False
+        n, step, size, stride = _first_dim(self._size, self._stride)
+        if not -n <= key < n:
+            return False
+        offset = (key + n if key < 0 else key) * step
+    elif kind is slice:
+        if not self._size:
+            return False
+        start, stop, by = key.start, key.stop, key.step
+        if by is not None or start.__class__ is not int and start is not None:
+            return False
+        if stop.__class__ is not int and stop is not None:
+            return False
+        size, offset = _sliced(self._size, self._stride, start, stop)
+        stride = self._stride
+    elif kind is tuple:
+        place = _basic_place(self, key)
+        if place is None:
+            return len(key) == 2 and _put_at_pairs(self, flat, *key, value)
+        size, stride, offset = place
+    elif kind is Tensor:
+        return _put_at_tensor(self, flat, key, value)
+    else:
         return False
-    flat.fill(value)
-    view._storage.version += 1
+    if value.__class__ is Tensor:
+        if not _same_kind(value, self, size):
+            return False
+        values = value.flat()
+    elif _fits(value, self._dtype):
+        values = value
+    else:
+        return False
+    if values is not None and is_contiguous(size, stride):
+        flat[offset : offset + size.numel()] = values
+    elif values is not None and len(size) == 1 and stride[0]:
+        flat[offset : offset + size[0] * stride[0] : stride[0]] = values
+    else:
+        item = flat.itemsize
+        view = np.ndarray(size, flat.dtype, flat, offset * item, [s * item for s in stride])
+        view[...] = value._nd() if value.__class__ is Tensor else value
+    self._get_storage().version += 1
+    return True
+
+
+def _same_kind(value: Tensor, self: Tensor, size) -> bool:
+    """Whether `value` can be copied to a part of this size as it is, without the graph."""
+    return value._dtype is self._dtype and value._size == size and value._device is cpu and not value._requires_grad
+
+
+def _put_at_tensor(self: Tensor, flat: np.ndarray, key: Tensor, value) -> bool:
+    """`_put_directly` for one index tensor: int64, or a mask of self's size."""
+    if key._device is not cpu or not self._size:
+        return False
+    if key._dtype is bool_:
+        mask = key.flat()
+        if mask is None or key._size != self._size or not _fits(value, self._dtype):
+            return False
+        from .masking import fill_flat
+
+        fill_flat(flat, mask, value)
+        self._get_storage().version += 1
+        return True
+    n, _, size, _ = _first_dim(self._size, self._stride)
+    if key._dtype is not int64 or not flat.size:
+        return False
+    return _put_rows(self, flat, key.flat(), n, -n, (*key._size, *size), value)
+
+
+def _put_at_pairs(self: Tensor, flat: np.ndarray, i, j, value) -> bool:
+    """`_put_directly` for two vectors of int64 of one size."""
+    if i.__class__ is not Tensor or j.__class__ is not Tensor or not flat.size:
+        return False
+    joint = _joined_positions(self, i, j)
+    if joint is None:
+        return False
+    n, m, *rest = self._size
+    return _put_rows(self, flat, joint, n * m, 0, (*i._size, *rest), value)
+
+
+def _put_rows(self: Tensor, flat: np.ndarray, index, n: int, low: int, size: tuple, value) -> bool:
+    """Write `value` to the rows `index` (of low .. n-1) of n equal parts of a flat array; False as above."""
+    if index is None or not index.size:
+        return False
+    width = flat.size // n
+    if value.__class__ is Tensor:
+        values = value.flat()
+        if values is None or not _same_kind(value, self, size):
+            return False
+        if np.may_share_memory(values, flat):
+            values = values.copy()
+    elif index.size * width <= _FILLED and _fits(value, self._dtype):
+        values = np.empty(index.size * width, flat.dtype)
+        values.fill(value)
+    else:
+        return False
+    if write_rows(flat[:0], False, index, values, n, low, -1, 1, width, SET, flat) >= 0:
+        return False
+    self._get_storage().version += 1
     return True
 
 
 def _setitem(self: Tensor, key, value) -> None:
+    if _plain(self) and _put_directly(self, key, value):
+        return
     kind = type(key)
     if kind is int or kind is slice:
         view, entries = _getitem(self, key), ()
-        if type(value) is float and self._dtype.category == FLOATING and _filled_directly(self, view, value):
-            return
-    elif kind is Tensor and key._dtype is bool_ and type(value) is float and key._size == self._size and _plain(self):
-        self.masked_fill_(key, value)
-        return
     else:
         view, entries = _take_apart(self, key)
     if not entries:

@@ -18,6 +18,8 @@ def reduction_name(reduction, size_average=None, reduce=None) -> str:
     """The reduction as "none", "mean" or "sum"; the arguments of before torch 1.0 override it, with a
     warning.
     """
+    if size_average is None and reduce is None and reduction in ("mean", "sum", "none"):
+        return reduction
     if size_average is not None or reduce is not None:
         if reduce is not None and not reduce:
             reduction = "none"

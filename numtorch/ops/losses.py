@@ -241,7 +241,8 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 
 def _check_probabilities(t: Tensor, what: str) -> None:
     with no_grad():
-        if t.numel() and not ((t >= 0) & (t <= 1)).all().item():
+        # (nan is neither below nor above, and comes out of both.)
+        if t.numel() and not (t.min().item() >= 0 and t.max().item() <= 1):
             raise RuntimeError(f"all elements of {what} should be between 0 and 1")
 
 

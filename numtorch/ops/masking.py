@@ -95,6 +95,16 @@ def _check_fill(self: Tensor, mask: Tensor, value) -> object:
     return value
 
 
+def fill_flat(flat: np.ndarray, mask: np.ndarray, value) -> None:
+    """A number of the array's own kind where the mask is true."""
+    d = flat.dtype
+    if d.char in "fd":
+        number = d.type(value)
+    else:
+        flat, number = at.as_moved(flat), at.as_moved(np.array([value], d))[0]
+    _masked_fill[flat.size >= at.PARALLEL_ELEMENTS][flat.dtype](flat, mask, number, flat)
+
+
 def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
     number = _check_fill(self, mask, value)
     if broadcast_size(self._size, mask._size) != self._size:

@@ -9,6 +9,7 @@ the formula in tensor operators instead, so that it can be differentiated again.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,9 +19,11 @@ from numtorch.kernels.cpu import normalization as _kernels
 from .. import _dtype
 from .._allocator import empty
 from .._copy import cast_array
+from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import op, register
+from .._size import Size
 from .._tensor import Tensor, wrap
 from .norms import normalize
 from .reducing import check_cpu, compute_dtype, elements, finished
@@ -270,8 +273,15 @@ def _rows(t: Tensor, normalized_shape) -> tuple[int, int]:
     return (t._size.numel() // n if n else math.prod(t._size[: t.ndim - len(normalized_shape)])), n
 
 
+@lru_cache(maxsize=1024)
+def _row_geometry(size: tuple[int, ...], dims: int):
+    """(rows, elements of a row, size of what is kept for each row) of a norm over the last dims."""
+    lead = len(size) - dims
+    return math.prod(size[:lead]), math.prod(size[lead:]), Size((*size[:lead], *(1,) * dims))
+
+
 def _row_norm(input, weight, bias, shape, centred: bool, eps: float):
-    rows, n = _rows(input, shape)
+    rows, n, lead = _row_geometry(input._size, len(shape))
     x = elements(input)
     d = x.dtype
     out, mean, rstd = empty(x.size, d), np.empty(rows, d), np.empty(rows, d)
@@ -279,7 +289,6 @@ def _row_norm(input, weight, bias, shape, centred: bool, eps: float):
         w, b = _parameter(weight, d), _parameter(bias, d)
         _kernels.layer_norm(x, rows, n, w, b, centred, eps, out, mean, rstd)
     stats = compute_dtype(input._dtype)
-    lead = tuple(input._size[: input.ndim - len(shape)]) + (1,) * len(shape)
     return finished(out, input._size, stats, input._dtype), wrap(mean, lead, stats), wrap(rstd, lead, stats)
 
 
@@ -358,6 +367,15 @@ _rms_norm.derivative_of("input", "weight")
 
 def _normalized_shape(input, normalized_shape, weight, bias, name: str) -> tuple[int, ...]:
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if (
+        shape
+        and input._size[-len(shape) :] == shape
+        and (weight is None or weight._size == shape)
+        and (bias is None or bias._size == shape)
+        and input._dtype.category == FLOATING
+        and input._device is cpu
+    ):
+        return shape
     if not shape:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "

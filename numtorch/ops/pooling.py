@@ -44,6 +44,12 @@ class Windows(NamedTuple):
     empty: np.ndarray | None = None  # where windows with gaps have no element, of shape dst in three dimensions
 
 
+@lru_cache(maxsize=1024)
+def _pooled_size(size: tuple[int, ...], dst: tuple[int, ...]) -> Size:
+    return Size((*size[: len(size) - len(dst)], *dst))
+
+
+@lru_cache(maxsize=1024)
 def _planes(size, dims: int) -> int:
     return math.prod(size[: len(size) - dims])
 
@@ -66,7 +72,7 @@ def _average_primitive(name: str, node: str, dims: int):
             windows.divisor,
             empty,
         )
-        return result(out, (*input._size[:-dims], *windows.dst), input._dtype)
+        return result(out, _pooled_size(input._size, windows.dst), input._dtype)
 
     average.__doc__ = f"Mean of every window of an input (..., *src) over {dims} dimensions: (..., *dst)."
     average = primitive(name, node=node, public=False)(average)
@@ -128,7 +134,7 @@ def _max_primitive(name: str, node: str, dims: int):
         if windows.empty is not None:
             lowest = -np.inf if out.dtype.kind == "f" else np.iinfo(out.dtype).min
             out.reshape(-1, *windows.empty.shape)[:, windows.empty] = lowest
-        size = (*input._size[:-dims], *windows.dst)
+        size = _pooled_size(input._size, windows.dst)
         return result(out, size, input._dtype), wrap(index, size, _dtype.int64)
 
     maximum.__doc__ = f"(maximum, its place) of every window of an input (..., *src) over {dims} dimensions."

@@ -26,7 +26,7 @@ from .._layout import output_strides
 from .._registry import op, register
 from .._size import Size, int_argument
 from .._tensor import Tensor, _new, alias, empty, strided, wrap
-from .creation import finish
+from .creation import _direct, finish
 
 # --- the stream, and where its values go --------------------------------------------------------------------
 
@@ -121,6 +121,9 @@ def number_text(x: float) -> str:
 
 # --- fillers ------------------------------------------------------------------------------------------------
 
+#: Bounds of uniform floats and of integers within which nothing has to be checked.
+_SAFE, _FEW = 1e38, 1 << 27
+
 _FLOATS = (float16, bfloat16, float32, float64)
 
 
@@ -141,6 +144,9 @@ _MAX = {float16: 65504.0, bfloat16: float(2**128 - 2**120), float32: float(np.fi
 
 def fill_uniform(t: Tensor, low: float, high: float, generator: Generator | None) -> None:
     """Uniform values in [low, high)."""
+    if t._dtype is float32 and -_SAFE < low <= high < _SAFE and t.flat() is not None:
+        _kernels.uniform_float32(stream(generator)[0], t._flat, np.float32(low), np.float32(high))
+        return
     if t._dtype.category == COMPLEX:
         t = _real_view(t)
     if t._dtype not in _FLOATS:
@@ -179,6 +185,10 @@ def fill_uniform(t: Tensor, low: float, high: float, generator: Generator | None
 
 def fill_normal(t: Tensor, mean: float, std: float, generator: Generator | None) -> None:
     """Normal values; a complex number's variance is shared by its parts."""
+    if t._dtype is float32 and std >= 0 and t.flat() is not None:
+        if t._flat.size:
+            _kernels.normal_float32(*stream(generator), t._flat, float(mean), float(std), False)
+        return
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {number_text(std)}")
     if t._dtype.category == COMPLEX:
@@ -432,6 +442,11 @@ def rand(
     pin_memory=False,
 ) -> Tensor:
     """Values uniform in [0, 1)."""
+    if dtype is out is size is device is None and not requires_grad and _dtype.get_default_dtype() is float32:
+        result = _direct(args, None, float32)
+        if result is not None:
+            _kernels.uniform_float32(stream(generator)[0], result._flat, _ZERO, _ONE)
+            return result
     shape = size_argument("rand", args, size)
     if out is None and (dtype or _dtype.get_default_dtype()) is float32:
         state, _ = stream(generator)
@@ -455,6 +470,11 @@ def randn(
     pin_memory=False,
 ) -> Tensor:
     """Values of the standard normal distribution."""
+    if dtype is out is size is device is None and not requires_grad and _dtype.get_default_dtype() is float32:
+        result = _direct(args, None, float32)
+        if result is not None:
+            _kernels.normal_float32(*stream(generator), result._flat, 0.0, 1.0, False)
+            return result
     shape = size_argument("randn", args, size)
     if out is None and (dtype or _dtype.get_default_dtype()) is float32:
         state, spare = stream(generator)
@@ -498,6 +518,14 @@ def randint(
     pin_memory=False,
 ) -> Tensor:
     """Integers uniform in [low, high): randint(high, size) or randint(low, high, size)."""
+    if dtype is out is size is device is low is high is None and not requires_grad and len(args) in (2, 3):
+        low, high = (0, args[0]) if len(args) == 2 else args[:2]
+        if low.__class__ is high.__class__ is int and -_FEW < low < high < _FEW and isinstance(args[-1], (tuple, list)):
+            result = _direct(args[-1:], None, int64)
+            if result is not None:
+                _kernels.randint32(stream(generator)[0], result._flat, high - low, low)
+                return result
+        low = high = None
     rest, low, high = _bounds("randint", args, low, high)
     if size is None:
         if len(rest) != 1:
@@ -521,6 +549,10 @@ def randperm(
     pin_memory=False,
 ) -> Tensor:
     """A random permutation of 0 .. n - 1."""
+    if n.__class__ is int and n >= 0 and dtype is out is device is None and not requires_grad:
+        result = wrap(np.empty(n, np.int64), (n,), int64)
+        _kernels.randperm(stream(generator)[0], result._flat)
+        return finish(result, None, False)
     if isinstance(n, float) or not hasattr(n, "__index__"):
         raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
     n = n.__index__()

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from numtorch.graph import mode
+from numtorch.graph import mode, next_sequence, rare, save
 from numtorch.kernels import math as scalar_math
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from numtorch.kernels.math import isnan, maximum, minimum, where
@@ -16,11 +16,12 @@ from .._copy import cast
 from .._derivatives import PointwiseNode, Rule, record
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING
+from .._inplace import write_out
 from .._loops import Loops, check_devices, run
 from .._pointwise import binary, unary
 from .._promotion import result_type
 from .._registry import FUNCTIONS, OPERATORS, op
-from .._tensor import Tensor, scalar, wrap
+from .._tensor import Tensor, _new, scalar, wrap
 
 # Where both operands are equal, each receives half of the gradient, as in torch.
 maximum_ = binary(
@@ -269,9 +270,32 @@ def _chosen_directly(condition: Tensor, a, b) -> Tensor | None:
     entry(*operands, out, params)
     y = wrap(out, size, d)
     if mode.enabled and (getattr(a, "_requires_grad", False) or getattr(b, "_requires_grad", False)):
-        a, b = (t if isinstance(t, Tensor) else scalar(t, d) for t in (a, b))
-        record(_where_node, (condition, a, b), y)
+        _record_choice(condition, a, b, y)
     return y
+
+
+def _record_choice(condition: Tensor, a, b, y: Tensor) -> None:
+    """`record` for operands of y's own size and dtype, or numbers: their gradients need no reduction."""
+    node = _new(_where_node)
+    node.sequence_nr = next_sequence()
+    a_nr = b_nr = 0
+    a_edge = b_edge = None
+    if isinstance(a, Tensor) and a._requires_grad:
+        a_edge, a_nr = a._edge(), a._output_nr
+    if isinstance(b, Tensor) and b._requires_grad:
+        b_edge, b_nr = b._edge(), b._output_nr
+    node.next_nodes = (None, a_edge, b_edge)
+    if a_nr or b_nr:
+        node.next_nrs = (0, a_nr, b_nr)
+    node.plain = False
+    if rare.active:
+        save(node, (condition, None, None, None))
+    else:
+        storage = condition._storage
+        node.saved = (condition, None, None, None)
+        node.versions = (0 if storage is None else storage.version, 0, 0, 0)
+    y._grad_fn = node
+    y._requires_grad = True
 
 
 OPERATORS["where"] = choose
@@ -283,12 +307,17 @@ def _c_name(t: Tensor) -> str:
     return _C_NAMES[t._dtype.name]
 
 
-@op(method=False, out=True, name="where")
-def where_(condition, input=None, other=None):
+@op(method=False, name="where")
+def where_(condition, input=None, other=None, *, out=None):
     """input where the condition holds, else other; with the condition alone, nonzero(condition, as_tuple=True)."""
+    if out is None and condition.__class__ is Tensor and condition._dtype is _dtype.bool_:
+        y = _chosen_directly(condition, input, other)
+        if y is not None:
+            return y
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
-    return choose(condition, input, other)
+    y = choose(condition, input, other)
+    return y if out is None else write_out(y, out, "where")
 
 
 Tensor.where = lambda self, condition, other: where_(condition, self, other)

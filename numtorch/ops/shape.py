@@ -295,18 +295,15 @@ def reshape_as(self, other) -> Tensor:
 @op()
 def flatten(input, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim to end_dim as one."""
-    n = len(input._size)
-    start, end = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
-    if start > end:
-        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    if n == 0:
-        return reshape(input, 1)
-    if start == end:
+    shape = _view_geometry.flattened(input._size, start_dim, end_dim)
+    if shape is None:
         return input
-    if start == 0 and end == n - 1:
-        return reshape(input, input._size.numel())
-    size = input._size
-    return reshape(input, *size[:start], Size(size[start : end + 1]).numel(), *size[end + 1 :])
+    size, stride = _view_geometry.reshaped(input._size, input._stride, shape)
+    if stride is None or input._requires_grad or input._base is not None:
+        return reshape(input, shape)
+    result = plain_view(input, size, stride, input._offset)
+    result._flat = input._flat
+    return result
 
 
 @op()

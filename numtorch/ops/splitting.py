@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from numtorch.graph import Node
+from numtorch.graph import Node, mode, next_sequence
 
 from .._device import cpu
 from .._registry import op, register
@@ -50,12 +50,24 @@ class UnbindBackward0(_PartsNode):
 def _parts(t: Tensor, geometries: tuple, node_class, **arguments) -> tuple[Tensor, ...]:
     """The views of t with each (size, stride, offset from t's own); plain ones are made in one loop."""
     offset = t._offset
-    if t._device is not cpu or tracked(t):
+    if t._device is not cpu:
         shifted = [(size, stride, offset + away) for size, stride, away in geometries]
         return make_parts(t, shifted, node_class, **arguments)
     storage, dtype, base = t._storage or t._get_storage(), t._dtype, t._base
     if base is None:
         base = t
+    node = version = None
+    if tracked(t):
+        version = storage.version
+        if t._requires_grad and mode.enabled:
+            node = _new(node_class)
+            node.sequence_nr = next_sequence()
+            node.next_nodes = (t._edge(),)
+            if t._output_nr:
+                node.next_nrs = (t._output_nr,)
+            node.input_size = t._size
+            node.num_outputs = len(geometries)
+            node.__dict__.update(arguments)
     parts = []
     for size, stride, away in geometries:
         part = _new(Tensor)
@@ -64,6 +76,13 @@ def _parts(t: Tensor, geometries: tuple, node_class, **arguments) -> tuple[Tenso
         away += offset
         if away:
             part._offset = away
+        if version is not None:
+            part._view_version = version
+            if node is not None:
+                part._grad_fn = node
+                part._requires_grad = True
+                if parts:
+                    part._output_nr = len(parts)
         parts.append(part)
     return tuple(parts)
 
