@@ -159,8 +159,11 @@ def _pack_forward(mode, w_ih, w_hh, inputs, size, total, vectors, panels, panels
 
 @jit
 def _first_state(h0, c0, h, c):
-    h[:] = h0
-    c[:] = c0
+    # Loops: an assignment of slices comes with the text of its error, two seconds of compilation.
+    for i in range(h.size):
+        h[i] = h0[i]
+    for i in range(c.size):
+        c[i] = c0[i]
 
 
 @jit(nogil=True)

@@ -13,7 +13,7 @@ from ..compiler import jit
 from ..math import sigmoid, tanh
 
 
-@jit
+@jit(apart=True)
 def lstm_forward(m, gates, g, h, c, s, output, saved_h, saved_c, saved_tanh, at, size):
     """i, f, o = sigmoid, g = tanh; c = f c + i g; h = o tanh(c)."""
     for b in range(m):
@@ -52,7 +52,7 @@ def lstm_forward(m, gates, g, h, c, s, output, saved_h, saved_c, saved_tanh, at,
             y[j] = state_h[j]
 
 
-@jit
+@jit(apart=True)
 def gru_forward(m, gates, g, y_n, y0, h, s, output, saved_h, at, size):
     """r, z = sigmoid; n = tanh(a_n + r y_n); h = n + z (h - n)."""
     for b in range(m):
@@ -77,7 +77,7 @@ def gru_forward(m, gates, g, y_n, y0, h, s, output, saved_h, at, size):
             out[j] = state[j]
 
 
-@jit
+@jit(apart=True)
 def rnn_forward_gate(relu, m, gates, g, y, h, s, output, saved_h, at, size):
     """h = tanh(a + y), or max(0, a + y), which keeps nan."""
     zero = gates.dtype.type(0)
@@ -114,7 +114,7 @@ def _add_output(grad_output, begin, dh, size):
             dh[j] += d[j]
 
 
-@jit
+@jit(apart=True)
 def lstm_backward(m, grad_output, gates, g, saved_c, saved_tanh, at, grad_h, grad_c, s, grad_gates, size):
     """do = dh tanh(c), dc += dh o (1 - tanh(c)^2), di = dc g, df = dc c_prev, dg = dc i, each times the derivative of
     its activation; dc_prev = dc f, and of dh nothing is left but what comes through the product."""
@@ -146,7 +146,7 @@ def lstm_backward(m, grad_output, gates, g, saved_c, saved_tanh, at, grad_h, gra
             dh[j] = zero
 
 
-@jit
+@jit(apart=True)
 def gru_backward(m, grad_output, gates, g, saved_h, saved_y, at, grad_h, s, grad_gates, grad_recurrent, size):
     """dn = dh (1 - z), dz = dh (h_prev - n), dr = dn y_n, each times the derivative of its activation; dy_n = dn r,
     and dh z is the part of dh that does not come through the product."""
@@ -178,7 +178,7 @@ def gru_backward(m, grad_output, gates, g, saved_h, saved_y, at, grad_h, s, grad
             dh[j] *= z[j]
 
 
-@jit
+@jit(apart=True)
 def rnn_backward_gate(relu, m, grad_output, gates, g, grad_h, s, grad_gates, size):
     """dx = dh (1 - h^2), or dh where h > 0."""
     one = gates.dtype.type(1)

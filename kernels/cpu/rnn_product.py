@@ -88,7 +88,7 @@ def _columns_of_panel(columns, j, vectors, width):
     return min(vectors * width, (columns - j + width - 1) // width * width)
 
 
-@jit
+@jit(apart=True)
 def pack_transposed(w, w0, depth, columns, vectors, panels, p0, part, parts):
     """Panels of the (depth, columns) matrix whose transpose lies at w[w0:], (columns, depth) row-major.
 
@@ -108,7 +108,7 @@ def pack_transposed(w, w0, depth, columns, vectors, panels, p0, part, parts):
                     transpose_tile(1, w, source, depth, rows, some, panels, target, wide)
 
 
-@jit
+@jit(apart=True)
 def pack_rows(w, w0, depth, columns, vectors, panels, p0, part, parts):
     """Panels of the (depth, columns) matrix that lies row-major at w[w0:]; `part` and `parts` as above."""
     zero = w.dtype.type(0)
@@ -125,7 +125,7 @@ def pack_rows(w, w0, depth, columns, vectors, panels, p0, part, parts):
                 target[p] = zero
 
 
-@jit
+@jit(apart=True)
 def product(a, a0, lda, n, panels, p0, depth, columns, vectors, start, s0, lds, out, o0, ldo):
     """out[i, j] = start[i, j] + sum_k a[i, k] w[k, j]; i < n, j < columns, k < depth, w packed at panels[p0:].
 
