@@ -33,6 +33,7 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaWarning
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from . import callees
@@ -264,9 +265,15 @@ class KernelCache(NullCache):
         return f"{self._file_base}-{total.hexdigest()[:40]}{'-copied' * copied}.nbc"
 
     def load_overload(self, sig, target_context) -> CompileResult | None:
-        target_context.refresh()
-        if not self._enabled:
-            return None
+        # What code on disk needs of Numba: its allocator. To compile takes all that it knows about types, for which it
+        # imports scipy.linalg and cffi: a quarter of a second that a process which only loads kernels does not spend.
+        rtsys.initialize(target_context)
+        found = self._find(sig, target_context) if self._enabled else None
+        if found is None:
+            target_context.refresh()
+        return found
+
+    def _find(self, sig, target_context) -> CompileResult | None:
         try:
             name = self._names[sig] = self.file_name(sig, target_context, self._dispatcher._compiler.copied)
         except Unkeyable as reason:
