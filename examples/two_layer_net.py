@@ -11,11 +11,10 @@ x, y = torch.randn(64, 1000), torch.randn(64, 10)
 model = nn.Sequential(nn.Linear(1000, 100), nn.ReLU(), nn.Linear(100, 10))
 optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
-for step in range(200):
+for step in range(101):
     loss = nn.functional.mse_loss(model(x), y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    if step % 40 == 0:
+    if step % 20 == 0:
         print(f"step {step:3d}  loss {loss.item():.4f}")
-print(f"final loss {loss.item():.6f}")

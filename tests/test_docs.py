@@ -1,7 +1,10 @@
-"""The examples in docstrings and in the documents run and print what they say."""
+"""The examples in docstrings and in the documents run and print what they say; README's code and examples/ run."""
 
 import doctest
 import importlib
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +37,20 @@ def test_docstrings(name):
 def test_documents(path):
     failed, tried = doctest.testfile(str(path), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert tried and not failed
+
+
+def run(*arguments: str) -> str:
+    """What a process of its own printed (an example may register operators); it has no reason to warn."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples(path):
+    assert run(str(path)) == run("-m", "numtorch", "run", str(path))
+
+
+def test_readme():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    run("-c", "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
