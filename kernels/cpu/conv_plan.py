@@ -1,32 +1,9 @@
 """The geometry of a convolution, worked out once per shape and kept as one flat table for the kernels of
 conv_tasks.py and conv_weight.py.
 
-Every convolution here, 1-d to 3-d, forward or transposed, is one or more *phases* of the same kind:
-
-    out[m, ostart + o * ostep] = sum_{c, t} w[m, c, t] * src[c, base + o * step + place(t)]        o = 0 ..
-    count - 1
-
-per dimension. A forward convolution has one phase (step = stride, base = -padding, place(t) = t * dilation).
-A transposed one (also the gradient with respect to the input) has a phase for each residue of the output
-position modulo the stride, each a convolution of stride 1 with the taps that reach that residue. So no
-product with an inserted zero is ever computed.
-
-The kernels copy a block of src to a small *region* laid out so that, for every tap, the input pixels of
-consecutive outputs are consecutive: position o of tap t is at shift(t) + o in the plane variant(t). Two
-layouts give that, chosen for each dimension:
-
-    shift    a variant for each residue of place(t) modulo step, shift = place(t) // step. Each input pixel is
-             copied once; a row is wider than the output's by the largest shift, and the sums in those extra columns
-             are thrown away.
-    expand   a variant for each tap, shift 0. Copies a pixel once per tap and wastes no sums: for small images, of
-             which several then fill the vectors without a gap.
-
-Several images in one region follow each other, or, where rows are expanded, lie side by side in each row: then moving
-by whole rows wastes no sums either. What needs no change is read where it is.
-
-The layout, the block of outputs that one task computes, and how many channels a region holds are those of the least
-estimated time among a few dozen candidates. Where everything goes is then written down, so that the kernels only
-follow: blocks that lie alike in the image (all that do not touch its edge, for one) share their lists of places.
+conv_layout.py chooses the blocks and the layout of what is copied. Here it is written down where everything goes, so that
+the kernels only follow: a list of the vectors that each block copies, of the vectors of outputs that it writes, and of
+the places of its taps. Blocks that lie alike in the image (all that do not touch its edge, for one) share their lists.
 """
 
 from __future__ import annotations
@@ -37,32 +14,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .tile_sizes import ROWS, VECTORS, lanes
+from .conv_layout import (
+    IN_PLACE,
+    MAPPED,
+    Axis,
+    Blocks,
+    best_blocks,
+    ceil,
+    expanded,
+    forward_axes,
+    run_length,
+    transposed_axes,
+    weight_blocks,
+)
+from .tile_sizes import lanes
 
-# A region stays in a core's second-level cache (1 MB) next to the sums of its block of outputs and a strip of weights.
-REGION_BYTES = 384 * 1024
-SUMS_BYTES = 256 * 1024
 # Enough tasks to balance a few cores; from the shape only, so that the blocks (and the results) do not depend
 # on the thread count.
-WANTED_TASKS = 16
+WANTED_TASKS, WEIGHT_TASKS = 16, 8
 # Multiply-adds below which a parallel launch costs more than it gains (7 us on one core).
 SERIAL_WORK = 400_000
-# Weight gradient: tasks wanted, and the rows (channels x taps) that a task's sums have at least, so that turning the
-# gradient round for them costs a few percent.
-WEIGHT_TASKS, WEIGHT_ROWS = 8, 72
-
 # Outputs up to which the weight gradient's vectors run along the pixels, not along the outputs.
 DOT_OUTPUTS = 7
-
-# Ways to fill a region: read the input where it is; by vectors of it; by every other element of two vectors; by a
-# place for each element.
-IN_PLACE, DENSE, EVEN, MAPPED = range(4)
-# Cycles, measured on Zen 4: to copy a vector, each way; to write a vector of outputs; for a task; to load and store a
-# vector of sums.
-COPY_COSTS = {IN_PLACE: 0, DENSE: 4, EVEN: 8, MAPPED: 24}
-STORE_COST, TASK_COST, SUMS_COST = 4, 600, 2
-# Bytes of the weight that arrive in a cycle from beyond the second-level cache.
-WEIGHT_BYTES = 6
 
 # Fields of a plan: of the whole (the sizes of buffers in elements, tables by where they begin) ...
 (GROUPS, CHANNELS, OUTPUTS, IMAGES, SRC_PLANE, OUT_PLANE, WEIGHT_GROUP, WEIGHT_CHANNEL, WEIGHT_ROWS_AT, REGION, SUMS,
@@ -87,279 +60,18 @@ class Plan(NamedTuple):
     work: int  # multiply-adds, to choose between serial and parallel
 
 
-class _Axis(NamedTuple):
-    """One dimension of one phase."""
-
-    taps: list  # (kernel index, variant, shift)
-    starts: list  # first source offset of each variant
-    step: int
-    base: int
-    count: int
-    ostart: int
-    ostep: int
-    widest: int  # the largest shift
-    places: list  # (kernel index, source offset) of each tap
-
-
-class _Blocks(NamedTuple):
-    """How one phase is cut into tasks."""
-
-    axes: list
-    block: list
-    merged: int
-    beside: bool  # the images of a block lie side by side in each row
-    copy: int
-    chunk: int
-    cut: int
-    cost: float
-
-    @property
-    def extent(self):
-        return [b + a.widest for a, b in zip(self.axes, self.block, strict=True)]
-
-    @property
-    def pitches(self):
-        """Distance in the region of two images, planes and rows of a block."""
-        depth, height, width = self.extent
-        row = width * self.merged if self.beside else width
-        return (width if self.beside else depth * height * width), height * row, row
-
-    @property
-    def variants(self):
-        return [len(a.starts) for a in self.axes]
-
-    @property
-    def volume(self):
-        depth, height, width = self.extent
-        return depth * height * width * self.merged
-
-    @property
-    def pitch(self):
-        """Distance of two channels' planes in a region: an odd number of cache lines, so that planes do not fall on the
-        same cache sets, with room for a whole vector (of at most 16 elements) behind the last pixel."""
-        lines = _ceil(self.volume + 16, 16)
-        return (lines + 1 - lines % 2) * 16
-
-    def pixels(self, images, counts):
-        """One more than the last pixel that is an output."""
-        image, plane, row = self.pitches
-        return (images - 1) * image + (counts[0] - 1) * plane + (counts[1] - 1) * row + counts[2]
-
-
-def _axis(places, step, base, count, ostart, ostep) -> _Axis:
-    """places: (kernel index, source offset) of each tap. In the shift layout."""
-    residues = sorted({place % step for _, place in places}) or [0]
-    taps = [(k, residues.index(place % step), place // step) for k, place in places]
-    widest = max((place // step for _, place in places), default=0)
-    return _Axis(taps, residues, step, base, count, ostart, ostep, widest, places)
-
-
-def _expanded(axis: _Axis) -> _Axis:
-    """The same dimension with a variant for each tap."""
-    taps = [(k, v, 0) for v, (k, _) in enumerate(axis.places)]
-    return axis._replace(taps=taps, starts=[place for _, place in axis.places], widest=0)
-
-
-def _forward_axes(kernel, stride, padding, dilation, out):
-    return [_axis([(k, k * dilation) for k in range(kernel)], stride, -padding, out, 0, 1)] if out > 0 else []
-
-
-def _transposed_axes(kernel, stride, padding, dilation, out):
-    """out position o = q * stride + residue - padding; tap k reaches it from source q - (k * dilation -
-    residue) / stride."""
-    axes = []
-    for residue in range(stride):
-        back = {k: (k * dilation - residue) // stride for k in range(kernel) if (k * dilation - residue) % stride == 0}
-        first = -((residue - padding) // stride)
-        ostart = first * stride + residue - padding
-        count = -((ostart - out) // stride)
-        if count > 0:
-            most = max(back.values(), default=0)
-            places = [(k, most - b) for k, b in back.items()]
-            axes.append(_axis(places, 1, first - most, count, ostart, stride))
-    return axes
-
-
-def _ceil(a, b):
-    return -(-a // b)
-
-
-def _layouts(axes):
-    """The shift layout, and those with the last, the last two, all dimensions expanded, where that makes a
-    difference."""
-    found = [list(axes)]
-    for i in (2, 1, 0):
-        if axes[i].widest > 0:
-            found.append([*found[-1][:i], _expanded(axes[i]), *found[-1][i + 1 :]])
-    return found
-
-
-def _cuttings(axes, images, most, width):
-    """(block, merged) candidates of about `most` pixels: several whole images, one, or a part of one, cut along
-    the outermost dimension first."""
-    counts, widest = [a.count for a in axes], [a.widest for a in axes]
-
-    def size(block):
-        rows = ((block[0] - 1) * (block[1] + widest[1]) + block[1] - 1) * (block[2] + widest[2])
-        return rows + block[2]
-
-    if size(counts) <= most:
-        fitting = min(images, most // size(counts))
-        yield from ((counts, m) for m in sorted({fitting, _ceil(fitting, 2), min(fitting, 4), min(fitting, 2), 1}))
-        return
-    block = list(counts)
-    for i in range(3):
-        pieces = 1
-        while size(block) > most and block[i] > (2 * width if i == 2 else 1):
-            pieces += 1
-            block[i] = _ceil(counts[i], pieces)
-        if size(block) <= most or i == 2:
-            for more in range(4):
-                cut = list(block)
-                cut[i] = _ceil(counts[i], pieces + more)
-                if cut[2] < counts[2]:
-                    cut[2] = min(counts[2], _ceil(cut[2], width) * width)
-                yield cut, 1
-            return
-
-
-def _run(made: _Blocks, src) -> int:
-    """Elements that follow each other both in the region and in the source: of a row, of a plane, or of all."""
-    depth, height, width = made.extent
-    if made.beside or any(a.step != 1 for a in made.axes) or width != src[2]:
-        return width
-    return depth * height * width if depth == 1 or height == src[1] else height * width
-
-
-def _in_place(made: _Blocks, src) -> bool:
-    """Whether the source itself is a region: every row is whole, and nothing lies outside."""
-    depth, height, width = made.extent
-    inside = all(
-        a.step == 1 and a.base >= 0 and a.base + a.count + a.widest <= n for a, n in zip(made.axes, src, strict=True)
-    )
-    return (
-        inside
-        and made.merged == 1
-        and made.variants == [1, 1, 1]
-        and (height == depth == 1 or width == src[2])
-        and (depth == 1 or height == src[1])
-    )
-
-
-def _ways(made: _Blocks, src, vl):
-    """(way to fill the region, vectors copied for one channel of all variants and images)."""
-    volume, run = made.volume, _run(made, src)
-    variants = made.variants[0] * made.variants[1] * made.variants[2]
-    yield MAPPED, variants * _ceil(volume, vl)
-    if made.axes[2].step <= 2:
-        yield (DENSE if made.axes[2].step == 1 else EVEN), variants * (volume // run) * _ceil(run, vl)
-
-
-def _arranged(axes, images, most, width, src, itemsize, in_place):
-    """Candidates: (blocks, cycles to fill a region's channel)."""
-    for block, merged in _cuttings(axes, images, most, width):
-        for beside in (False, True) if merged > 1 and axes[2].widest == 0 < axes[1].widest else (False,):
-            made = _Blocks(axes, block, merged, beside, IN_PLACE, 0, 0, 0.0)
-            cost, kind = min((COPY_COSTS[way] * vectors, way) for way, vectors in _ways(made, src, lanes(itemsize)))
-            yield made._replace(copy=kind), cost
-            if in_place and _in_place(made, src):
-                yield made, 0
-
-
-def _best(phase, images, groups, channels, outputs, src, phases, wanted, itemsize, in_place) -> _Blocks:
-    """The blocks of one phase: of all candidates, those of the least estimated cycles."""
-    vl = lanes(itemsize)
-    width = VECTORS * vl
-    best = None
-    for axes in _layouts(phase):
-        variants, taps = len(axes[0].starts) * len(axes[1].starts) * len(axes[2].starts), 1
-        for a in axes:
-            taps *= len(a.taps)
-        for cut in sorted({min(outputs, 128), min(outputs, 256), outputs}):
-            most = max(width, SUMS_BYTES // itemsize // cut)
-            for made, copy in _arranged(axes, images, most, width, src, itemsize, in_place):
-                block, merged = made.block, made.merged
-                blocks = 1
-                for a, b in zip(axes, block, strict=True):
-                    blocks *= _ceil(a.count, b)
-                tasks = blocks * _ceil(images, merged) * groups * phases
-                cuts = max(_ceil(outputs, cut), min(_ceil(wanted, tasks), _ceil(outputs, 2 * ROWS)))
-                some = min(outputs, _ceil(_ceil(outputs, cuts), ROWS) * ROWS)
-                cuts, chunk = _ceil(outputs, some), channels
-                if made.copy != IN_PLACE:
-                    chunk = max(1, REGION_BYTES // itemsize // (variants * made.pitch))
-                    chunk = _ceil(channels, _ceil(channels, min(chunk, channels)))
-                pixels = _ceil(made.pixels(merged, block), vl)
-                products = outputs * channels * taps * (pixels + itemsize / WEIGHT_BYTES)
-                dense = not made.beside and all(
-                    e == a.count for e, a in zip(made.extent[1:], axes[1:], strict=True)
-                ) and phase[2].ostep == 1  # fmt: skip
-                lines = merged * block[0] * block[1]
-                vectors = merged * _ceil(lines // merged * block[2], vl) if dense else lines * _ceil(block[2], vl)
-                copies = (cuts if chunk < channels else min(cuts, 2)) * copy * channels
-                sums = outputs * pixels * SUMS_COST * _ceil(channels, chunk)
-                cost = products + copies + sums + outputs * STORE_COST * vectors + cuts * TASK_COST
-                cost *= blocks * images / merged
-                cost *= 1 + (max(0, wanted - tasks * cuts) / wanted if wanted > 1 else 0)
-                if best is None or cost < best.cost:
-                    best = made._replace(chunk=chunk, cut=some, cost=cost)
-    return best
-
-
-def _weight_blocks(phase, images, groups, channels, outputs, src, itemsize, in_place, wanted, dot) -> _Blocks:
-    """The blocks of a weight gradient: sums of chunk * taps rows of `outputs` elements, over blocks of pixels.
-
-    Pixels that are no outputs are skipped, so only the copies decide about the layout."""
-    vl = lanes(itemsize)
-    ldm = outputs * vl if dot else _ceil(outputs, vl) * vl
-    most = min(1024, max(64, SUMS_BYTES // itemsize // ldm))
-    best = None
-    for axes in _layouts(phase)[:2] if dot else _layouts(phase):
-        variants, taps = len(axes[0].starts) * len(axes[1].starts) * len(axes[2].starts), 1
-        for a in axes:
-            taps *= len(a.taps)
-        for made, copy in _arranged(axes, images, most, vl, src, itemsize, in_place):
-            block, merged = made.block, made.merged
-            if dot and made.beside:
-                continue
-            blocks = _ceil(images, merged)
-            for a, b in zip(axes, block, strict=True):
-                blocks *= _ceil(a.count, b)
-            chunk = SUMS_BYTES // itemsize // (ldm * taps)
-            if made.copy != IN_PLACE:
-                chunk = min(chunk, REGION_BYTES // itemsize // (variants * made.pitch))
-            chunk = max(1, min(chunk, channels))
-            if wanted > groups * blocks:
-                few = _ceil(channels, _ceil(wanted, groups * blocks))
-                chunk = min(chunk, max(few, _ceil(WEIGHT_ROWS, taps)))
-            chunk = _ceil(channels, _ceil(channels, chunk))
-            chunks, pixels = _ceil(channels, chunk), merged * block[0] * block[1] * block[2]
-            if dot:  # vectors of each row of pixels, or of all where they follow each other
-                row = block[2] if made.extent[2] != phase[2].count else block[1] * block[2]
-                vectors = merged * block[0] * block[1] * block[2] // row * _ceil(row, vl)
-                products = vectors * channels * taps * outputs
-            else:
-                products = chunks * pixels * ldm // 2
-            cost = copy * channels + chunks * TASK_COST + products + channels * taps * ldm / vl * SUMS_COST
-            cost *= blocks
-            if best is None or cost < best.cost:
-                best = made._replace(chunk=chunk, cut=outputs, cost=cost)
-    return best
-
-
-# -- writing it down -----------------------------------------------------------------------------------------
-
-
 class _Table:
-    """A list of int64 that grows; `add` says where what it was given begins."""
+    """A list of int64 that grows; `add` says where what it was given begins. Equal lists are kept once."""
 
     def __init__(self, fields: int):
-        self.parts, self.size = [], fields
+        self.parts, self.size, self.known = [], fields, {}
 
     def add(self, values) -> int:
-        at = self.size
-        self.parts.append(np.asarray(values, np.int64).reshape(-1))
-        self.size += self.parts[-1].size
+        values = np.asarray(values, np.int64).reshape(-1)
+        at = self.known.setdefault(values.tobytes(), self.size)
+        if at == self.size:
+            self.parts.append(values)
+            self.size += values.size
         return at
 
 
@@ -367,12 +79,12 @@ def _spans(far, near, inside, run, vl, every):
     """Vectors along `run` consecutive elements: (far place, near place + mask * 2**32) of each.
 
     `far`, `near` and `inside` (which elements count) are given for all elements; in a far place elements are `every`
-    (1, or 2: then the mask has 2 * vl bits) apart, otherwise (0) the mask has a bit for each."""
+    apart (1, or 2: then the mask has 2 * vl bits)."""
     far, near, inside = (np.broadcast_to(a, inside.shape).reshape(-1, run) for a in (far, near, inside))
-    vectors = _ceil(run, vl)
+    vectors = ceil(run, vl)
     bits = np.zeros((len(inside), vectors * vl), np.uint64)
     bits[:, :run] = inside
-    place = np.arange(vl, dtype=np.uint64) * np.uint64(max(every, 1))
+    place = np.arange(vl, dtype=np.uint64) * np.uint64(every)
     masks = (bits.reshape(-1, vl) << place).sum(1, dtype=np.uint64)
     words = near[:, ::vl].reshape(-1).astype(np.uint64) | masks << np.uint64(32)
     return np.stack([far[:, ::vl].reshape(-1), words.view(np.int64)], 1)
@@ -389,7 +101,7 @@ def _grid(axes_values, images, beside):
     return total[:, :, :, None] + image[:, None, None, None]
 
 
-def _copies(made: _Blocks, src, inside, images, image_step, vl):
+def _copies(made: Blocks, src, inside, images, image_step, vl):
     """The list of vectors that fill the region's first channel, every variant and image; see conv_tile.py for its
     forms. `inside`: for each axis (variants, elements), which of them the source has."""
     places = [
@@ -409,15 +121,15 @@ def _copies(made: _Blocks, src, inside, images, image_step, vl):
     outside = _grid([(~a).astype(np.int64) for a in inside], np.zeros(images, np.int64), made.beside)
     if made.copy == MAPPED:
         size = near[0, 0, 0].max() + 1
-        places = np.full((counts[0] * counts[1] * counts[2], _ceil(size, vl) * vl), -1)
+        places = np.full((counts[0] * counts[1] * counts[2], ceil(size, vl) * vl), -1)
         variant = np.arange(len(places)).reshape(*counts, *[1] * (near.ndim - 3))
         places[np.broadcast_to(variant, near.shape), near - variant * channel] = np.where(outside > 0, -1, far)
         at = np.arange(len(places))[:, None] * channel + np.arange(0, places.shape[1], vl)
         return np.concatenate([at.reshape(-1, 1), places.reshape(-1, vl)], 1)
-    return _spans(far, near, outside == 0, _run(made, src), vl, made.axes[2].step)
+    return _spans(far, near, outside == 0, run_length(made, src), vl, made.axes[2].step)
 
 
-def _outputs(made: _Blocks, counts, images, out, image_step):
+def _outputs(made: Blocks, counts, images, out, image_step):
     """(place in the output, pixel, run) of the outputs of a block: elements `run` at a time follow each other in both."""
     axes = made.axes
     image, plane, row = made.pitches
@@ -436,7 +148,7 @@ def _outputs(made: _Blocks, counts, images, out, image_step):
     return far, grid((plane, row, 1), image), run
 
 
-def _classes(a: _Axis, block, extent, size):
+def _classes(a: Axis, block, extent, size):
     """The blocks along an axis: (first source place, first output place, class) of each, and of each class (outputs,
     which elements (variants, extent) the source has)."""
     rows, known = [], {}
@@ -451,7 +163,7 @@ def _classes(a: _Axis, block, extent, size):
     return np.array(rows), [entry[1:] for entry in known.values()]
 
 
-def _blocks_of(made: _Blocks, images, table: _Table, src, out, steps, vl, shift, weight):
+def _blocks_of(made: Blocks, images, table: _Table, src, out, steps, vl, shift, weight):
     """Descriptions of all blocks of a phase for `images` images; returns where they begin.
 
     steps: distance of two images in source and output; shift: the largest place of a tap when reading in place; weight:
@@ -461,7 +173,7 @@ def _blocks_of(made: _Blocks, images, table: _Table, src, out, steps, vl, shift,
     for (nd, d), (nh, h), (nw, w) in product(*(classes for _, classes in found)):
         counts = (nd, nh, nw)
         pixels = made.pixels(images, counts)
-        lines = _ceil(pixels, vl)
+        lines = ceil(pixels, vl)
         row = [
             0,
             0,
@@ -497,7 +209,7 @@ def _blocks_of(made: _Blocks, images, table: _Table, src, out, steps, vl, shift,
     return table.add(rows)
 
 
-def _phase(made: _Blocks, first_task, kernel, images, table: _Table, src, out, head, vl, weight):
+def _phase(made: Blocks, first_task, kernel, images, table: _Table, src, out, head, vl, weight):
     """The fields of one phase, and what it needs: (row, tasks of a group, elements of a region, of its sums)."""
     axes, counts = made.axes, made.variants
     _, plane, row = made.pitches
@@ -523,14 +235,14 @@ def _phase(made: _Blocks, first_task, kernel, images, table: _Table, src, out, h
     ]
     blocks = 1
     for a, b in zip(axes, made.block, strict=True):
-        blocks *= _ceil(a.count, b)
-    image_blocks, cuts = _ceil(images, made.merged), _ceil(head[OUTPUTS], made.cut)
+        blocks *= ceil(a.count, b)
+    image_blocks, cuts = ceil(images, made.merged), ceil(head[OUTPUTS], made.cut)
     image, _, row = made.pitches
     fields = [first_task, len(taps), blocks, image_blocks, made.merged, made.cut, cuts, made.chunk, made.copy, made.pitch,
               axes[2].ostep, places, direct_places, whole, rest[0] if rest else whole, image, row]  # fmt: skip
     region = counts[0] * counts[1] * counts[2] * made.chunk * made.pitch + 16
     pixels = made.pixels(made.merged, made.block)
-    return fields, image_blocks * blocks * cuts, region, (_ceil(pixels, vl) + 1) * vl * made.cut + vl
+    return fields, image_blocks * blocks * cuts, region, (ceil(pixels, vl) + 1) * vl * made.cut + vl
 
 
 def _pointwise(kernel, stride, padding, src, out):
@@ -566,7 +278,7 @@ def plan(
     out, src = (joined if joined != src else out), joined
     src_plane, out_plane, taps = src[0] * src[1] * src[2], out[0] * out[1] * out[2], kernel[0] * kernel[1] * kernel[2]
     transposed = kind == "transposed"
-    make = _transposed_axes if transposed else _forward_axes
+    make = transposed_axes if transposed else forward_axes
     axes = [make(k, s, p, d, o) for k, s, p, d, o in zip(kernel, stride, padding, dilation, out, strict=True)]
     phases = list(product(*axes))
     work = images * groups * outputs * channels * sum(
@@ -581,20 +293,27 @@ def plan(
     arguments, rows, tasks = (images, groups, channels, outputs, src), [], 0
     if kind == "weight":
         dot = outputs <= DOT_OUTPUTS and src[0] == out[0] == kernel[0] == 1
-        made = _weight_blocks(phases[0], *arguments, itemsize, in_place, wanted, dot)
-        ldm = _ceil(outputs, vl) * vl
+        made = weight_blocks(phases[0], *arguments, itemsize, in_place, wanted, dot)
+        ldm = ceil(outputs, vl) * vl
         fields, blocks, head[REGION], _ = _phase(made, 0, kernel, images, table, src, out, head, vl, (ldm, dot))
         rows += fields
-        chunks, depth = _ceil(channels, made.chunk), made.chunk * taps
-        head[PARTS] = min(blocks, _ceil(wanted, groups * chunks))
+        chunks, depth = ceil(channels, made.chunk), made.chunk * taps
+        head[PARTS] = min(blocks, ceil(wanted, groups * chunks))
         head[CHANNEL_TASKS], head[LDM], head[DOT] = chunks, ldm, dot
         head[TURNED] = 0 if dot else made.merged * made.block[0] * made.block[1] * made.block[2] * ldm
         head[SUMS] = (depth + 3) * (outputs * vl if dot else ldm)
         tasks = head[PARTS] * groups * chunks
     else:
         head[WEIGHT_ROWS_AT] = table.add(np.arange(outputs) * (taps if transposed else channels * taps))
+        alike: dict[str, Blocks] = {}  # of a wide stride most phases are
         for phase in phases:
-            made = _best(phase, *arguments, len(phases), wanted, itemsize, in_place)
+            key = repr([(a.starts, a.step, a.base, a.count, a.ostep, [place for _, place in a.places]) for a in phase])
+            if key not in alike:
+                alike[key] = best_blocks(phase, *arguments, taps, len(phases), wanted, itemsize, in_place)
+            made = alike[key]
+            made = made._replace(
+                axes=[expanded(a) if b.widest < a.widest else a for a, b in zip(phase, made.axes, strict=True)]
+            )
             fields, more, *sizes = _phase(made, tasks, kernel, images, table, src, out, head, vl, None)
             rows += fields
             tasks += more * groups

@@ -1,10 +1,10 @@
-"""What the tasks of a convolution share: the copies of the input that they read (conv_plan.py says in which layout), and
+"""What the tasks of a convolution share: the copies of the input that they read (conv_layout.py says in which layout), and
 the loop over register tiles."""
 
 from __future__ import annotations
 
 from ..compiler import jit
-from .conv_plan import EVEN, MAPPED
+from .conv_layout import EVEN, MAPPED
 from .conv_tile import conv_tile, load_mapped, load_spans
 from .tile_sizes import ROWS, VECTOR_BYTES, VECTORS
 

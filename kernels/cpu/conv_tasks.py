@@ -2,7 +2,7 @@
 
 A task is a block of outputs of one group: some pixels, of one or more images, and some output channels. It copies the
 input that the block needs, a chunk of channels at a time, to a small zero-padded region in which the pixels of every
-tap are consecutive (conv_plan.py says how), multiplies by register tiles that read region and weight through tables
+tap are consecutive (conv_layout.py says how), multiplies by register tiles that read region and weight through tables
 of places (conv_tile.py), and writes the sums out with the bias. Pointwise convolutions, and others without padding where
 that is cheaper, read the input in place, and the weight is never packed.
 """
@@ -14,6 +14,7 @@ from numba import prange
 
 from ..compiler import jit
 from ..threads import get_num_threads
+from .conv_layout import IN_PLACE
 from .conv_plan import (
     BLOCK,
     BLOCKS,
@@ -29,7 +30,6 @@ from .conv_plan import (
     GROUPS,
     HEAD,
     IMAGE_BLOCKS,
-    IN_PLACE,
     LAST,
     LDC,
     MERGED,

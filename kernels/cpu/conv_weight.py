@@ -3,7 +3,7 @@
     gw[m, c, t] = sum_{n, o} grad[n, m, o] * x[n, c, o * stride - padding + t * dilation]
 
 A task sums some channels (with all taps and all outputs) over a part of the pixels. For a block of pixels it copies
-the input to a region (conv_plan.py), turns the gradient round so that the outputs of one pixel are consecutive, and
+the input to a region (conv_layout.py), turns the gradient round so that the outputs of one pixel are consecutive, and
 multiplies
 
     sums[(c, t), m] += sum_p region[c, t, p] * turned[p, m]
@@ -19,6 +19,7 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from .conv_layout import IN_PLACE
 from .conv_plan import (
     BLOCK,
     BLOCKS,
@@ -35,7 +36,6 @@ from .conv_plan import (
     IMAGE_BLOCKS,
     IMAGE_PITCH,
     IMAGES,
-    IN_PLACE,
     LAST,
     LDM,
     LINES,
@@ -168,8 +168,10 @@ def _weight_tasks(first, last, x, grad, parts, plan):
         for m in range(0, outputs, vl):  # turn a vector of outputs back, and write their rows
             _turn(sums, m, ldm, depth, vl, back, np.int64(0), width)
             for i in range(min(vl, outputs - m)):
+                to = target + (m + i) * channels * taps
+                line, turned_back = parts[to : to + depth], back[i * width : i * width + depth]
                 for k in range(depth):
-                    parts[target + (m + i) * channels * taps + k] = back[i * width + k]
+                    line[k] = turned_back[k]
 
 
 @jit(parallel=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from numtorch.kernels.compiler import jit
 from numtorch.kernels.cpu import conv
-from numtorch.kernels.cpu.conv_plan import REGION, REGION_BYTES, plan
+from numtorch.kernels.cpu.conv_layout import REGION_BYTES
+from numtorch.kernels.cpu.conv_plan import REGION, plan
 from numtorch.kernels.cpu.conv_tile import conv_tile
 from numtorch.kernels.cpu.tile_sizes import ROWS, VECTORS, lanes
 from numtorch.kernels.threads import get_num_threads, set_num_threads
