@@ -79,7 +79,7 @@ def seed_state(state, spare, seed):
 def _mix(upper, lower):
     """One step of the twist, without its third operand."""
     mixed = (upper & np.uint32(0x80000000)) | (lower & np.uint32(0x7FFFFFFF))
-    return np.uint32(mixed >> np.uint32(1)) ^ np.uint32((np.uint32(0) - (lower & np.uint32(1))) & np.uint32(0x9908B0DF))
+    return np.uint32(mixed >> np.uint32(1)) ^ np.uint32((lower & np.uint32(1)) * np.uint32(0x9908B0DF))
 
 
 @jit
