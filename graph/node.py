@@ -47,7 +47,7 @@ class Node:
     next_nodes: tuple[Node | None, ...] = ()  # one per differentiable input of the forward call
     next_nrs: tuple[int, ...] | None = None  # which output of each next node; None means output 0 of them all
     num_outputs = 1  # how many outputs the forward call had = how many gradients arrive here
-    sequence_nr = 0
+    sequence_nr: float = 0  # above those of all next nodes; regenerated views stand half way between two others
     saved: tuple = ()  # what ``apply`` needs of the forward call
     versions: tuple = ()  # the version of each saved value when it was saved
     unpack_hook: Callable | None = None  # turns each saved object back into a value (saved_tensors_hooks)
@@ -73,6 +73,10 @@ class Node:
     def name(self) -> str:
         return type(self).__name__
 
+    def __lt__(self, other: Node) -> bool:
+        """Any order: the engine's heap asks it of nodes with the same number, which do not depend on each other."""
+        return id(self) < id(other)
+
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
 
@@ -88,7 +92,7 @@ class Node:
         return {}
 
     def _sequence_nr(self) -> int:
-        return self.sequence_nr
+        return int(self.sequence_nr)
 
     def release(self) -> None:
         """Drop the saved values: a node that had any cannot run again."""

@@ -120,8 +120,10 @@ def as_strided_node(base: Tensor, size, stride, offset: int) -> Node:
         stride = tuple(_convert(s, base, dense) for s in stride)
         offset = _convert(offset, base, dense)
     node = _node(AsStridedBackward0)
-    node.sequence_nr = next_sequence()
-    node.next_nodes = (base._edge(),)
+    before = base._edge()
+    # After the write to the base and before whatever uses the view, which may have its number already.
+    node.sequence_nr = before.sequence_nr + 0.5
+    node.next_nodes = (before,)
     if base._output_nr:
         node.next_nrs = (base._output_nr,)
     node.input_size, node.size, node.stride, node.offset = base._size, size, stride, offset

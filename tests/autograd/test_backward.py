@@ -332,6 +332,44 @@ class TestInPlace:
         y.backward()
         assert x.grad.tolist() == [4.0, 4.0, 4.0]
 
+    @pytest.mark.parametrize("use", ["select", "sigmoid_", "mul", "mm", "sum", "cat", "split", "relu"])
+    def test_a_view_of_what_was_written_comes_before_its_uses_in_the_graph(self, use):
+        uses = {
+            "select": lambda v: v[1],
+            "sigmoid_": lambda v: v[1].sigmoid_(),
+            "mul": lambda v: v * v,
+            "mm": lambda v: v @ v,
+            "sum": lambda v: v.sum(0),
+            "cat": lambda v: torch.cat([v, v]),
+            "split": lambda v: torch.split(v, 1)[0],
+            "relu": lambda v: v.relu(),
+        }
+        x = ones(4)
+        base = x.clone()
+        view = base.view(2, 2)
+        base.mul_(3)
+        result = uses[use](view)
+        nodes = [result.grad_fn, base.grad_fn]
+        while nodes:
+            node = nodes.pop()
+            following = [each for each in node.next_nodes if each is not None]
+            assert all(each.sequence_nr < node.sequence_nr for each in following)
+            nodes += following
+
+    def test_the_gradient_asked_for_by_name_is_that_of_backward(self):
+        def written_twice(x):
+            base = x.clone()
+            rows = base.view(2, -1)
+            rows[0].copy_(rows[1])
+            rows[1].sigmoid_()
+            return (base * base).sum()
+
+        x = torch.linspace(-1, 1, 6, dtype=torch.float64).requires_grad_()
+        (asked,) = grad(written_twice(x), x)
+        written_twice(x).backward()
+        assert torch.equal(asked, x.grad)
+        assert torch.autograd.gradcheck(written_twice, (x,))
+
 
 class TestSavedTensorsHooks:
     def test_they_see_what_is_saved(self):
