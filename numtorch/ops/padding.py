@@ -142,7 +142,7 @@ def _check(input, pad, mode: str) -> None:
         if mode == "circular":
             if before > n or after > n:
                 raise RuntimeError("Padding value causes wrapping around more than once.")
-            if n + before + after < 0:
+            if n + before + after < 0 or n + min(before, 0) + min(after, 0) < 1 <= n + before + after:
                 raise RuntimeError("Negative padding value is resulting in an empty dimension")
         elif n + before + after < 1:
             edges = ("D", "H", "W")[-dims:]

@@ -93,3 +93,9 @@ def test_strided_inputs():
     assert torch.equal(y, F.avg_pool2d(x.permute(0, 3, 1, 2).contiguous(), 2))
     y.sum().backward()
     assert x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize("amounts", [(-1, 1), (1, -1)])
+def test_circular_padding_needs_something_to_repeat(amounts):
+    with pytest.raises(RuntimeError, match="Negative padding value is resulting in an empty dimension"):
+        F.pad(torch.zeros(2, 3, 1), amounts, mode="circular")
