@@ -275,6 +275,8 @@ def cross_entropy(
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 0 if input.ndim == 1 else 1
     if target._size == input._size and target._dtype.category >= FLOATING:
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
         return _with_probabilities(input, target, weight, reduction, label_smoothing, dim)
     if target._size == input._size and input.ndim > 1 and target._dtype is int64 and target.ndim == input.ndim:
         _check_nll(input, target, weight)
@@ -321,7 +323,7 @@ def _with_probabilities(input, target, weight, reduction, label_smoothing, dim) 
     if reduction == "none":
         return -terms.sum(dim)
     total = -terms.sum()
-    return total / (input.numel() / classes) if reduction == "mean" and input.numel() else total
+    return total / (input.numel() / classes) if reduction == "mean" and classes else total
 
 
 @op(**_FUNCTIONAL)
