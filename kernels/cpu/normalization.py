@@ -313,6 +313,10 @@ def layer_norm_row(p, x, n, weight, bias, centred, eps, out, save_mean, save_rst
     if not centred:
         m2 += mean * mean * n
         mean = 0.0
+        if m2 != m2:  # an infinite element: its square is infinite, where its distance from the mean is nan
+            m2 = 0.0
+            for j in range(lo, lo + n):
+                m2 += np.float64(x[j]) * np.float64(x[j])
     rstd = 1 / np.sqrt(m2 / n + eps)
     save_mean[p] = mean
     save_rstd[p] = rstd

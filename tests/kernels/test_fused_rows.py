@@ -36,6 +36,13 @@ def test_float32_running_sums_are_carried_in_float64(shape):
     np.testing.assert_array_equal(out.reshape(shape), want)
 
 
+def test_rms_norm_of_a_row_with_an_infinite_element():
+    x, empty, out = np.array([1, np.inf, -3, 4], np.float32), np.empty(0, np.float32), np.empty(4, np.float32)
+    mean, rstd = np.empty(1, np.float32), np.empty(1, np.float32)
+    normalization.layer_norm(x, 1, 4, empty, empty, False, 1e-5, out, mean, rstd)
+    np.testing.assert_array_equal(out, [0, np.nan, -0.0, 0])
+
+
 def test_the_mean_of_large_batches_of_channels_of_few_values():
     x = np.random.default_rng(0).normal(100, 1, (1000, 3, 4)).astype(np.float32)
     empty, out = np.empty(0, np.float32), np.empty(x.size, np.float32)
