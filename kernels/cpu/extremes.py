@@ -8,12 +8,15 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..pieces import piece
 from .lanes import lane_max, lane_min
-from .reductions import PARALLEL_SIZE, TILE, UNIT
+from .reductions import PART, TILE, UNIT
 
 # A row is searched in two steps: the lanes find the extreme of each piece of 1024 elements, and only the
 # piece that holds the extreme of the row is searched for its place.
 PIECE = 1024
+# A launch of threads costs 2 us, the extremes of so many elements 19 on one core.
+PARALLEL_SIZE = 32768
 
 
 @jit(bare=True)
@@ -33,7 +36,7 @@ def extreme(combine, better):
 
     @jit(bare=True)
     def piece_extreme(x, lo, hi):
-        v = x[lo:hi]
+        v = piece(x, lo, hi - lo)
         best = v[0]
         for i in range(len(v)):
             best = combine(best, v[i])
@@ -67,8 +70,8 @@ def extreme(combine, better):
 
     @jit(parallel=True)
     def row_blocks_parallel(x, outer, n, values, indices):
-        """As rows, as many rows at a time as make a unit spread over the threads."""
-        step = max(UNIT // n, 1)
+        """As rows, as many rows at a time as make a PART spread over the threads."""
+        step = max(PART // n, 1)
         for p in prange((outer + step - 1) // step):
             some_rows(x, p * step, min(p * step + step, outer), n, values, indices)
 
@@ -92,14 +95,14 @@ def extreme(combine, better):
     def columns_tile(x, n, inner, tiles, values, indices, p):
         o, j0 = p // tiles, p % tiles * TILE
         width = min(TILE, inner - j0)
-        best = values[o * inner + j0 : o * inner + j0 + width]
-        where = indices[o * inner + j0 : o * inner + j0 + width]
+        best = piece(values, o * inner + j0, width)
+        where = piece(indices, o * inner + j0, width)
         lo = o * n * inner + j0
         for j in range(width):
             best[j] = x[lo + j]
             where[j] = 0
         for r in range(1, n):
-            v = x[lo + r * inner : lo + r * inner + width]
+            v = piece(x, lo + r * inner, width)
             for j in range(width):
                 takes = better(v[j], best[j])
                 best[j] = v[j] if takes else best[j]

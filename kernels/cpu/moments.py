@@ -14,19 +14,22 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..pieces import piece
 from .lanes import lane_add
-from .reductions import PARALLEL_SIZE, UNIT
+from .reductions import PART, UNIT
 
 # 4096 float32 are 16 KiB: the second sweep of a piece finds it in the first-level cache.
 PIECE = 4096
 # Columns go in tiles of 128: 128 columns x UNIT / 128 rows of float32 are 256 KiB, second-level cache.
 TILE = 128
+# A launch of threads costs 2 us, the moments of so many elements 16 on one core.
+PARALLEL_SIZE = 32768
 
 
 @jit(bare=True)
 def piece_moments(x, lo, hi):
     """(mean, M2) of x[lo:hi], hi > lo; sums in the dtype of x, the results in float64."""
-    v = x[lo:hi]
+    v = piece(x, lo, hi - lo)
     total = x.dtype.type(0)
     for i in range(len(v)):
         total = lane_add(total, v[i])
@@ -75,8 +78,8 @@ def moments_rows(x, outer, n, mean, m2):
 
 @jit(parallel=True)
 def moments_row_blocks_parallel(x, outer, n, mean, m2):
-    """As moments_rows, as many rows at a time as make a unit spread over the threads."""
-    step = max(UNIT // n, 1)
+    """As moments_rows, as many rows at a time as make a PART spread over the threads."""
+    step = max(PART // n, 1)
     for p in prange((outer + step - 1) // step):
         some_rows(x, p * step, min(p * step + step, outer), n, mean, m2)
 
@@ -113,8 +116,8 @@ def columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p):
     count = min(unit_rows, n - u * unit_rows)
     lo = (o * n + u * unit_rows) * inner + j0
     to = (o * units + u) * inner + j0
-    mean = means[to : to + width]
-    m2 = m2s[to : to + width]
+    mean = piece(means, to, width)
+    m2 = piece(m2s, to, width)
     off = np.zeros(width)
     centre = np.empty(width, x.dtype)
     mean[:] = 0
@@ -122,26 +125,26 @@ def columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p):
     fours = count // 4
     for r in range(fours):
         at = lo + 4 * r * inner
-        a, b = x[at : at + width], x[at + inner : at + inner + width]
-        c, d = x[at + 2 * inner : at + 2 * inner + width], x[at + 3 * inner : at + 3 * inner + width]
+        a, b = piece(x, at, width), piece(x, at + inner, width)
+        c, d = piece(x, at + 2 * inner, width), piece(x, at + 3 * inner, width)
         for j in range(width):
             mean[j] += (a[j] + b[j]) + (c[j] + d[j])
     for r in range(4 * fours, count):
-        v = x[lo + r * inner : lo + r * inner + width]
+        v = piece(x, lo + r * inner, width)
         for j in range(width):
             mean[j] += v[j]
     for j in range(width):
         centre[j] = mean[j] / count
     for r in range(fours):
         at = lo + 4 * r * inner
-        a, b = x[at : at + width], x[at + inner : at + inner + width]
-        c, d = x[at + 2 * inner : at + 2 * inner + width], x[at + 3 * inner : at + 3 * inner + width]
+        a, b = piece(x, at, width), piece(x, at + inner, width)
+        c, d = piece(x, at + 2 * inner, width), piece(x, at + 3 * inner, width)
         for j in range(width):
             e, f, g, h = a[j] - centre[j], b[j] - centre[j], c[j] - centre[j], d[j] - centre[j]
             m2[j] += (e * e + f * f) + (g * g + h * h)
             off[j] += (e + f) + (g + h)
     for r in range(4 * fours, count):
-        v = x[lo + r * inner : lo + r * inner + width]
+        v = piece(x, lo + r * inner, width)
         for j in range(width):
             e = v[j] - centre[j]
             m2[j] += e * e

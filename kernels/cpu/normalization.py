@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..compiler import jit
+from ..pieces import piece
 from .lanes import lane_add
 from .moments import merge_moments, moments, range_moments
 from .spread import spread
@@ -76,7 +77,7 @@ def batch_norm_train_channel(
     scale, shift = x.dtype.type(scale_of_c), x.dtype.type(shift_of_c)
     for i in range(n):
         lo = (i * channels + c) * length
-        v, y = x[lo : lo + length], out[lo : lo + length]
+        v, y = piece(x, lo, length), piece(out, lo, length)
         for j in range(length):
             y[j] = v[j] * scale + shift
 
@@ -128,7 +129,7 @@ def scale_rows(p, x, rows, channels, length, scale, shift, out):
     block = max(1, PART // length)
     for r in range(p * block, min((p + 1) * block, rows)):
         s, t = scale[r % channels], shift[r % channels]
-        v, y = x[r * length : r * length + length], out[r * length : r * length + length]
+        v, y = piece(x, r * length, length), piece(out, r * length, length)
         for j in range(length):
             y[j] = v[j] * s + t
 
@@ -139,7 +140,7 @@ def scale_columns(p, x, n, columns, scale, shift, out):
     block = max(1, PART // columns)
     s, t = scale[:columns], shift[:columns]
     for r in range(p * block, min((p + 1) * block, n)):
-        v, y = x[r * columns : r * columns + columns], out[r * columns : r * columns + columns]
+        v, y = piece(x, r * columns, columns), piece(out, r * columns, columns)
         for j in range(columns):
             y[j] = v[j] * s[j] + t[j]
 
@@ -151,7 +152,7 @@ def batch_norm_backward_channel(c, grad, x, n, channels, length, weight, mean, r
     total, dot = 0.0, 0.0
     for i in range(n):
         lo = (i * channels + c) * length
-        g, v = grad[lo : lo + length], x[lo : lo + length]
+        g, v = piece(grad, lo, length), piece(x, lo, length)
         s, d = x.dtype.type(0), x.dtype.type(0)
         for j in range(length):
             s = lane_add(s, g[j])
@@ -167,7 +168,7 @@ def batch_norm_backward_channel(c, grad, x, n, channels, length, weight, mean, r
     b = x.dtype.type(dot * rstd[c] * rstd[c] / count if train else 0.0)
     for i in range(n):
         lo = (i * channels + c) * length
-        g, v, y = grad[lo : lo + length], x[lo : lo + length], gx[lo : lo + length]
+        g, v, y = piece(grad, lo, length), piece(x, lo, length), piece(gx, lo, length)
         for j in range(length):
             y[j] = (g[j] - a - (v[j] - centre) * b) * scale
 
@@ -179,7 +180,7 @@ def backward_column_sums(u, grad, x, n, columns, unit_rows, centre, few, totals,
     FEW rows are added up in the dtype of x, in few: (units, 2, columns), before they join the float64 sums.
     """
     first, last = u * unit_rows, min((u + 1) * unit_rows, n)
-    total, dot = totals[u * columns : u * columns + columns], dots[u * columns : u * columns + columns]
+    total, dot = piece(totals, u * columns, columns), piece(dots, u * columns, columns)
     some, some_dot = few[2 * u * columns : (2 * u + 1) * columns], few[(2 * u + 1) * columns : (2 * u + 2) * columns]
     m = centre[:columns]
     for j in range(columns):
@@ -188,7 +189,7 @@ def backward_column_sums(u, grad, x, n, columns, unit_rows, centre, few, totals,
         some[j] = 0
         some_dot[j] = 0
     for r in range(first, last):
-        g, v = grad[r * columns : r * columns + columns], x[r * columns : r * columns + columns]
+        g, v = piece(grad, r * columns, columns), piece(x, r * columns, columns)
         for j in range(columns):
             some[j] += g[j]
             some_dot[j] += g[j] * (v[j] - m[j])
@@ -229,7 +230,7 @@ def backward_scale_columns(p, grad, x, n, columns, centre, a, b, scale, gx):
     m, a, b, s = centre[:columns], a[:columns], b[:columns], scale[:columns]
     for r in range(p * block, min((p + 1) * block, n)):
         at = r * columns
-        g, v, y = grad[at : at + columns], x[at : at + columns], gx[at : at + columns]
+        g, v, y = piece(grad, at, columns), piece(x, at, columns), piece(gx, at, columns)
         for j in range(columns):
             y[j] = (g[j] - a[j] - (v[j] - m[j]) * b[j]) * s[j]
 
@@ -322,7 +323,7 @@ def layer_norm_row(p, x, n, weight, bias, centred, eps, out, save_mean, save_rst
     save_rstd[p] = rstd
     scale = x.dtype.type(rstd)
     centre = x.dtype.type(mean)
-    v, y = x[lo : lo + n], out[lo : lo + n]
+    v, y = piece(x, lo, n), piece(out, lo, n)
     if len(weight) > 0 and len(bias) > 0:
         for j in range(n):
             y[j] = (v[j] - centre) * scale * weight[j] + bias[j]
@@ -348,12 +349,12 @@ def layer_norm_rows(p, x, rows, n, weight, bias, centred, eps, out, save_mean, s
 @jit(bare=True)
 def layer_norm_backward_unit(p, grad, x, rows, n, weight, centred, mean, rstd, gx, gws, gbs):
     """gx of UNIT_ROWS rows, and their share of gw and gb into gws[p], gbs[p]."""
-    gw, gb = gws[p * n : p * n + n], gbs[p * n : p * n + n]
+    gw, gb = piece(gws, p * n, n), piece(gbs, p * n, n)
     gw[:] = 0
     gb[:] = 0
     has_weight = len(weight) > 0
     for r in range(p * UNIT_ROWS, min((p + 1) * UNIT_ROWS, rows)):
-        g, v, y = grad[r * n : r * n + n], x[r * n : r * n + n], gx[r * n : r * n + n]
+        g, v, y = piece(grad, r * n, n), piece(x, r * n, n), piece(gx, r * n, n)
         centre, scale = mean[r], rstd[r]
         total, dot = x.dtype.type(0), x.dtype.type(0)
         if has_weight:
@@ -385,7 +386,7 @@ def add_rows(parts, units, n, out):
     for j in range(n):
         out[j] = parts[j]
     for u in range(1, units):
-        v = parts[u * n : u * n + n]
+        v = piece(parts, u * n, n)
         for j in range(n):
             out[j] += v[j]
 
@@ -428,7 +429,7 @@ def group_norm_row(p, x, groups, depth, length, weight, bias, eps, out, save_mea
         scale = x.dtype.type(rstd * w)
         shift = x.dtype.type(b - mean * rstd * w)
         at = lo + d * length
-        v, y = x[at : at + length], out[at : at + length]
+        v, y = piece(x, at, length), piece(out, at, length)
         for j in range(length):
             y[j] = v[j] * scale + shift
 
@@ -441,7 +442,7 @@ def group_norm_backward_row(p, grad, x, groups, depth, length, weight, mean, rst
     total, dot = 0.0, 0.0
     for d in range(depth):
         at = p * n + d * length
-        g, v = grad[at : at + length], x[at : at + length]
+        g, v = piece(grad, at, length), piece(x, at, length)
         s, t = x.dtype.type(0), x.dtype.type(0)
         for j in range(length):
             s = lane_add(s, g[j])
@@ -456,7 +457,7 @@ def group_norm_backward_row(p, grad, x, groups, depth, length, weight, mean, rst
     for d in range(depth):
         w = weight[p % groups * depth + d] if len(weight) > 0 else weight.dtype.type(1)
         at = p * n + d * length
-        g, v, y = grad[at : at + length], x[at : at + length], gx[at : at + length]
+        g, v, y = piece(grad, at, length), piece(x, at, length), piece(gx, at, length)
         for j in range(length):
             y[j] = (g[j] * w - a - (v[j] - centre) * b) * scale
 

@@ -118,6 +118,10 @@ def turned(f, width=any_width):
             p = a0 + start(meta, plane, r, 0, 0)
             q = b0 + start(meta, plane, r, 0, 1)
             o = o0 + start(meta, plane, r, 0, 2)
+            if n <= TILE and ra == n and ro == n:  # narrow and dense: one row of all
+                turn(b, q, tile, 0, height, n, sb, n)
+                rows_loop(a, p, 0, 1, tile, 0, 0, 1, out, o, 0, 1, 1, height * n, params)
+                continue
             for j in range(0, n, TILE):
                 across = min(TILE, n - j)
                 turn(b, q + j * sb, tile, 0, height, across, sb, TILE)

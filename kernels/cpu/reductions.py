@@ -19,6 +19,7 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..pieces import piece
 from .lanes import lane_add, lane_max, lane_min, lane_mul
 
 # 4096 elements are folded by lanes in one go (about 64 additions a lane in float32, so a block adds about 6
@@ -29,8 +30,10 @@ UNIT = 65536
 # Columns are folded in tiles of 512: in float64, tile and one row piece are 8 KiB of the 32 KiB first-level
 # cache.
 TILE = 512
-# Below 2**17 elements a launch of threads costs more than it gives.
-PARALLEL_SIZE = 131072
+# Whole rows that make about so many elements are a part of parallel work: 2 us of sums.
+PART = 16384
+# A launch of threads costs 2 us; one core sums 2**16 elements in 3 to 8 us, by the length of the rows.
+PARALLEL_SIZE = 65536
 
 
 @jit(bare=True)
@@ -64,7 +67,7 @@ def reduction(of, combine, start, finish=only):
 
     @jit(bare=True)
     def block(x, lo, hi):
-        v = x[lo:hi]
+        v = piece(x, lo, hi - lo)
         total = start(x, lo)
         for i in range(len(v)):
             total = combine(total, of(v[i]))
@@ -99,8 +102,8 @@ def reduction(of, combine, start, finish=only):
 
     @jit(parallel=True)
     def row_blocks_parallel(x, outer, n, out):
-        """As rows, as many rows at a time as make a unit spread over the threads."""
-        step = max(UNIT // n, 1)
+        """As rows, as many rows at a time as make a PART spread over the threads."""
+        step = max(PART // n, 1)
         for p in prange((outer + step - 1) // step):
             some_rows(x, p * step, min(p * step + step, outer), n, out)
 
@@ -123,8 +126,8 @@ def reduction(of, combine, start, finish=only):
         elements, so that vectors are full.
         """
         wide = group * width
-        total = side[:wide] if group > 1 else out[to : to + width]
-        first = x[lo : lo + wide]
+        total = side[:wide] if group > 1 else piece(out, to, width)
+        first = piece(x, lo, wide)
         for j in range(wide):
             total[j] = of(first[j])
         step = group * stride
@@ -132,14 +135,14 @@ def reduction(of, combine, start, finish=only):
         # Four rows at a time, in pairs: a quarter of the traffic with `total`, and of the rounding.
         for r in range(rows_left // 4):
             at = lo + (1 + 4 * r) * step
-            v, w = x[at : at + wide], x[at + step : at + step + wide]
-            y, z = x[at + 2 * step : at + 2 * step + wide], x[at + 3 * step : at + 3 * step + wide]
+            v, w = piece(x, at, wide), piece(x, at + step, wide)
+            y, z = piece(x, at + 2 * step, wide), piece(x, at + 3 * step, wide)
             for j in range(wide):
                 four = combine(combine(of(v[j]), of(w[j])), combine(of(y[j]), of(z[j])))
                 total[j] = combine(total[j], four)
         for r in range(rows_left // 4 * 4, rows_left):
             at = lo + (1 + r) * step
-            v = x[at : at + wide]
+            v = piece(x, at, wide)
             for j in range(wide):
                 total[j] = combine(total[j], of(v[j]))
         if group > 1:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..compiler import jit
 from ..math import exp, log1p
+from ..pieces import piece
 from .softmax import TILE, tile_bounds
 from .spread import spread
 
@@ -24,7 +25,7 @@ def scan(widen, step) -> Callable:
 
     @jit(bare=True)
     def row(p, x, n, reverse, out):
-        v, y = x[p * n : p * n + n], out[p * n : p * n + n]
+        v, y = piece(x, p * n, n), piece(out, p * n, n)
         first, by = (n - 1, -1) if reverse else (0, 1)
         carried = widen(v[first])
         y[first] = carried
@@ -37,13 +38,13 @@ def scan(widen, step) -> Callable:
     def tile(p, x, n, inner, carried, reverse, out):
         lo, width = tile_bounds(p, n, inner)
         first, by = (lo + (n - 1) * inner, -inner) if reverse else (lo, inner)
-        run = carried[p * TILE : p * TILE + width]
+        run = piece(carried, p * TILE, width)
         for j in range(width):
             run[j] = widen(x[first + j])
             out[first + j] = run[j]
         for r in range(1, n):
             at = first + r * by
-            v, y = x[at : at + width], out[at : at + width]
+            v, y = piece(x, at, width), piece(out, at, width)
             for j in range(width):
                 run[j] = step(run[j], widen(v[j]))
                 y[j] = run[j]

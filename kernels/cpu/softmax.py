@@ -13,6 +13,7 @@ import numpy as np
 
 from ..compiler import jit
 from ..math import exp, log
+from ..pieces import piece
 from .lanes import lane_add, lane_max
 from .spread import spread
 
@@ -39,7 +40,7 @@ def tile_bounds(p, n, inner):
 
 @jit(bare=True)
 def softmax_forward_row(p, x, n, out):
-    v, y = x[p * n : p * n + n], out[p * n : p * n + n]
+    v, y = piece(x, p * n, n), piece(out, p * n, n)
     top = row_max(v)
     total = x.dtype.type(0)
     for i in range(n):
@@ -53,7 +54,7 @@ def softmax_forward_row(p, x, n, out):
 
 @jit(bare=True)
 def log_softmax_forward_row(p, x, n, out):
-    v, y = x[p * n : p * n + n], out[p * n : p * n + n]
+    v, y = piece(x, p * n, n), piece(out, p * n, n)
     top = row_max(v)
     total = x.dtype.type(0)
     for i in range(n):
@@ -65,7 +66,7 @@ def log_softmax_forward_row(p, x, n, out):
 
 @jit(bare=True)
 def softmax_backward_row(p, grad, y, n, out):
-    g, v, gx = grad[p * n : p * n + n], y[p * n : p * n + n], out[p * n : p * n + n]
+    g, v, gx = piece(grad, p * n, n), piece(y, p * n, n), piece(out, p * n, n)
     total = y.dtype.type(0)
     for i in range(n):
         total = lane_add(total, g[i] * v[i])
@@ -75,7 +76,7 @@ def softmax_backward_row(p, grad, y, n, out):
 
 @jit(bare=True)
 def log_softmax_backward_row(p, grad, y, n, out):
-    g, v, gx = grad[p * n : p * n + n], y[p * n : p * n + n], out[p * n : p * n + n]
+    g, v, gx = piece(grad, p * n, n), piece(y, p * n, n), piece(out, p * n, n)
     total = y.dtype.type(0)
     for i in range(n):
         total = lane_add(total, g[i])
@@ -86,7 +87,7 @@ def log_softmax_backward_row(p, grad, y, n, out):
 @jit(bare=True)
 def logsumexp_forward_row(p, x, n, out):
     """out[p] = log sum exp(x[p, :]); a maximum of +-inf is not subtracted, so that no inf - inf arises."""
-    v = x[p * n : p * n + n]
+    v = piece(x, p * n, n)
     top = row_max(v)
     if np.isinf(top):
         top = x.dtype.type(0)
@@ -103,11 +104,11 @@ def column_sums_of_exp(x, lo, n, inner, width, top, total):
         top[j] = x[lo + j]
         total[j] = 0
     for r in range(1, n):
-        v = x[lo + r * inner : lo + r * inner + width]
+        v = piece(x, lo + r * inner, width)
         for j in range(width):
             top[j] = lane_max(top[j], v[j])
     for r in range(n):
-        v = x[lo + r * inner : lo + r * inner + width]
+        v = piece(x, lo + r * inner, width)
         for j in range(width):
             total[j] += exp(v[j] - top[j])
 
@@ -118,7 +119,7 @@ def softmax_forward_tile(p, x, n, inner, out):
     top, total = np.empty(width, x.dtype), np.empty(width, x.dtype)
     column_sums_of_exp(x, lo, n, inner, width, top, total)
     for r in range(n):
-        v, y = x[lo + r * inner : lo + r * inner + width], out[lo + r * inner : lo + r * inner + width]
+        v, y = piece(x, lo + r * inner, width), piece(out, lo + r * inner, width)
         for j in range(width):
             y[j] = exp(v[j] - top[j]) / total[j]
 
@@ -131,7 +132,7 @@ def log_softmax_forward_tile(p, x, n, inner, out):
     for j in range(width):
         total[j] = log(total[j])
     for r in range(n):
-        v, y = x[lo + r * inner : lo + r * inner + width], out[lo + r * inner : lo + r * inner + width]
+        v, y = piece(x, lo + r * inner, width), piece(out, lo + r * inner, width)
         for j in range(width):
             y[j] = v[j] - top[j] - total[j]
 
@@ -142,12 +143,12 @@ def softmax_backward_tile(p, grad, y, n, inner, out):
     total = np.zeros(width, y.dtype)
     for r in range(n):
         at = lo + r * inner
-        g, v = grad[at : at + width], y[at : at + width]
+        g, v = piece(grad, at, width), piece(y, at, width)
         for j in range(width):
             total[j] += g[j] * v[j]
     for r in range(n):
         at = lo + r * inner
-        g, v, gx = grad[at : at + width], y[at : at + width], out[at : at + width]
+        g, v, gx = piece(grad, at, width), piece(y, at, width), piece(out, at, width)
         for j in range(width):
             gx[j] = v[j] * (g[j] - total[j])
 
@@ -158,12 +159,12 @@ def log_softmax_backward_tile(p, grad, y, n, inner, out):
     total = np.zeros(width, y.dtype)
     for r in range(n):
         at = lo + r * inner
-        g = grad[at : at + width]
+        g = piece(grad, at, width)
         for j in range(width):
             total[j] += g[j]
     for r in range(n):
         at = lo + r * inner
-        g, v, gx = grad[at : at + width], y[at : at + width], out[at : at + width]
+        g, v, gx = piece(grad, at, width), piece(y, at, width), piece(out, at, width)
         for j in range(width):
             gx[j] = g[j] - exp(v[j]) * total[j]
 
