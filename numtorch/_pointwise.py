@@ -14,6 +14,8 @@ What comes of a definition: the function, the method, `op_` and `out=`, and a no
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from math import prod
 
 import numpy as np
 
@@ -44,6 +46,8 @@ from ._tensor import Tensor, _new, wrap
 from ._views import apart, tracked
 
 _np_empty = np.empty
+# Elements up to which a view with gaps is copied: 1 us, where the way to a strided loop takes 4.
+_WORTH_CLOSING = 1024
 
 
 class Pointwise:
@@ -123,6 +127,29 @@ class Pointwise:
 def _laid_flat(t) -> bool:
     """Whether `t` is a contiguous view that has been asked for its elements just now: `t._flat` holds them from here."""
     return t.__class__ is Tensor and t._flat is None and t._device is cpu and t.flat() is not None
+
+
+@lru_cache(maxsize=4096)
+def _has_gaps(size, stride) -> bool:
+    """Whether a small tensor lies in memory in the order of its dimensions, but with gaps: a column, part of each row."""
+    if prod(size) > _WORTH_CLOSING:
+        return False
+    last = None
+    for n, step in zip(size, stride):
+        if step <= 0 or last is not None and step > last:
+            return False
+        if n > 1:
+            last = step
+    return True
+
+
+def _closed(t) -> Tensor | None:
+    """A small view with gaps as a contiguous tensor, for loops over which it takes longer to walk than to copy.
+
+    The result has the layout that the view itself would give it. None for other tensors, and those to be recorded."""
+    if t.__class__ is not Tensor or t._flat is not None or t._device is not cpu or t._requires_grad and mode.enabled:
+        return None
+    return wrap(t._nd().flatten(), t._size, t._dtype) if _has_gaps(t._size, t._stride) else None
 
 
 def _is_number_beside(a: Tensor, b: Tensor, inner: dtype) -> bool:
@@ -268,7 +295,10 @@ def unary(
                     entry, out_np, out_dtype = fast[input._dtype]
                     n = x.size
                 except (AttributeError, KeyError):
-                    return call(input) if _laid_flat(input) else general(input, (), None)
+                    if _laid_flat(input):
+                        return call(input)
+                    closed = _closed(input)
+                    return general(input, (), None) if closed is None else call(closed)
                 if n < PARALLEL_THRESHOLD:
                     y = _np_empty(n, out_np)
                     entry(x, y, ())
@@ -495,7 +525,11 @@ def binary(
             a = input._flat
             n = a.size
         except AttributeError:
-            return call(input, other) if _laid_flat(input) else general(input, other, params, out)
+            if _laid_flat(input):
+                return call(input, other)
+            # (Two copies would take as long as the strided loop.)
+            closed = None if getattr(other, "_flat", 0) is None else _closed(input)
+            return general(input, other, params, out) if closed is None else call(closed, other)
         kind = other.__class__
         if kind is float or kind is int:
             found = (fast_float if kind is float else fast_int).get(input._dtype)
@@ -518,8 +552,12 @@ def binary(
             return general(input, other, params, out)
         d = input._dtype
         if b is None or n >= PARALLEL_THRESHOLD or d is not other._dtype:
-            if b is None and _laid_flat(other):
-                return call(input, other)
+            if b is None:
+                if _laid_flat(other):
+                    return call(input, other)
+                closed = _closed(other)
+                if closed is not None:
+                    return call(input, closed)
             return general(input, other, params, out)
         if input._size != other._size:
             size = input._size

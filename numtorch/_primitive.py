@@ -41,6 +41,7 @@ from ._size import PublicSize
 from ._tensor import Tensor, _new, alias
 
 _new_tuple = tuple.__new__
+_FIRST = [0]
 
 
 class Meta(tuple):
@@ -188,6 +189,9 @@ class Primitive:
         self.saves = tuple((n, int(n[6:] or 0) if n.startswith("result") else None) for n in save)
         self.saves_result = any(nr is not None for _, nr in self.saves)
         self.nondifferentiable = nondifferentiable
+        # How many outputs there are where all behind the first are by-products, which have no gradient; 0 elsewhere.
+        count = 1 + len(nondifferentiable)
+        self.with_by_products = count if count > 1 and nondifferentiable == tuple(range(1, count)) else 0
         self.rules: dict[str, Callable | None] = {}
         self.ordered_rules: tuple[Callable | None, ...] = ()
         self.differentiable: tuple[str, ...] = ()
@@ -281,6 +285,11 @@ class Primitive:
     def _record_outputs(self, node: PrimitiveNode, outputs: tuple) -> None:
         """Make those of several outputs that are differentiable results of the node."""
         node.num_outputs = len(outputs)
+        first = outputs[0]
+        if len(outputs) == self.with_by_products and first._dtype.category >= FLOATING:
+            first._grad_fn, first._requires_grad = node, True
+            node.picked = _FIRST
+            return
         picked = []
         for i, t in enumerate(outputs):
             if isinstance(t, Tensor) and t._dtype.category >= FLOATING and i not in self.nondifferentiable:

@@ -29,7 +29,7 @@ from .._tensor import Tensor, wrap
 from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
-from .indexing import slice_backward
+from .indexing import fits, slice_backward
 
 # --- in place and not ---------------------------------------------------------------------------------------
 
@@ -68,6 +68,8 @@ def values_flat(values: Tensor, target: Tensor) -> np.ndarray:
 
 
 _NO_INDEX = np.empty(0, np.int64)
+# Elements up to which a number to scatter is written out: one for each index.
+_FILLED = 4096
 
 # --- contiguous blocks --------------------------------------------------------------------------------------
 
@@ -105,6 +107,9 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
         values = src._flat
         if values is None or src._dtype is not d or src._size != index._size or src._device is not cpu:
             return None
+    elif flat.size <= _FILLED and fits(src, d):
+        values = np.empty(flat.size, held.dtype)
+        values.fill(src)
     else:
         return None
     if d.category == COMPLEX if mode == SET else d.category in (COMPLEX, BOOL) or d.np != d.compute:

@@ -481,7 +481,7 @@ def _without_leading_ones(value: Tensor) -> Tensor:
     return value.reshape(tuple(value._size)[lead:]) if lead else value
 
 
-def _fits(value, d) -> bool:
+def fits(value, d) -> bool:
     """Whether a Python number can be written to elements of `d` without a thought: no overflow, no halves."""
     kind = value.__class__
     category = d.category
@@ -535,7 +535,7 @@ def _put_directly(self: Tensor, key, value) -> bool:
         if not _same_kind(value, self, size):
             return False
         values = value.flat()
-    elif _fits(value, self._dtype):
+    elif fits(value, self._dtype):
         values = value
     else:
         return False
@@ -562,7 +562,7 @@ def _put_at_tensor(self: Tensor, flat: np.ndarray, key: Tensor, value) -> bool:
         return False
     if key._dtype is bool_:
         mask = key.flat()
-        if mask is None or key._size != self._size or not _fits(value, self._dtype):
+        if mask is None or key._size != self._size or not fits(value, self._dtype):
             return False
         from .masking import fill_flat
 
@@ -597,7 +597,7 @@ def _put_rows(self: Tensor, flat: np.ndarray, index, n: int, low: int, size: tup
             return False
         if np.may_share_memory(values, flat):
             values = values.copy()
-    elif index.size * width <= _FILLED and _fits(value, self._dtype):
+    elif index.size * width <= _FILLED and fits(value, self._dtype):
         values = np.empty(index.size * width, flat.dtype)
         values.fill(value)
     else:

@@ -95,12 +95,8 @@ def _batch_norm(input, weight, bias, running_mean, running_var, training, moment
         mean, var = _parameter(running_mean, d), _parameter(running_var, d)
         if x.size:
             _kernels.batch_norm_eval(x, n, c, length, mean, var, w, b, eps, out)
-        nothing = np.empty(0, d)
-        return (
-            finished(out, input._size, stats, input._dtype),
-            wrap(nothing, (0,), stats),
-            wrap(nothing, (0,), stats),
-        )
+        nothing = wrap(np.empty(0, d), (0,), stats)
+        return finished(out, input._size, stats, input._dtype), nothing, nothing
     mean, rstd = np.empty(c, d), np.empty(c, d)
     rm, rv = _running(running_mean, d), _running(running_var, d)
     if x.size:
@@ -166,6 +162,13 @@ _batch_norm.derivative_of("input", "weight", "bias")
 
 
 def _check_batch_norm(input, weight, bias, running_mean, running_var, training: bool) -> None:
+    size = input._size
+    if len(size) > 1 and (training or running_mean is not None and running_var is not None):
+        for t in (running_mean, running_var, weight, bias):
+            if t is not None and t._size != (size[1],):
+                break
+        else:
+            return
     if input.ndim < 2 and input.numel():
         raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
     channels = input._size[1] if input.ndim > 1 else 0
@@ -192,7 +195,7 @@ def native_order_batch_norm(
     """Normalise each channel (dim 1) by the batch's statistics (training) or by the running ones."""
     _check_batch_norm(input, weight, bias, running_mean, running_var, training)
     momentum = 0.0 if momentum is None else momentum
-    if input.numel() == 0:
+    if 0 in input._size:
         y = input.clone()
         y = y if weight is None else y * weight[0]
         return y if bias is None else y + bias[0]
@@ -214,10 +217,10 @@ def batch_norm(
 ) -> Tensor:
     """Normalise each channel (dim 1); in training a channel must have more than one value."""
     if training:
-        size = input.size()
+        size = input._size
         values = size[0] * math.prod(size[2:])
         if values == 1:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.size()}")
     if eps <= 0.0:
         raise ValueError(f"batch_norm eps must be positive, but got {eps}")
     return native_order_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)

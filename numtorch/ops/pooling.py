@@ -304,7 +304,7 @@ def _windows(src, dst, kernel, stride, padding, dilation, include_pad: bool, div
 
 
 def _supported(input, name: str, *refused: _dtype.dtype) -> None:
-    if input._dtype in refused:
+    if input._dtype is not _dtype.float32 and input._dtype in refused:
         raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.type_name}'")
 
 

@@ -102,7 +102,8 @@ def _bernoulli_fill(t: Tensor, p, generator: Generator | None) -> None:
     flat = contiguous(p)._flat
     wide = p._dtype is float64
     flat = flat if wide else cast_array(flat, p._dtype, float32)
-    if not bool(((flat >= 0) & (flat <= 1)).all()):
+    # (A nan is neither; min and max give it.)
+    if flat.size and not (flat.min() >= 0 and flat.max() <= 1):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     kernel = _kernels.bernoulli_float64 if wide else _kernels.bernoulli_float32
     fill_from(t, lambda out: kernel(state, out, flat), _dtype.bool_)

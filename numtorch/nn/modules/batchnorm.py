@@ -35,7 +35,10 @@ class _BatchNorm(_NormBase):
                 count.add_(1)
                 if self.momentum is None:
                     factor = 1.0 / float(count)
-        running_mean, running_var = self.running_mean, self.running_var
+        if "running_mean" in buffers and "running_var" in buffers:
+            running_mean, running_var = buffers["running_mean"], buffers["running_var"]
+        else:
+            running_mean, running_var = self.running_mean, self.running_var
         by_batch = training or (running_mean is None and running_var is None)
         use_running = not training or tracked
         return F.batch_norm(
