@@ -17,10 +17,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import prange
+from numba import prange, typeof
 
 from .. import host
-from ..compiler import jit
+from ..compiler import entry_point, jit
 from ..simd import lanes
 from .pooling_lines import add_line, average_line, max_line, spread_line
 
@@ -391,6 +391,17 @@ def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table,
     else:
         _max_parallel(min(planes, CHUNKS), *part)
     return out, index
+
+
+def small_max_pool(dtype, src: tuple, dst: tuple, step: tuple, table):
+    """(kernel, rest): `kernel(0, planes, x, out, index, *rest)` is max_pool_forward without its choices, for floats.
+
+    None where windows are not taken a vector at a time."""
+    if table[-1] <= 0 or src[0] * src[1] * src[2] >= 2**31 - 2**16:
+        return None
+    rest = (*src, *dst, *step, table, _ramp(int(table[-4]), np.dtype(dtype).itemsize))
+    arrays = np.empty(0, dtype), np.empty(0, dtype), np.empty(0, _INT64)
+    return entry_point(_max_lines, tuple([typeof(each) for each in (0, 0, *arrays, *rest)])), rest
 
 
 def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: tuple, samples):

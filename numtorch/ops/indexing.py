@@ -31,7 +31,7 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .positions import Compiled, read_rows, write_rows
+from .positions import Compiled, fill_flat, read_rows, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 
 _joint_index = Compiled(joint_index, "iinni")
@@ -564,8 +564,6 @@ def _put_at_tensor(self: Tensor, flat: np.ndarray, key: Tensor, value) -> bool:
         mask = key.flat()
         if mask is None or key._size != self._size or not fits(value, self._dtype):
             return False
-        from .masking import fill_flat
-
         fill_flat(flat, mask, value)
         self._get_storage().version += 1
         return True

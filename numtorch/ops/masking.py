@@ -40,7 +40,6 @@ _masked_select = at.compiled_pair(_masks.masked_select_block, "xmix")
 _true_positions = at.compiled_pair(_masks.true_positions_block, "mix")
 _coordinates = at.compiled_pair(_masks.coordinates_of, "iix")
 _masked_scatter = at.compiled_pair(_masks.masked_scatter_block, "xmixx")
-_masked_fill = at.compiled_pair(_masks.masked_fill_block, "xmvx")
 _BOOL, _INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 
 
@@ -95,16 +94,6 @@ def _check_fill(self: Tensor, mask: Tensor, value) -> object:
     return value
 
 
-def fill_flat(flat: np.ndarray, mask: np.ndarray, value) -> None:
-    """A number of the array's own kind where the mask is true."""
-    d = flat.dtype
-    if d.char in "fd":
-        number = d.type(value)
-    else:
-        flat, number = at.as_moved(flat), at.as_moved(np.array([value], d))[0]
-    _masked_fill[flat.size >= at.PARALLEL_ELEMENTS][flat.dtype](flat, mask, number, flat)
-
-
 def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
     number = _check_fill(self, mask, value)
     if broadcast_size(self._size, mask._size) != self._size:
@@ -120,7 +109,7 @@ def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
     value = contiguous(filled((), number, self._dtype))._flat
     if self.flat() is not None:
         to = at.as_moved(self._flat)
-        _masked_fill[to.size >= at.PARALLEL_ELEMENTS][to.dtype](to, flat_mask, at.as_moved(value)[0], to)
+        at.masked_fill[to.size >= at.PARALLEL_ELEMENTS][to.dtype](to, flat_mask, at.as_moved(value)[0], to)
         return
     places = at.positions(tuple(self._size), self._stride, self._offset)[true_positions(flat_mask)]
     at.write(self, at.Places(at.ORIGIN, places, at.NOTHING, 1, Size((places.size,))), value)
@@ -143,12 +132,12 @@ def _filled_copy(input: Tensor, mask: Tensor, value) -> Tensor | None:
     d = held.dtype
     if (type(value) is float or type(value) is int) and d.char in "fd":  # float32, float64: all numbers will do
         out = np.empty(held.size, d)
-        _masked_fill[held.size >= at.PARALLEL_ELEMENTS][d](held, flat, d.type(value), out)
+        at.masked_fill[held.size >= at.PARALLEL_ELEMENTS][d](held, flat, d.type(value), out)
         return wrap(out, input._size, input._dtype)
     number = contiguous(filled((), _check_fill(input, mask, value), input._dtype))._flat
     out = np.empty(held.size, d)
     held, to = at.as_moved(held), at.as_moved(out)
-    _masked_fill[held.size >= at.PARALLEL_ELEMENTS][to.dtype](held, flat, at.as_moved(number)[0], to)
+    at.masked_fill[held.size >= at.PARALLEL_ELEMENTS][to.dtype](held, flat, at.as_moved(number)[0], to)
     return wrap(out, input._size, input._dtype)
 
 

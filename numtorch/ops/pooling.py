@@ -28,6 +28,7 @@ from .._primitive import primitive
 from .._registry import FUNCTIONS, op
 from .._size import Size
 from .._tensor import Tensor, wrap
+from .small_pooling import small_max_pool
 from .spatial import elements, integers, result, triple
 
 _COUNTS = {2: "two", 3: "three"}
@@ -345,7 +346,8 @@ def max_pool2d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ):
     """(maximum, index) over windows of input (N, C, H, W) or (C, H, W); an index is y * W + x (int64)."""
-    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
+    both = small_max_pool(input, _max_geometry, _max_windows[2], kernel_size, stride, padding, dilation, ceil_mode)
+    return both or _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def max_pool3d_with_indices(

@@ -17,6 +17,7 @@ from numba import from_dtype, types
 
 from numtorch.kernels.compiler import entry_point
 from numtorch.kernels.cpu import indexing as _kernels
+from numtorch.kernels.cpu import masks as _masks
 from numtorch.kernels.cpu import row_indexing as _rows
 
 from .._copy import _BITS, contiguous
@@ -134,6 +135,19 @@ class Compiled(dict):
 def compiled_pair(kernel, letters: str) -> tuple[Compiled, Compiled]:
     """The serial and the parallel form of a prange kernel."""
     return Compiled(kernel, letters), Compiled(kernel, letters, parallel=True)
+
+
+masked_fill = compiled_pair(_masks.masked_fill_block, "xmvx")
+
+
+def fill_flat(flat: np.ndarray, mask: np.ndarray, value) -> None:
+    """A number of the array's own kind where the mask is true."""
+    d = flat.dtype
+    if d.char in "fd":
+        number = d.type(value)
+    else:
+        flat, number = as_moved(flat), as_moved(np.array([value], d))[0]
+    masked_fill[flat.size >= PARALLEL_ELEMENTS][flat.dtype](flat, mask, number, flat)
 
 
 _read_rows = compiled_pair(_rows.rows_forward, "xinnnnx")
