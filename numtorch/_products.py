@@ -124,7 +124,10 @@ def multiplied_and_added(
     if count:
         added = None
         if start is not None:
-            strides = expanded_strides(start._size, start._stride, result._size)
+            if start._size == result._size:
+                strides = start._stride
+            else:
+                strides = expanded_strides(start._size, start._stride, result._size)
             if strides[-1] != 1 and result._size[-1] > 1:
                 start = start.detach().contiguous()
                 strides = expanded_strides(start._size, start._stride, result._size)

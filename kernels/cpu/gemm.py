@@ -30,6 +30,10 @@ _FEWER = ROWS // 2
 # that read b where it lies run at 114 GFLOP/s up to there, panels included 110; with b of 4 MB and more 99 against 104.
 _PACK_ROWS = 192
 _PACK_BYTES = host.cache_bytes(2)
+# A b that does not fit the last cache either is copied for fewer rows, since copying reads whole rows from memory:
+# 64 x 4096 x 4096 runs at 84 GFLOP/s then, and at 80 in place.
+_PACK_ROWS_FROM_MEMORY = 2 * ROWS
+_MEMORY_BYTES = host.cache_bytes(3)
 
 
 @jit(inline=True)
@@ -184,11 +188,13 @@ def _cut(k, m, width, itemsize):
 
 @jit(inline=True)
 def _packs(n, k, row_b, column_b, itemsize):
-    """Whether panels of b are made: where its rows are not dense, and where many rows of a use a large one.
+    """Whether panels of b are made: where its rows are not dense, and where enough rows of a use a large one.
 
     Large is the memory from its first row to its last, so that a part of m is read like the whole.
     """
-    return column_b != 1 or (n >= _PACK_ROWS and k * row_b * itemsize > _PACK_BYTES)
+    size = k * row_b * itemsize
+    many = n >= _PACK_ROWS_FROM_MEMORY if size > _MEMORY_BYTES else n >= _PACK_ROWS
+    return column_b != 1 or (many and size > _PACK_BYTES)
 
 
 @jit(inline=True)

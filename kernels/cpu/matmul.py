@@ -157,7 +157,7 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
             kernels.small(a, transpose_a, b, transpose_b, bias, out, n, k, m)
             return out
         form = TILES
-        if m == 1 or n <= DOT_ROWS:
+        if m == 1 or n == 1 or (transpose_b and n <= DOT_ROWS):
             left, right = (1, n) if transpose_a else (k, 1), (1, k) if transpose_b else (m, 1)
             form = vector_form(n, k, m, *left, *right, 0 if bias.size else 1, kernels.width)
         if work < PARALLEL_VECTOR_WORK or (threads := _threads_for(work, n, m)) == 1:
@@ -235,31 +235,37 @@ def bmm(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int
 
     The strides are those of the batch, rows and columns.
     """
-    _multiply(
-        a, a0, (0, *a_strides), b, b0, (0, *b_strides), None, 0, (0, 0, 0), 1.0, 1.0, out, (1, batch, n, k, m)
-    )  # fmt: skip
+    kernels = _single if out.dtype is _float32 else _kernels[out.dtype]
+    if batch * n * k * m < PARALLEL_VECTOR_WORK and n > DOT_ROWS and m > 1:
+        kernels.serial(
+            a, a0, (0, *a_strides), b, b0, (0, *b_strides), kernels.none, 0, (0, 0, 0), False, 1.0, 1.0,
+            out, (1, batch, n, k, m), 0, 1,
+        )  # fmt: skip
+    else:
+        _multiply(
+            kernels, a, a0, (0, *a_strides), b, b0, (0, *b_strides), None, 0, (0, 0, 0), 1.0, 1.0, out,
+            (1, batch, n, k, m),
+        )  # fmt: skip
     return out
 
 
-def _multiply(a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, alpha, beta, out, sizes):
+def _multiply(kernels, a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, alpha, beta, out, sizes):
     """One call of the kernel for strided batches (see multiply_part); `start` may be None."""
-    dtype = out.dtype
-    kernels = _single if dtype is _float32 else _kernels[dtype]
     outer, inner, n, k, m = sizes
     form = TILES
-    if m == 1 or n <= DOT_ROWS:
+    if m == 1 or n == 1 or (n <= DOT_ROWS and b_strides[2] == 1):
         row_s = 1 if start is None else s_strides[2]
         form = vector_form(n, k, m, *a_strides[2:], *b_strides[2:], row_s, kernels.width)
     has_start = start is not None
     if not has_start:
         start = kernels.none
-    threads = _threads_for(outer * inner * n * k * m, n, m)
-    if form:
-        tail = (form, 0, 1) if threads == 1 else (form, threads * _PARTS)
-        kernel = kernels.vectors_serial if threads == 1 else kernels.vectors_parallel
+    work = outer * inner * n * k * m
+    threads = 1 if work < PARALLEL_VECTOR_WORK else _threads_for(work, n, m)
+    if threads == 1:
+        kernel, tail = (kernels.vectors_serial, (form, 0, 1)) if form else (kernels.serial, (0, 1))
     else:
-        tail = (0, 1) if threads == 1 else (threads * _PARTS,)
-        kernel = kernels.serial if threads == 1 else kernels.parallel
+        parts = threads * _PARTS
+        kernel, tail = (kernels.vectors_parallel, (form, parts)) if form else (kernels.parallel, (parts,))
     kernel(a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, has_start, alpha, beta, out, sizes, *tail)
 
 
@@ -294,6 +300,7 @@ def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides
     lead = (0,) * (2 - rank)
     sizes = ((1, 1), (1, *sizes), sizes)[rank]
     _multiply(
+        _single if out.dtype is _float32 else _kernels[out.dtype],
         a, a0, (*lead, *a_strides), b, b0, (*lead, *b_strides), buffer, s0, (*lead, *s_strides), alpha, beta,
         out, (*sizes, n, k, m),
     )  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import NamedTuple
+
 from .._registry import op
 from .._size import wrap_dims
 from .._tensor import Tensor
@@ -179,6 +182,72 @@ def _contract(a: Tensor, la: list[str], b: Tensor, lb: list[str], needed: set[st
     return m.bmm(n).reshape([sizes[c] for c in labels]), labels
 
 
+class _Plan(NamedTuple):
+    """How a pair of operands becomes one product: the order of each one's dimensions, then their sizes as matrices.
+
+    None stands for what needs no step. `size` is that of the product's dimensions, `order` the result's order of them.
+    """
+
+    order_a: tuple | None
+    size_a: tuple | None
+    order_b: tuple | None
+    size_b: tuple | None
+    size: tuple | None
+    order: tuple | None
+
+
+_plans: dict[
+    tuple, _Plan | None
+] = {}  # (equation, size of a, size of b): finding it out takes longer than small products
+_MOST_PLANS = 1000
+
+
+def _order(labels: list[str], wanted: list[str]) -> tuple | None:
+    return None if labels == wanted else tuple([labels.index(c) for c in wanted])
+
+
+def _plan_pair(equation: str, a: Tensor, b: Tensor) -> _Plan | None:
+    """The plan for two operands whose labels are all different, kept or shared, and of equal sizes where shared."""
+    (la, lb), result = _parse(equation, [a, b])
+    sizes_a, sizes_b = dict(zip(la, a._size)), dict(zip(lb, b._size))
+    shared = [c for c in la if c in sizes_b]
+    if (
+        len(sizes_a) < len(la)
+        or len(sizes_b) < len(lb)
+        or any(sizes_a[c] != sizes_b[c] for c in shared)
+        or any(c not in result and c not in shared for c in la + lb)
+    ):
+        return None
+    batch, summed = [c for c in shared if c in result], [c for c in shared if c not in result]
+    only_a, only_b = [c for c in la if c not in sizes_b], [c for c in lb if c not in sizes_a]
+    sizes = {**sizes_a, **sizes_b}
+    kept = batch + only_a + only_b
+    order_a, order_b, order = (
+        _order(la, batch + only_a + summed),
+        _order(lb, batch + summed + only_b),
+        _order(kept, result),
+    )
+    if len(only_a) == len(only_b) == len(summed) == 1:
+        return _Plan(order_a, None, order_b, None, None, order)  # matrices, or batches of them, as they are
+    count, rows, inner, columns = (prod(sizes[c] for c in group) for group in (batch, only_a, summed, only_b))
+    lead = (count,) if batch else ()
+    size = tuple([sizes[c] for c in kept])
+    return _Plan(order_a, (*lead, rows, inner), order_b, (*lead, inner, columns), size, order)
+
+
+def _follow(plan: _Plan, a: Tensor, b: Tensor) -> Tensor:
+    order_a, size_a, order_b, size_b, size, order = plan
+    if order_a is not None:
+        a = a.permute(order_a)
+    if order_b is not None:
+        b = b.permute(order_b)
+    if size is None:
+        t = a.matmul(b)
+    else:
+        t = a.reshape(size_a).matmul(b.reshape(size_b)).reshape(size)
+    return t if order is None else t.permute(order)
+
+
 @op(method=False)
 def einsum(equation, *operands) -> Tensor:
     """Sums of products by Einstein's convention: "ij,jk->ik" is a matrix product.
@@ -195,6 +264,16 @@ def einsum(equation, *operands) -> Tensor:
         raise ValueError(
             "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list"
         )
+    if len(operands) == 2:
+        a, b = operands
+        key = (equation, a._size, b._size)
+        plan = _plans.get(key, _plans)  # itself for a key that is not there
+        if plan is _plans:
+            if len(_plans) >= _MOST_PLANS:
+                _plans.clear()
+            plan = _plans[key] = _plan_pair(equation, a, b)
+        if plan is not None:
+            return _follow(plan, a, b)
     labels, result = _parse(equation, list(operands))
     sizes: dict[str, int] = {}
     for k, (t, each) in enumerate(zip(operands, labels)):

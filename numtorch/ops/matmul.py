@@ -518,9 +518,11 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
     The rules are the gradients of multiply's operands: functions of grad, the other operand and ctx.
     """
 
+    in_one_pass = multiply is bmm or multiply is _addmm_product
+
     @primitive(name, save=("first", "second"), public=False)
     def forward(input, first, second, beta, alpha):
-        if multiply is bmm or multiply is _addmm_product:
+        if in_one_pass:
             result = _added_in_one_pass(input, first, second, beta, alpha)
             if result is not None:
                 return result
@@ -533,6 +535,10 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
     )
 
     def call(input, first, second, *, beta=1, alpha=1, out=None):
+        if in_one_pass and out is None and not _in_graph(input, first, second):
+            result = _added_in_one_pass(input, first, second, beta, alpha)
+            if result is not None:
+                return result
         _check_scaled(name, input, beta, alpha)
         result = forward(input, first, second, beta, alpha)
         return result if out is None else write_out(result, out, name)
@@ -540,6 +546,10 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
     return call
+
+
+def _in_graph(input: Tensor, first: Tensor, second: Tensor) -> bool:
+    return mode.enabled and (input._requires_grad or first._requires_grad or second._requires_grad)
 
 
 def _added_in_one_pass(input: Tensor, first: Tensor, second: Tensor, beta, alpha) -> Tensor | None:
@@ -620,6 +630,27 @@ for _call in (addmv, addr, baddbmm, addbmm):
     register(_call.__name__, _call, inplace=True)
 
 
+def _rows_and_bias(bias: Tensor, mat1: Tensor, mat2: Tensor) -> Tensor | None:
+    """mat1 @ mat2 + bias outside the graph for contiguous operands; None where anything is unusual."""
+    x, y, b, d = mat1._flat, mat2._flat, bias._flat, mat1._dtype
+    n, k = mat1._size
+    rows, m = mat2._size
+    if (
+        x is None
+        or y is None
+        or b is None
+        or (d is not float32 and d is not float64)
+        or d is not mat2._dtype
+        or k != rows
+    ):
+        return None
+    result = _new(Tensor)
+    result._flat = _multiply(x, y, n, k, m, None, b)
+    result._size, result._stride, _ = dense((n, m))
+    result._dtype = d
+    return result
+
+
 @op(inplace=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
@@ -633,7 +664,8 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
         and input._size[0] == mat2._size[1]
         and input._dtype is mat1._dtype
     ):
-        return _addmm_bias(input, mat1, mat2)
+        result = None if _in_graph(input, mat1, mat2) else _rows_and_bias(input, mat1, mat2)
+        return _addmm_bias(input, mat1, mat2) if result is None else result
     return _addmm(input, mat1, mat2, beta=beta, alpha=alpha, out=out)
 
 

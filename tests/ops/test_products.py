@@ -146,3 +146,36 @@ def test_the_number_of_threads_changes_no_bit():
         torch.set_num_threads(before)
     for one, two in zip(*results):
         assert torch.equal(one, two)
+
+
+EQUATIONS = [
+    ("ij,jk->ik", (2, 3), (3, 4)),
+    ("ij,jk->ki", (2, 3), (3, 4)),
+    ("ij,jk->ik", (5, 1), (1, 4)),
+    ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)),
+    ("bhqk,bhkd->bqhd", (2, 3, 4, 5), (2, 3, 5, 6)),
+    ("i,j->ji", (3,), (4,)),
+    ("i,i->", (3,), (3,)),
+    ("i,i->i", (3,), (3,)),
+    ("abc,cad->bd", (2, 3, 4), (4, 2, 5)),
+    ("...ij,jk->...ik", (2, 3, 4), (4, 5)),
+    ("...ij,...jk", (2, 3, 4), (2, 4, 5)),
+    ("ab,b->a", (0, 3), (3,)),
+    ("ab,bc->ac", (2, 0), (0, 3)),
+    ("ii,ij->j", (3, 3), (3, 4)),
+    ("ij,jk->k", (2, 3), (3, 4)),
+]
+
+
+@pytest.mark.parametrize(("equation", "left", "right"), EQUATIONS)
+def test_einsum_of_two_operands_twice(equation, left, right):
+    """The second call follows the plan that the first one made."""
+    a, b = numbers(*left), numbers(*right, seed=1)
+    want = np.einsum(equation, a, b)
+    for _ in range(2):
+        x, y = torch.tensor(a, requires_grad=True), torch.tensor(b, requires_grad=True)
+        got = torch.einsum(equation, x, y)
+        assert got.shape == want.shape
+        np.testing.assert_allclose(got.detach().numpy(), want, rtol=1e-12, atol=1e-12)
+        if got.numel():
+            assert torch.autograd.gradcheck(lambda x, y: torch.einsum(equation, x, y), (x, y))
