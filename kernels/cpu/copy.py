@@ -6,6 +6,7 @@ unsigned integers (or complex128 for 16 bytes).
 
 from __future__ import annotations
 
+import numpy as np
 from numba import prange
 
 from ..compiler import jit
@@ -76,9 +77,9 @@ def _copy_rows(x, p, rx, sx, out, q, ro, so, rows, n):
             for i in range(n):
                 zs[i] = value
         else:
-            xs, zs = piece(x, p + r * rx, (n - 1) * sx + 1), piece(out, q + r * ro, (n - 1) * so + 1)
+            first, to = p + r * rx, q + r * ro  # no pieces of the buffers: steps may be negative, as those of flip
             for i in range(n):
-                zs[i * so] = xs[i * sx]
+                out[np.uint64(to + i * so)] = x[np.uint64(first + i * sx)]  # unsigned: no look at the sign of each
 
 
 def _copy_blocks(x, x0, out, o0, meta):
