@@ -404,6 +404,15 @@ def small_max_pool(dtype, src: tuple, dst: tuple, step: tuple, table):
     return entry_point(_max_lines, tuple([typeof(each) for each in (0, 0, *arrays, *rest)])), rest
 
 
+def small_average_pool(dtype, src: tuple, dst: tuple, table, divisor: int):
+    """(kernel, rest): `kernel(0, planes, x, out, *rest)` is average_pool_forward likewise."""
+    if table[-1] <= 0:
+        return None
+    rest = (*src, *dst, table, divisor)
+    array = np.empty(0, dtype)
+    return entry_point(_average_lines, tuple([typeof(each) for each in (0, 0, array, array, *rest)])), rest
+
+
 def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: tuple, samples):
     """(out, index) of max pooling over windows at pseudo-random distances (Graham, "Fractional max-pooling",
     2014).

@@ -28,7 +28,7 @@ from .._primitive import primitive
 from .._registry import FUNCTIONS, op
 from .._size import Size
 from .._tensor import Tensor, wrap
-from .small_pooling import small_max_pool
+from .small_pooling import small_average_pool, small_max_pool
 from .spatial import elements, integers, result, triple
 
 _COUNTS = {2: "two", 3: "three"}
@@ -478,9 +478,9 @@ def avg_pool2d(
     if len(input._size) < 3:
         n = len(input._size)
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got -3)")
-    return _avg_pool(
-        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    numbers = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    result = small_average_pool(input, _avg_geometry, _average_windows[2], *numbers)
+    return _avg_pool("avg_pool2d", 2, input, *numbers) if result is None else result
 
 
 def avg_pool3d(

@@ -1,4 +1,4 @@
-"""Max pooling of small images without a detour: what a shape decides is looked up once, then the kernel is called."""
+"""Pooling of small images without a detour: what a shape decides is looked up once, then the kernel is called."""
 
 from __future__ import annotations
 
@@ -31,35 +31,57 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _plan(d, geometry: Callable, size: tuple[int, ...], *numbers) -> _Plan | None:
+def _plan(d, function: str, geometry: Callable, size: tuple[int, ...], *numbers) -> _Plan | None:
     """None where the image is not small, or its windows cannot be taken a vector at a time."""
-    windows = geometry("max_pool2d", 2, size, *numbers)
+    windows = geometry(function, 2, size, *numbers)
     pooled = Size((*size[:-2], *windows.dst))
     numel = math.prod(pooled)
     if math.prod(size) + numel >= _kernels.SERIAL_WORK or windows.empty is not None or not numel:
         return None
-    parts = [triple(each, 1) for each in (windows.src, windows.dst, windows.step)]
-    found = _kernels.small_max_pool(d.np, *parts, windows.table)
+    src, dst, step = [triple(each, 1) for each in (windows.src, windows.dst, windows.step)]
+    if function == "max_pool2d":
+        found = _kernels.small_max_pool(d.np, src, dst, step, windows.table)
+    else:
+        found = _kernels.small_average_pool(d.np, src, dst, windows.table, windows.divisor)
     return None if found is None else _Plan(windows, found[0], math.prod(size[:-2]), numel, pooled, found[1])
 
 
+def _plan_of(input: Tensor, function: str, geometry: Callable, numbers: tuple) -> _Plan | None:
+    """The plan for a small image of floats in memory order; None for others."""
+    d = input._dtype
+    if input._flat is None or (d is not _dtype.float32 and d is not _dtype.float64) or input._device is not cpu:
+        return None
+    try:
+        return _plan(d, function, geometry, input._size, *numbers)
+    except TypeError:  # a list among the numbers, or what is wrong with them: the general way tells
+        return None
+
+
 def small_max_pool(input: Tensor, geometry: Callable, pool: Callable, *numbers) -> tuple[Tensor, Tensor] | None:
-    """(maximum, index) of max_pool2d for a small image of floats in memory order; None for others.
+    """(maximum, index) of max_pool2d for a small image; None for others.
 
     `geometry` checks the numbers (kernel_size, stride, padding, dilation, ceil_mode) and makes the windows; `pool` is
     the primitive that the graph knows."""
-    x, d = input._flat, input._dtype
-    if x is None or (d is not _dtype.float32 and d is not _dtype.float64) or input._device is not cpu:
-        return None
-    try:
-        plan = _plan(d, geometry, input._size, *numbers)
-    except TypeError:  # a list among the numbers, or what is wrong with them: the general way tells
-        return None
+    plan, d = _plan_of(input, "max_pool2d", geometry, numbers), input._dtype
     if plan is None:
         return None
     out, index = np.empty(plan.numel, d.np), np.empty(plan.numel, np.int64)
-    plan.kernel(0, plan.planes, x, out, index, *plan.rest)
+    plan.kernel(0, plan.planes, input._flat, out, index, *plan.rest)
     both = wrap(out, plan.size, d), wrap(index, plan.size, _dtype.int64)
     if input._requires_grad and mode.enabled:
         pool.primitive.record((input, plan.windows), {}, both)
     return both
+
+
+def small_average_pool(input: Tensor, geometry: Callable, pool: Callable, *numbers) -> Tensor | None:
+    """avg_pool2d for a small image; None for others. The numbers: kernel_size, stride, padding, ceil_mode,
+    count_include_pad, divisor_override."""
+    plan, d = _plan_of(input, "avg_pool2d", geometry, numbers), input._dtype
+    if plan is None:
+        return None
+    out = np.empty(plan.numel, d.np)
+    plan.kernel(0, plan.planes, input._flat, out, *plan.rest)
+    result = wrap(out, plan.size, d)
+    if input._requires_grad and mode.enabled:
+        pool.primitive.record((input, plan.windows), {}, result)
+    return result
