@@ -1,7 +1,7 @@
 """Running sums, products, extremes and log-sum-exps along the middle dim of a contiguous (outer, n, inner).
 
 One text: `scan(widen, step)` with widen(x) the element in the precision that is carried, step(carried,
-element). float32 is carried in float64, as torch does. A part is one row, or (inner > 1) one tile of columns.
+element). float32 is carried in float64, as torch does. A part is one row or four, or (inner > 1) one tile of columns.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from .softmax import TILE, tile_bounds
 from .spread import spread
 
 
-def scan(widen, step) -> Callable:
+def scan(widen, step, light: bool = False) -> Callable:
     """run(x, outer, n, inner, out): out[o, r, j] = step(... step(x[o, 0, j], x[o, 1, j]) ..., x[o, r, j]).
 
     run(..., reverse=True) goes from the end: step(... step(x[o, n - 1, j], x[o, n - 2, j]) ..., x[o, r, j]).
+    `light`: a step is one instruction, which waits for the one before it; then four rows go side by side (1000 rows of
+    1000: 0.97 ms one by one, 0.50 by fours).
     """
 
     @jit(bare=True)
@@ -33,6 +35,26 @@ def scan(widen, step) -> Callable:
             at = np.uint64(first + i * by)
             carried = step(carried, widen(v[at]))
             y[at] = carried
+
+    @jit(bare=True)
+    def four_rows(p, x, outer, n, reverse, out):
+        if 4 * p + 4 > outer:
+            for r in range(4 * p, outer):
+                row(r, x, n, reverse, out)
+            return
+        lo = 4 * p * n
+        v, y = piece(x, lo, n), piece(out, lo, n)
+        second_v, second_y = piece(x, lo + n, n), piece(out, lo + n, n)
+        third_v, third_y = piece(x, lo + 2 * n, n), piece(out, lo + 2 * n, n)
+        fourth_v, fourth_y = piece(x, lo + 3 * n, n), piece(out, lo + 3 * n, n)
+        first, by = (n - 1, -1) if reverse else (0, 1)
+        a, b, c, d = widen(v[first]), widen(second_v[first]), widen(third_v[first]), widen(fourth_v[first])
+        y[first], second_y[first], third_y[first], fourth_y[first] = a, b, c, d
+        for i in range(1, n):
+            at = np.uint64(first + i * by)
+            a, b = step(a, widen(v[at])), step(b, widen(second_v[at]))
+            c, d = step(c, widen(third_v[at])), step(d, widen(fourth_v[at]))
+            y[at], second_y[at], third_y[at], fourth_y[at] = a, b, c, d
 
     @jit(bare=True)
     def tile(p, x, n, inner, carried, reverse, out):
@@ -49,10 +71,12 @@ def scan(widen, step) -> Callable:
                 run[j] = step(run[j], widen(v[j]))
                 y[j] = run[j]
 
-    rows, tiles = spread(row, bare=True), spread(tile, bare=True)
+    rows, tiles = spread(four_rows if light else row, bare=True), spread(tile, bare=True)
 
     def run(x, outer, n, inner, out, reverse=False):
-        if inner == 1:
+        if inner == 1 and light:
+            rows(x.size, (outer + 3) // 4, x, outer, n, reverse, out)
+        elif inner == 1:
             rows(x.size, outer, x, n, reverse, out)
         else:
             count = outer * ((inner + TILE - 1) // TILE)
@@ -129,10 +153,10 @@ def log_add_exp_complex(a, b):
     return a
 
 
-CUMSUM = scan(as_float64, plus)
-CUMPROD = scan(as_float64, times)
-CUMSUM_INT64 = scan(itself, plus)
-CUMPROD_INT64 = scan(itself, times)
+CUMSUM = scan(as_float64, plus, light=True)
+CUMPROD = scan(as_float64, times, light=True)
+CUMSUM_INT64 = scan(itself, plus, light=True)
+CUMPROD_INT64 = scan(itself, times, light=True)
 LOGCUMSUMEXP = scan(as_float64, log_add_exp)
 LOGCUMSUMEXP_COMPLEX = scan(as_float64, log_add_exp_complex)
 
