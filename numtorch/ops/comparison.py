@@ -52,9 +52,6 @@ isfinite = unary("isfinite", lambda x: abs(x) < math.inf, result="bool", inplace
 isposinf = unary("isposinf", lambda x: x == math.inf, result="bool", category=FLOATING, inplace=False)
 isneginf = unary("isneginf", lambda x: x == -math.inf, result="bool", category=FLOATING, inplace=False)
 signbit = unary("signbit", lambda x: x < 0 or (x == 0 and 1 / x < 0), result="bool", category=FLOATING, inplace=False)
-_signbit_integral = unary(
-    "signbit_integral", lambda x: x < 0, result="bool", function=False, method=False, inplace=False
-)
 
 
 @op()

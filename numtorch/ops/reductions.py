@@ -6,6 +6,7 @@ keepdim.
 
 from __future__ import annotations
 
+import functools
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +24,7 @@ from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, bool_, dtype, int64
 from .._inplace import write_out
 from .._primitive import primitive
-from .._registry import op
+from .._registry import op, register, with_out
 from .._size import EMPTY, wrap_dim
 from .._tensor import Tensor, _new, wrap
 from .reducing import (
@@ -35,6 +36,7 @@ from .reducing import (
     direct_layout,
     elements,
     finished,
+    numpy_names,
     publish,
     reduce,
     reduced_size,
@@ -648,7 +650,26 @@ def _argument(name: str, kernels, doc: str):
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
-    return publish(out=True)(call)
+    general = with_out(numpy_names(call))
+
+    @functools.wraps(general)
+    def direct(input, dim=None, keepdim=False, **others):
+        """Along a dimension of a small tensor of floats in memory order: the kernel at once."""
+        if dim.__class__ is int and not others and input._size:
+            flat, d = input._flat, input._dtype
+            if flat is not None and 0 < flat.size < _SMALL and (d is _dtype.float32 or d is _dtype.float64):
+                entries = _index_entries.get((name[-3:], d))
+                if entries is not None:
+                    outer, n, inner, numel, size, _, _ = direct_layout(input._size, dim, keepdim)
+                    values, indices = np.empty(numel, flat.dtype), np.empty(numel, np.int64)
+                    if inner == 1:
+                        entries[0](flat, outer, n, values, indices)
+                    else:
+                        entries[1](flat, outer, n, inner, values, indices)
+                    return wrap(indices, size, int64)
+        return general(input, dim, keepdim, **others)
+
+    return register(name, direct)
 
 
 argmax = _argument(

@@ -18,6 +18,7 @@ from .. import return_types
 from .._copy import cast_array, contiguous
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, dtype, float32, int64
+from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size, wrap_dim
@@ -203,7 +204,8 @@ def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
             out, order = np.empty(rows * k, np.int32), np.empty(rows * k, np.int64)
             kernel = _topk_rows[is_parallel(rows, n)][_INT32]
             kernel(flat.view(_INT32), True, -1 if largest else 0, _LAST_KEY[4], rows, n, k, out, order)
-            return return_types.topk(wrap(out.view(_FLOAT32), size, float32), wrap(order, size, int64))
+            pair = wrap(out.view(_FLOAT32), size, float32), wrap(order, size, int64)
+            return tuple.__new__(return_types.topk, pair)
     _no_complex(input, " topk does not support complex dtypes on CPU")
     if input._dtype.category == BOOL:
         raise RuntimeError("topk does not support bool dtypes on CPU")
@@ -234,7 +236,8 @@ _topk = primitive("topk", node="TopkBackward0", save=("result1",), public=False)
 _topk.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
 
 
-@op(out=True)
-def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
+@op()
+def topk(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out=None) -> return_types.topk:
     """(values, indices) of the k largest (or smallest) elements along dim, in order."""
-    return (_topk if input._requires_grad else _largest)(input, k, dim, largest, sorted)
+    found = (_topk if input._requires_grad else _largest)(input, k, dim, largest, sorted)
+    return found if out is None else write_out(found, out, "topk")
