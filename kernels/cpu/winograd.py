@@ -79,6 +79,9 @@ BLOCK = 64
 CHUNKS = 16
 # Columns of an item of the sums of the weight's gradient.
 WEIGHT_PANEL = 64
+# The steps, each a kernel that takes (first item, last item, n, a, b, c, g, place): n are its numbers, a, b and c its
+# arrays, of which it writes c, g is the geometry, and place says where pixels or taps are.
+PIXELS, TAPS, SUMS, OUTPUTS_STEP, SLOPES, TAP_SUMS = range(6)
 
 
 @jit
@@ -149,8 +152,9 @@ def _copy_in(source, start, plane, channels, height, width, first_row, rows, pit
 
 
 @jit(nogil=True)
-def _pixels(first, last, unit0, units, x, v, plane, g, place):
+def _pixels(first, last, n, x, _, v, g, place):
     """v[point, tile, c] of the units from unit0 on; item = vector of channels * units + unit."""
+    unit0, units, plane = n[0], n[1], n[2]
     m, vl, pitch = g[TILE], lanes(x), g[CHANNEL_PITCH]
     size, rows = g[HEIGHT] * g[WIDTH], g[STRIP] * m + 2
     width = (g[TILES_X] * m + 2) * vl
@@ -164,8 +168,9 @@ def _pixels(first, last, unit0, units, x, v, plane, g, place):
 
 
 @jit(nogil=True)
-def _slopes(first, last, unit0, units, k0, grad, d, plane, g, place):
+def _slopes(first, last, n, grad, _, d, g, place):
     """d[point, tile, k - k0] of the units from unit0 on; item = vector of outputs * units + unit."""
+    unit0, units, k0, plane = n[0], n[1], n[2], n[3]
     m, vl, pitch = g[TILE], lanes(grad), g[OUTPUT_PITCH]
     size, rows = g[OUT_HEIGHT] * g[OUT_WIDTH], g[STRIP] * m
     width = g[TILES_X] * m * vl
@@ -179,11 +184,12 @@ def _slopes(first, last, unit0, units, k0, grad, d, plane, g, place):
 
 
 @jit(nogil=True)
-def _taps(first, last, blocks, k0, weight, turned, u, plane, g, nine):
+def _taps(first, last, n, weight, _, u, g, nine):
     """u[panel, point, c, k] of the outputs from k0 on; item = vector of outputs * blocks + block of channels.
 
     `turned`: weight is (channels, outputs, 3, 3), and its taps run backwards.
     """
+    blocks, k0, turned, plane = n[0], n[1], n[2] == 1, n[3]
     m, vl, wide = g[TILE], lanes(weight), g[PANEL]
     line = BLOCK * 9 + vl
     stage, rows = np.empty(9 * vl, weight.dtype), np.empty(line * vl, weight.dtype)
@@ -208,9 +214,10 @@ def _taps(first, last, blocks, k0, weight, turned, u, plane, g, nine):
 
 
 @jit(nogil=True)
-def _sums(first, last, panels, a, plane_a, row_a, column_a, rows, b, plane_b, row_b, panel_b, columns, depth, c,
-          plane_c, row_c, wide, more):  # fmt: skip
+def _sums(first, last, n, a, b, c, g, place):
     """c[point, i, j] (+)= sum_p a[point, i, p] * b[point, p, j]; item = point * panels + panel of columns of b."""
+    panels, plane_a, row_a, column_a, rows, plane_b, row_b, panel_b = n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]
+    columns, depth, plane_c, row_c, wide, more = n[8], n[9], n[10], n[11], n[12], n[13] == 1
     for item in range(first, last):
         point, panel = item // panels, item % panels
         a0, b0, c0 = point * plane_a, point * plane_b + panel * panel_b, point * plane_c + panel * wide
@@ -223,8 +230,9 @@ def _sums(first, last, panels, a, plane_a, row_a, column_a, rows, b, plane_b, ro
 
 
 @jit(nogil=True)
-def _outputs(first, last, unit0, units, k0, sums, plane, bias, out, g, place):
+def _outputs(first, last, n, sums, bias, out, g, place):
     """out = A^T s A + bias for the units from unit0 on; item = vector of outputs * units + unit."""
+    unit0, units, k0, plane = n[0], n[1], n[2], n[3]
     m, vl, pitch = g[TILE], lanes(sums), g[OUTPUT_PITCH]
     size, rows = g[OUT_HEIGHT] * g[OUT_WIDTH], g[STRIP] * m
     width = g[TILES_X] * m * vl
@@ -241,8 +249,9 @@ def _outputs(first, last, unit0, units, k0, sums, plane, bias, out, g, place):
 
 
 @jit(nogil=True)
-def _tap_sums(first, last, k0, u, plane, row, out, g, nine, none):
+def _tap_sums(first, last, n, u, none, out, g, nine):
     """out[k, c] = G^T u G of u[point, k - k0, c]; item = output."""
+    k0, plane, row = n[0], n[1], n[2]
     m, vl = g[TILE], lanes(u)
     stage = np.empty(9 * vl, u.dtype)
     for k in range(first, last):
@@ -253,44 +262,32 @@ def _tap_sums(first, last, k0, u, plane, row, out, g, nine, none):
                 turn_out(stage, nine, t, g[CHANNELS] - c, 9 - t, out, to + t, 9, none, 0)
 
 
+# One parallel kernel runs all steps of a kind: compiling the parallel form of each would take longer than the step itself.
 @jit(parallel=True)
-def _pixels_parallel(chunks, items, unit0, units, x, v, plane, g, place):
+def _forward_parallel(step, chunks, items, n, a, b, c, g, place):
     for i in prange(chunks):
-        _pixels(i * items // chunks, (i + 1) * items // chunks, unit0, units, x, v, plane, g, place)
-
-
-@jit(parallel=True)
-def _slopes_parallel(chunks, items, unit0, units, k0, grad, d, plane, g, place):
-    for i in prange(chunks):
-        _slopes(i * items // chunks, (i + 1) * items // chunks, unit0, units, k0, grad, d, plane, g, place)
-
-
-@jit(parallel=True)
-def _taps_parallel(chunks, items, blocks, k0, weight, turned, u, plane, g, nine):
-    for i in prange(chunks):
-        _taps(i * items // chunks, (i + 1) * items // chunks, blocks, k0, weight, turned, u, plane, g, nine)
+        first, last = i * items // chunks, (i + 1) * items // chunks
+        if step == PIXELS:
+            _pixels(first, last, n, a, b, c, g, place)
+        elif step == TAPS:
+            _taps(first, last, n, a, b, c, g, place)
+        elif step == SUMS:
+            _sums(first, last, n, a, b, c, g, place)
+        else:
+            _outputs(first, last, n, a, b, c, g, place)
 
 
 @jit(parallel=True)
-def _sums_parallel(chunks, items, panels, a, plane_a, row_a, column_a, rows, b, plane_b, row_b, panel_b, columns, depth,
-                   c, plane_c, row_c, wide, more):  # fmt: skip
+def _backward_parallel(step, chunks, items, n, a, b, c, g, place):
     for i in prange(chunks):
-        _sums(
-            i * items // chunks, (i + 1) * items // chunks, panels, a, plane_a, row_a, column_a, rows,
-            b, plane_b, row_b, panel_b, columns, depth, c, plane_c, row_c, wide, more,
-        )  # fmt: skip
+        first, last = i * items // chunks, (i + 1) * items // chunks
+        if step == SLOPES:
+            _slopes(first, last, n, a, b, c, g, place)
+        else:
+            _tap_sums(first, last, n, a, b, c, g, place)
 
 
-@jit(parallel=True)
-def _outputs_parallel(chunks, items, unit0, units, k0, sums, plane, bias, out, g, place):
-    for i in prange(chunks):
-        _outputs(i * items // chunks, (i + 1) * items // chunks, unit0, units, k0, sums, plane, bias, out, g, place)
-
-
-@jit(parallel=True)
-def _tap_sums_parallel(chunks, items, k0, u, plane, row, out, g, nine, none):
-    for i in prange(chunks):
-        _tap_sums(i * items // chunks, (i + 1) * items // chunks, k0, u, plane, row, out, g, nine, none)
+_STEPS = (_pixels, _taps, _sums, _outputs, _slopes, _tap_sums)
 
 
 _kept = threading.local()
@@ -308,15 +305,17 @@ def _workspace(name: str, size: int, dtype) -> np.ndarray:
     return found
 
 
-def _run(serial, kernel, parallel, items, *args):
-    """Items 0 .. items - 1 of a kernel, on all threads unless `serial`.
+def _run(serial, step, items, numbers, *arrays):
+    """Items 0 .. items - 1 of a step, on all threads unless `serial`; `arrays` are a, b, c, g, place.
 
     With one thread the kernel runs as it is: its parallel form would be compiled once more.
     """
+    n = np.array(numbers, np.int64)
     if serial or get_num_threads() == 1:
-        kernel(0, items, *args)
+        _STEPS[step](0, items, n, *arrays)
     else:
-        parallel(min(CHUNKS, items), items, *args)
+        parallel = _forward_parallel if step < SLOPES else _backward_parallel
+        parallel(step, min(CHUNKS, items), items, n, *arrays)
 
 
 def winograd_forward(x, weight, bias, images, channels, outputs, src, padding, out, turned, tile):
@@ -332,6 +331,7 @@ def winograd_forward(x, weight, bias, images, channels, outputs, src, padding, o
         return result
     p = plan(images, channels, outputs, src, padding, out, tile, x.itemsize)
     g, vl = p.geometry, p.vl
+    none = np.zeros(vl, x.dtype)
     shift = bias if bias.size else np.zeros(outputs, x.dtype)
     tiles = p.unit_group * p.unit_tiles
     plane_v, plane_s = plane_size(tiles, p.channel_pitch, vl), plane_size(tiles, p.output_pitch, vl)
@@ -343,24 +343,16 @@ def winograd_forward(x, weight, bias, images, channels, outputs, src, padding, o
     for unit in range(0, p.units, p.unit_group):
         units = min(p.unit_group, p.units - unit)
         tiles = units * p.unit_tiles
-        _run(p.serial, _pixels, _pixels_parallel, vectors * units, unit, units, x, v, plane_v, g, p.place_in)
+        _run(p.serial, PIXELS, vectors * units, (unit, units, plane_v), x, none, v, g, p.place_in)
         for k in range(0, outputs, p.output_group):
             some = -(-min(p.output_group, outputs - k) // vl)  # vectors of outputs
             panels = -(-some * vl // p.panel)
             if unit == 0 or p.output_group < outputs:
-                _run(
-                    p.serial, _taps, _taps_parallel, some * blocks,
-                    blocks, k, weight, turned, u, plane_u, g, p.nine,
-                )  # fmt: skip
-            _run(
-                p.serial, _sums, _sums_parallel, p.points * panels,
-                panels, v, plane_v, p.channel_pitch, 1, tiles,
-                u, plane_u, p.panel, p.points * plane_u, some * vl, channels, sums, plane_s, p.output_pitch, p.panel, False,
-            )  # fmt: skip
-            _run(
-                p.serial, _outputs, _outputs_parallel, some * units,
-                unit, units, k, sums, plane_s, shift, result, g, p.place_out,
-            )  # fmt: skip
+                _run(p.serial, TAPS, some * blocks, (blocks, k, turned, plane_u), weight, none, u, g, p.nine)
+            numbers = (panels, plane_v, p.channel_pitch, 1, tiles, plane_u, p.panel, p.points * plane_u,
+                       some * vl, channels, plane_s, p.output_pitch, p.panel, False)  # fmt: skip
+            _run(p.serial, SUMS, p.points * panels, numbers, v, u, sums, g, p.nine)
+            _run(p.serial, OUTPUTS_STEP, some * units, (unit, units, k, plane_s), sums, shift, result, g, p.place_out)
     return result
 
 
@@ -389,16 +381,10 @@ def winograd_backward_weight(x, grad, images, channels, outputs, src, padding, o
         for unit in range(0, p.units, p.unit_group):
             units = min(p.unit_group, p.units - unit)
             if k == 0 or p.unit_group < p.units:
-                _run(p.serial, _pixels, _pixels_parallel, vectors * units, unit, units, x, v, plane_v, g, p.place_in)
-            _run(
-                p.serial, _slopes, _slopes_parallel, -(-rows // vl) * units,
-                unit, units, k, grad, d, plane_d, g, p.place_out,
-            )  # fmt: skip
-            _run(
-                p.serial, _sums, _sums_parallel, p.points * panels,
-                panels, d, plane_d, 1, p.output_pitch, rows,
-                v, plane_v, p.channel_pitch, WEIGHT_PANEL, vectors * vl, units * p.unit_tiles,
-                u, plane_u, p.channel_pitch, WEIGHT_PANEL, unit > 0,
-            )  # fmt: skip
-        _run(p.serial, _tap_sums, _tap_sums_parallel, rows, k, u, plane_u, p.channel_pitch, result, g, p.nine, none)
+                _run(p.serial, PIXELS, vectors * units, (unit, units, plane_v), x, none, v, g, p.place_in)
+            _run(p.serial, SLOPES, -(-rows // vl) * units, (unit, units, k, plane_d), grad, none, d, g, p.place_out)
+            numbers = (panels, plane_d, 1, p.output_pitch, rows, plane_v, p.channel_pitch, WEIGHT_PANEL,
+                       vectors * vl, units * p.unit_tiles, plane_u, p.channel_pitch, WEIGHT_PANEL, unit > 0)  # fmt: skip
+            _run(p.serial, SUMS, p.points * panels, numbers, d, v, u, g, p.nine)
+        _run(p.serial, TAP_SUMS, rows, (k, plane_u, p.channel_pitch), u, none, result, g, p.nine)
     return result
