@@ -82,6 +82,7 @@ class Broadcast(NamedTuple):
     numel: int
     meta: np.ndarray
     vectorises: bool  # every operand runs along memory, or stands still, in the inner dimension
+    turned: bool  # of two operands, the second lies transposed to the first and the result
 
 
 @lru_cache(maxsize=4096)
@@ -94,4 +95,11 @@ def broadcast(*sizes_and_strides: tuple[int, ...]) -> Broadcast:
     meta = plan(size, *walked, stride)
     ndim = meta[0]
     vectorises = all(int(step) in (0, 1) for step in meta[2 * ndim :: ndim])
-    return Broadcast(size, stride, size.numel(), meta, vectorises)
+    return Broadcast(size, stride, size.numel(), meta, vectorises, len(sizes) == 2 and _lies_turned(meta.tolist()))
+
+
+def _lies_turned(meta: list[int]) -> bool:
+    """Whether a walk of two operands is that of matrices and transposed ones."""
+    ndim = meta[0]
+    a, b, out = (meta[1 + ndim * i : 1 + ndim * (i + 1)] for i in (1, 2, 3))
+    return ndim > 1 and a[-1] == 1 and out[-1] == 1 and b[-2] == 1 and b[-1] > 1

@@ -141,7 +141,7 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
         if out.size:
             loops.entry("row", np_dtype, len(params))(first._flat, operands[1].flat(), out, params)
         return wrap(out, size, out_dtype)
-    turned = loops.arity == 2 and walk.numel >= _WORTH_TURNING and _lies_turned(walk.meta)
+    turned = walk.turned and walk.numel >= _WORTH_TURNING
     if walk.numel >= _WORTH_TURNING and not walk.vectorises and not turned:
         # An operand is walked across its rows: turn it by tiles first, so that the loop runs along memory.
         copies = tuple([contiguous(_expand(t, size)) if t._size == size else t for t in operands])
@@ -159,15 +159,6 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
             kind = "strided parallel"
         loops.entry(kind, np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
     return _over(out, size, walk.stride, out_dtype)
-
-
-def _lies_turned(meta) -> bool:
-    """Whether a walk of two operands is that of matrices and transposed ones."""
-    ndim = int(meta[0])
-    if ndim < 2:
-        return False
-    a, b, out = (meta[1 + ndim * i : 1 + ndim * (i + 1)] for i in (1, 2, 3))
-    return bool(a[-1] == 1 and out[-1] == 1 and b[-2] == 1 and b[-1] > 1)
 
 
 def _dense_buffer(t: Tensor):
