@@ -184,13 +184,3 @@ def scalar_dtype(value) -> dtype:
     if category == COMPLEX:
         return _Default.complex_dtype
     return int64 if category == INTEGRAL else bool_
-
-
-def with_scalar(tensor_dtype: dtype, value) -> dtype:
-    """Result dtype of tensor and Python number: the number decides only where its category is the higher one."""
-    category = scalar_category(value)
-    if category <= tensor_dtype.category:
-        return tensor_dtype
-    if category == COMPLEX:
-        return tensor_dtype.to_complex() if tensor_dtype.category == FLOATING else _Default.complex_dtype
-    return scalar_dtype(value)

@@ -256,11 +256,6 @@ def count_nonzero(x):
 
 
 @jit(bare=True)
-def count_number(x):
-    return np.int64(x == x)
-
-
-@jit(bare=True)
 def magnitude(x):
     return abs(x)
 
@@ -315,7 +310,6 @@ AMIN = reduction(itself, lane_min, first)
 ANY = reduction(is_nonzero, either, false)
 ALL = reduction(is_nonzero, both, true)
 COUNT_NONZERO = reduction(count_nonzero, lane_add, zero_int64)
-COUNT_NUMBERS = reduction(count_number, lane_add, zero_int64)
 # Vector norms of real floats, by order; order 0 is COUNT_NONZERO, any other order is composed of pow and SUM.
 NORM = {
     1.0: reduction(magnitude, lane_add, zero),

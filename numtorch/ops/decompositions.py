@@ -28,10 +28,6 @@ def _diagonal_matrix(x: Tensor) -> Tensor:
     return FUNCTIONS[""]["diag_embed"](x)
 
 
-def _eye(A: Tensor, n: int) -> Tensor:
-    return FUNCTIONS[""]["eye"](n, dtype=A._dtype)
-
-
 def _with_diagonal(x: Tensor, value: float) -> Tensor:
     """x with `value` on the diagonal of its last two dimensions."""
     on_diagonal = FUNCTIONS[""]["eye"](x._size[-1], dtype=_dtype.bool_)

@@ -59,11 +59,6 @@ def _c_name(t: Tensor) -> str:
     return _C_NAMES[t._dtype.name]
 
 
-def _not_bool(t: Tensor, name: str) -> None:
-    if t._dtype is _dtype.bool_:
-        raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
-
-
 def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
     """a @ b for (*batch, n, k) and (*batch, k, m) of equal batch sizes (strides may be 0), outside the graph."""
     d = a._dtype

@@ -75,7 +75,7 @@ OPS = [
     Op("isfinite", unary(-3, 3), np.isfinite, EVERY, out="bool"),
     Op("isposinf", unary(-3, 3), np.isposinf, REALS, out="bool"),
     Op("isneginf", unary(-3, 3), np.isneginf, REALS, out="bool"),
-    Op("signbit", unary(-3, 3), np.signbit, REALS, out="bool", covers=("signbit_integral",)),
+    Op("signbit", unary(-3, 3), np.signbit, REALS, out="bool"),
     Op("logical_not", unary(-1, 2), np.logical_not, EVERY, out="bool"),
     Op("nan_to_num", unary(-3, 3), np.nan_to_num, ("float64",)),
     Op("frexp", unary(0.3, 3), _frexp, BOTH_FLOATS, out=("same", "int32"), skip={"test_out": "results of two dtypes"}),
