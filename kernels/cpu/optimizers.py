@@ -1,12 +1,14 @@
-"""One optimiser step for one parameter: everything that reads or writes its buffers, in one pass.
+"""Optimiser steps: one call for all parameters, everything that reads or writes a parameter's buffers in one pass.
 
-All buffers are flat and of one length and dtype (float32 or float64); a state that an option does not need is an empty
-array. The scalars come in as float64 and are rounded to the dtype once, as torch rounds them; each element then goes
-through torch's operations in torch's order.
+The parameters are rows of a table that `enter` fills: the addresses of five buffers (the parameter, its gradient and up
+to three of state, each flat and of one dtype, float32 or float64) and a length. What all rows share comes in `shared`,
+what is a row's own in two numbers of `own`, both float64 and rounded to the dtype once, as torch rounds them; each
+element then goes through torch's operations in torch's order.
 
-A parameter is worked through in blocks of BLOCK elements: within a block the loops are short enough in arrays that
-LLVM's run-time checks for overlap stay below its limit (so each is vectorised), and the block's arrays stay in L1 from
-one loop to the next (5 arrays of 1024 float32 are 20 KiB). `<op>_step_parallel` runs the same blocks on all threads.
+Rows are worked through in blocks of BLOCK elements: within a block the loops are short enough in arrays that LLVM's
+run-time checks for overlap stay below its limit (so each is vectorised), and the block's arrays stay in L1 from one loop
+to the next (5 arrays of 1024 float32 are 20 KiB). The threads share the blocks of all rows, so that many parameters of
+middling size keep them as busy as a few large ones.
 """
 
 from __future__ import annotations
@@ -14,24 +16,85 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from ..addresses import address, array_at
 from ..compiler import jit
 from .lanes import lane_add
-from .reductions import reduction
 
 BLOCK = 1024
 
-#: Elements from which a parallel launch pays for itself: below, all five arrays of a step fit in the caches.
+#: Elements of all rows from which a parallel launch pays for itself: below, they fit in the caches of one core.
 PARALLEL_THRESHOLD = 131072
+
+#: Pieces that the threads are handed, each a run of blocks.
+CHUNKS = 16
+
+COLUMNS = 6  # of a row: five addresses and the length
+OWN = 2  # numbers of its own
 
 
 @jit
-def _sgd_block(lo, hi, param, grad, buf, lr, momentum, dampening, weight_decay, sign, nesterov, first):
+def enter(table, row, param, grad, first, second, third):
+    """Write a row: False if there is no room or the lengths differ (an empty state is one that is not needed)."""
+    n = param.size
+    if grad.size != n or first.size not in (0, n) or second.size not in (0, n) or third.size not in (0, n):
+        return False
+    at = row * COLUMNS
+    if at < 0 or at + COLUMNS > table.size:
+        return False
+    table[at], table[at + 1] = address(param), address(grad)
+    table[at + 2] = address(first) if first.size else 0
+    table[at + 3] = address(second) if second.size else 0
+    table[at + 4] = address(third) if third.size else 0
+    table[at + 5] = n
+    return True
+
+
+def over_rows(block):
+    """(serial, parallel) kernels that step all rows of a table: block(p, g, a, b, c, shared, own, work), for arrays of
+    at most BLOCK elements and work of two blocks. `like` is any array of the dtype."""
+
+    @jit(nogil=True)
+    def some_blocks(first, last, rows, table, own, shared, like):
+        work = np.empty(2 * BLOCK, like.dtype)
+        begin = 0  # the first block of the row
+        for row in range(rows):
+            at = row * COLUMNS
+            n = table[at + 5]
+            end = begin + (n + BLOCK - 1) // BLOCK
+            for b in range(max(begin, first), min(end, last)):
+                lo = (b - begin) * BLOCK
+                count = min(BLOCK, n - lo)
+                block(
+                    array_at(table[at], lo, count, like),
+                    array_at(table[at + 1], lo, count, like),
+                    array_at(table[at + 2], lo, count, like),
+                    array_at(table[at + 3], lo, count, like),
+                    array_at(table[at + 4], lo, count, like),
+                    shared,
+                    own[row * OWN : (row + 1) * OWN],
+                    work,
+                )
+            begin = end
+            if begin >= last:
+                return
+
+    @jit(parallel=True)
+    def all_blocks(blocks, rows, table, own, shared, like):
+        for i in prange(CHUNKS):
+            some_blocks(i * blocks // CHUNKS, (i + 1) * blocks // CHUNKS, rows, table, own, shared, like)
+
+    return some_blocks, all_blocks
+
+
+@jit(bare=True)
+def _sgd_block(p, g, b, second, third, shared, own, work):
     """d = sign g + weight_decay p; b = momentum b + (1 - dampening) d (d at first); p -= lr (b or d + momentum b)."""
-    scalar = param.dtype.type
+    lr, momentum, dampening, weight_decay, sign = shared[0], shared[1], shared[2], shared[3], shared[4]
+    nesterov, first = shared[5] != 0.0, own[0] != 0.0
+    scalar = p.dtype.type
     step, mu, keep = scalar(-lr), scalar(momentum), scalar(1.0 - dampening)
     decay, s = scalar(weight_decay), scalar(sign)
-    p, g = param[lo:hi], grad[lo:hi]
-    n = hi - lo
+    n = p.size
     if momentum == 0.0:
         if weight_decay == 0.0:
             for i in range(n):
@@ -40,7 +103,6 @@ def _sgd_block(lo, hi, param, grad, buf, lr, momentum, dampening, weight_decay, 
             for i in range(n):
                 p[i] += step * (s * g[i] + decay * p[i])
         return
-    b = buf[lo:hi]
     if first:
         for i in range(n):
             d = s * g[i] + decay * p[i]
@@ -54,26 +116,12 @@ def _sgd_block(lo, hi, param, grad, buf, lr, momentum, dampening, weight_decay, 
         p[i] += step * (d + mu * moved if nesterov else moved)
 
 
-@jit(nogil=True)
-def sgd_step(param, grad, buf, lr, momentum, dampening, weight_decay, sign, nesterov, first):
-    """Stochastic gradient descent with momentum; `sign` is -1 to maximise, `first` at the first step with momentum."""
-    n = param.size
-    for lo in range(0, n, BLOCK):
-        hi = min(lo + BLOCK, n)
-        _sgd_block(lo, hi, param, grad, buf, lr, momentum, dampening, weight_decay, sign, nesterov, first)
+#: Stochastic gradient descent with momentum. Shared: lr, momentum, dampening, weight_decay, sign (-1 to maximise),
+#: nesterov; own: 1 at the first step with momentum. State: the momentum buffer.
+SGD = over_rows(_sgd_block)
 
 
-@jit(parallel=True)
-def sgd_step_parallel(param, grad, buf, lr, momentum, dampening, weight_decay, sign, nesterov, first):
-    """`sgd_step` on all threads."""
-    n = param.size
-    for block in prange((n + BLOCK - 1) // BLOCK):
-        lo = block * BLOCK
-        hi = min(lo + BLOCK, n)
-        _sgd_block(lo, hi, param, grad, buf, lr, momentum, dampening, weight_decay, sign, nesterov, first)
-
-
-@jit
+@jit(bare=True)
 def _lerp(a, b, w):
     """a + w (b - a), from the nearer end as torch has it."""
     if w < a.dtype.type(0.5):
@@ -85,22 +133,23 @@ def _lerp(a, b, w):
             a[i] = b[i] - rest * (b[i] - a[i])
 
 
-@jit
-def _adam_block(lo, hi, param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps):
+@jit(bare=True)
+def _adam_block(p, g, m, v, largest, shared, own, work):
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= step_size m / (sqrt(v) / correction + eps).
 
     Before that p *= shrink (decoupled decay) and g = sign grad + l2 p.
     """
-    scalar = param.dtype.type
-    p, g, m, v = param[lo:hi], grad[lo:hi], mean[lo:hi], square[lo:hi]
-    n = hi - lo
+    shrink, l2, sign, beta1, beta2, eps = shared[0], shared[1], shared[2], shared[3], shared[4], shared[5]
+    step_size, correction = own[0], own[1]
+    scalar = p.dtype.type
+    n = p.size
     if shrink != 1.0:
         factor = scalar(shrink)
         for i in range(n):
             p[i] *= factor
     if sign != 1.0 or l2 != 0.0:
         s, decay = scalar(sign), scalar(l2)
-        d = np.empty(n, param.dtype)
+        d = work[:n]
         for i in range(n):
             d[i] = s * g[i] + decay * p[i]
         g = d
@@ -109,156 +158,111 @@ def _adam_block(lo, hi, param, grad, mean, square, largest, shrink, l2, sign, be
     for i in range(n):
         v[i] = b2 * v[i] + c2 * g[i] * g[i]
     if largest.size:
-        top = largest[lo:hi]
         for i in range(n):
-            top[i] = max(top[i], v[i])
-        v = top
+            largest[i] = max(largest[i], v[i])
+        v = largest
     move, root, e = scalar(-step_size), scalar(correction), scalar(eps)
     for i in range(n):
         p[i] += move * m[i] / (np.sqrt(v[i]) / root + e)
 
 
-@jit(nogil=True)
-def adam_step(param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps):
-    """Adam (l2) and AdamW (shrink); `largest` is the running maximum of amsgrad, or empty."""
-    n = param.size
-    for lo in range(0, n, BLOCK):
-        hi = min(lo + BLOCK, n)
-        _adam_block(
-            lo, hi, param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps
-        )
+#: Adam (l2) and AdamW (shrink). Shared: shrink, l2, sign, beta1, beta2, eps; own: step_size, correction. State: the
+#: means of the gradient and of its square, and of amsgrad the largest mean so far.
+ADAM = over_rows(_adam_block)
 
 
-@jit(parallel=True)
-def adam_step_parallel(param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps):
-    """`adam_step` on all threads."""
-    n = param.size
-    for block in prange((n + BLOCK - 1) // BLOCK):
-        lo = block * BLOCK
-        hi = min(lo + BLOCK, n)
-        _adam_block(
-            lo, hi, param, grad, mean, square, largest, shrink, l2, sign, beta1, beta2, step_size, correction, eps
-        )
-
-
-@jit
-def _rmsprop_block(lo, hi, param, grad, square, average, buf, lr, alpha, eps, weight_decay, sign, momentum):
+@jit(bare=True)
+def _rmsprop_block(p, g, v, average, buf, shared, own, work):
     """v = alpha v + (1 - alpha) g^2; d = g / (sqrt(v - a^2) + eps); p -= lr (momentum b + d).
 
     a is the average of g, or 0 unless centred.
     """
-    scalar = param.dtype.type
-    p, g, v = param[lo:hi], grad[lo:hi], square[lo:hi]
-    n = hi - lo
+    lr, alpha, eps, weight_decay, sign, momentum = shared[0], shared[1], shared[2], shared[3], shared[4], shared[5]
+    scalar = p.dtype.type
+    n = p.size
     if sign != 1.0 or weight_decay != 0.0:
         s, decay = scalar(sign), scalar(weight_decay)
-        d = np.empty(n, param.dtype)
+        d = work[:n]
         for i in range(n):
             d[i] = s * g[i] + decay * p[i]
         g = d
     keep, take, e = scalar(alpha), scalar(1.0 - alpha), scalar(eps)
     for i in range(n):
         v[i] = keep * v[i] + take * g[i] * g[i]
-    denominator = np.empty(n, param.dtype)
+    denominator = work[BLOCK : BLOCK + n]
     if average.size:
-        a = average[lo:hi]
-        _lerp(a, g, take)
+        _lerp(average, g, take)
         for i in range(n):
-            denominator[i] = np.sqrt(v[i] - a[i] * a[i]) + e
+            denominator[i] = np.sqrt(v[i] - average[i] * average[i]) + e
     else:
         for i in range(n):
             denominator[i] = np.sqrt(v[i]) + e
     step = scalar(-lr)
     if momentum > 0.0:
-        b, mu = buf[lo:hi], scalar(momentum)
+        mu = scalar(momentum)
         for i in range(n):
-            b[i] = mu * b[i] + g[i] / denominator[i]
-            p[i] += step * b[i]
+            buf[i] = mu * buf[i] + g[i] / denominator[i]
+            p[i] += step * buf[i]
     else:
         for i in range(n):
             p[i] += step * g[i] / denominator[i]
 
 
-@jit(nogil=True)
-def rmsprop_step(param, grad, square, average, buf, lr, alpha, eps, weight_decay, sign, momentum):
-    """RMSprop; `average` is empty unless centred, `buf` is empty without momentum."""
-    n = param.size
-    for lo in range(0, n, BLOCK):
-        hi = min(lo + BLOCK, n)
-        _rmsprop_block(lo, hi, param, grad, square, average, buf, lr, alpha, eps, weight_decay, sign, momentum)
+#: RMSprop. Shared: lr, alpha, eps, weight_decay, sign, momentum. State: the mean of the squares, that of the gradients
+#: if centred, the momentum buffer.
+RMSPROP = over_rows(_rmsprop_block)
 
 
-@jit(parallel=True)
-def rmsprop_step_parallel(param, grad, square, average, buf, lr, alpha, eps, weight_decay, sign, momentum):
-    """`rmsprop_step` on all threads."""
-    n = param.size
-    for block in prange((n + BLOCK - 1) // BLOCK):
-        lo = block * BLOCK
-        hi = min(lo + BLOCK, n)
-        _rmsprop_block(lo, hi, param, grad, square, average, buf, lr, alpha, eps, weight_decay, sign, momentum)
-
-
-@jit
-def _adagrad_block(lo, hi, param, grad, total, lr, eps, weight_decay, sign):
-    """v += g^2; p -= lr g / (sqrt(v) + eps), g = sign grad + weight_decay p."""
-    scalar = param.dtype.type
-    s, decay, e, step = scalar(sign), scalar(weight_decay), scalar(eps), scalar(-lr)
-    p, g, v = param[lo:hi], grad[lo:hi], total[lo:hi]
-    for i in range(hi - lo):
+@jit(bare=True)
+def _adagrad_block(p, g, v, second, third, shared, own, work):
+    """v += g^2; p -= rate g / (sqrt(v) + eps), g = sign grad + weight_decay p."""
+    scalar = p.dtype.type
+    e, decay, s, step = scalar(shared[0]), scalar(shared[1]), scalar(shared[2]), scalar(-own[0])
+    for i in range(p.size):
         d = s * g[i] + decay * p[i]
         v[i] += d * d
         p[i] += step * d / (np.sqrt(v[i]) + e)
 
 
-@jit(nogil=True)
-def adagrad_step(param, grad, total, lr, eps, weight_decay, sign):
-    """Adagrad; lr is already divided by 1 + (step - 1) lr_decay."""
-    n = param.size
-    for lo in range(0, n, BLOCK):
-        hi = min(lo + BLOCK, n)
-        _adagrad_block(lo, hi, param, grad, total, lr, eps, weight_decay, sign)
+#: Adagrad. Shared: eps, weight_decay, sign; own: lr / (1 + (step - 1) lr_decay). State: the sum of the squares.
+ADAGRAD = over_rows(_adagrad_block)
 
 
-@jit(parallel=True)
-def adagrad_step_parallel(param, grad, total, lr, eps, weight_decay, sign):
-    """`adagrad_step` on all threads."""
-    n = param.size
-    for block in prange((n + BLOCK - 1) // BLOCK):
-        lo = block * BLOCK
-        hi = min(lo + BLOCK, n)
-        _adagrad_block(lo, hi, param, grad, total, lr, eps, weight_decay, sign)
+@jit(bare=True)
+def _scale_block(p, g, first, second, third, shared, own, work):
+    """p *= shared[0], in p's dtype."""
+    factor = p.dtype.type(shared[0])
+    for i in range(p.size):
+        p[i] *= factor
 
 
-@jit
-def _square_in_double(x):
-    value = np.float64(x)
-    return value * value
-
-
-@jit
-def _zero_in_double(x, i):
-    return np.float64(0)
-
-
-#: sum of x^2 in float64, whatever x is: squares of float32 gradients neither overflow nor vanish there, and reading
-#: the gradients takes longer than the conversion.
-SUM_OF_SQUARES = reduction(_square_in_double, lane_add, _zero_in_double)
+SCALE = over_rows(_scale_block)
 
 
 @jit(nogil=True)
-def scale(x, factor):
-    """x *= factor, in x's dtype."""
-    f = x.dtype.type(factor)
-    for i in range(x.size):
-        x[i] *= f
+def some_squares(first, last, rows, table, out, like):
+    """out[b] = sum of the squares in block b of all rows' first arrays, for first <= b < last.
+
+    In float64 whatever the arrays are: squares of float32 gradients neither overflow nor vanish there, and reading the
+    gradients takes longer than the conversion.
+    """
+    begin = 0
+    for row in range(rows):
+        n = table[row * COLUMNS + 5]
+        end = begin + (n + BLOCK - 1) // BLOCK
+        for b in range(max(begin, first), min(end, last)):
+            lo = (b - begin) * BLOCK
+            x = array_at(table[row * COLUMNS], lo, min(BLOCK, n - lo), like)
+            total = 0.0
+            for i in range(x.size):
+                value = np.float64(x[i])
+                total = lane_add(total, value * value)
+            out[b] = total
+        begin = end
 
 
 @jit(parallel=True)
-def scale_parallel(x, factor):
-    """`scale` on all threads."""
-    n = x.size
-    for block in prange((n + BLOCK - 1) // BLOCK):
-        part = x[block * BLOCK : min(block * BLOCK + BLOCK, n)]
-        f = x.dtype.type(factor)
-        for i in range(part.size):
-            part[i] *= f
+def all_squares(blocks, rows, table, out, like):
+    """some_squares for all blocks, on all threads."""
+    for i in prange(CHUNKS):
+        some_squares(i * blocks // CHUNKS, (i + 1) * blocks // CHUNKS, rows, table, out, like)

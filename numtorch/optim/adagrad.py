@@ -5,16 +5,16 @@ from __future__ import annotations
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim._fused import FusedStep, flat_array
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, direction, new_step, require, to_scalar
 
 __all__ = ["Adagrad"]
 
-_STEP = FusedStep(kernels.adagrad_step, kernels.adagrad_step_parallel, arrays=3, scalars=4)
-
 
 class Adagrad(ElementwiseOptimizer):
     """v += g^2; p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(v) + eps)."""
+
+    _fused_step = FusedStep(kernels.ADAGRAD)
 
     def __init__(
         self,
@@ -76,19 +76,12 @@ class Adagrad(ElementwiseOptimizer):
 
     def _options(self, group: dict) -> tuple:
         sign = -1.0 if group["maximize"] else 1.0
-        return float(group["lr"]), group["lr_decay"], float(group["eps"]), float(group["weight_decay"]), sign
+        return float(group["eps"]), float(group["weight_decay"]), sign, float(group["lr"]), group["lr_decay"]
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
-        dtype = param._dtype
-        p, g, total = flat_array(param, dtype), flat_array(grad, dtype), flat_array(state["sum"], dtype)
-        if p is None or g is None or total is None:
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        if not rows.add(param, grad, state["sum"]):
             return False
-        run = _STEP.entry(dtype, p.size)
-        if run is None:
-            return False
-        lr, lr_decay, eps, weight_decay, sign = options
+        lr, lr_decay = options[3:]
         step = count_step(state["step"])
-        run(p, g, total, lr / (1.0 + (step - 1.0) * lr_decay), eps, weight_decay, sign)
-        param._bump_version()
-        state["sum"]._bump_version()
+        rows.numbers(lr / (1.0 + (step - 1.0) * lr_decay))
         return True

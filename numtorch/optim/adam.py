@@ -5,12 +5,10 @@ from __future__ import annotations
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim._fused import NOTHING, FusedStep, flat_array
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, new_step, require, to_scalar
 
 __all__ = ["Adam"]
-
-_STEP = FusedStep(kernels.adam_step, kernels.adam_step_parallel, arrays=5, scalars=8)
 
 
 def check_betas(lr, betas, eps, weight_decay) -> None:
@@ -28,6 +26,8 @@ class Adam(ElementwiseOptimizer):
     m' = m / (1 - beta1^t), v' = v / (1 - beta2^t); weight_decay is added to g, or, decoupled, p *= 1 - lr weight_decay
     first; amsgrad takes the largest v so far.
     """
+
+    _fused_step = FusedStep(kernels.ADAM)
 
     def __init__(
         self,
@@ -107,41 +107,25 @@ class Adam(ElementwiseOptimizer):
         lr, weight_decay = float(group["lr"]), float(group["weight_decay"])
         decoupled = group["decoupled_weight_decay"]
         beta1, beta2 = group["betas"]
-        scalars = (
+        return (
             1.0 - lr * weight_decay if decoupled else 1.0,
             0.0 if decoupled else weight_decay,
             -1.0 if group["maximize"] else 1.0,
             float(beta1),
             float(beta2),
+            float(group["eps"]),
+            lr,
         )
-        return group["amsgrad"], lr, float(group["eps"]), scalars
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
-        amsgrad, lr, eps, scalars = options
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        dtype = param._dtype
-        p, g, m, v = (
-            flat_array(param, dtype),
-            flat_array(grad, dtype),
-            flat_array(mean, dtype),
-            flat_array(square, dtype),
-        )
-        if p is None or g is None or m is None or v is None:
-            return False
-        run = _STEP.entry(dtype, p.size)
-        if run is None:
-            return False
-        largest = flat_array(state["max_exp_avg_sq"], dtype) if amsgrad else NOTHING[dtype.np.type]
-        if largest is None:
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
+        if not rows.add(param, grad, state["exp_avg"], state["exp_avg_sq"], largest):
             return False
         step = count_step(state["step"])
-        _, _, _, beta1, beta2 = scalars
-        run(p, g, m, v, largest, *scalars, lr / (1.0 - beta1**step), (1.0 - beta2**step) ** 0.5, eps)
-        param._bump_version()
-        mean._bump_version()
-        square._bump_version()
-        if amsgrad:
-            state["max_exp_avg_sq"]._bump_version()
+        if step != rows.step_counted:  # nearly always the same for all parameters
+            _, _, _, beta1, beta2, _, lr = options
+            rows.step_counted, rows.corrections = step, (lr / (1.0 - beta1**step), (1.0 - beta2**step) ** 0.5)
+        rows.numbers(*rows.corrections)
         return True
 
 

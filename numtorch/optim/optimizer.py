@@ -13,6 +13,7 @@ from typing import Any
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.nn.modules.module import typename
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.utils.hooks import RemovableHandle
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -304,12 +305,12 @@ class ElementwiseOptimizer(Optimizer):
     """An optimizer that updates each parameter from its own gradient and state.
 
     A subclass gives `_start(param, state, group)`, which fills an empty state, and `_update(param, grad, state, group)`
-    in differentiable in-place tensor operations. Where it also gives `_fused(param, grad, state, group, options)`, that
-    one is tried first, with the group's options as `_options(group)` prepares them, and answers whether it has done the
-    step (it does what lies in flat CPU arrays).
+    in differentiable in-place tensor operations. Where it also has a `_fused_step`, what lies in flat CPU arrays is stepped
+    by one kernel call for the whole group: `_options(group)` gives the numbers that its parameters share, and
+    `_enter(rows, param, grad, state, group, options)` enters one, or answers False.
     """
 
-    _fused: Callable | None = None
+    _fused_step: FusedStep | None = None
 
     def step(self, closure: Callable[[], Any] | None = None):
         """One update of all parameters; a closure reevaluates the model and returns the loss."""
@@ -325,17 +326,21 @@ class ElementwiseOptimizer(Optimizer):
     def _step_group(self, group: dict[str, Any]) -> None:
         states, update = self.state, self._update
         keeps_state = self._keeps_state(group)
-        fused = None if group.get("differentiable") else self._fused
-        options = None if fused is None else self._options(group)
-        for param in group["params"]:
+        params = group["params"]
+        rows = None
+        if self._fused_step is not None and not group.get("differentiable"):
+            rows, options = Rows(self._fused_step, len(params)), self._options(group)
+        for param in params:
             grad = param.grad
             if grad is None:
                 continue
             state = states[param] if keeps_state else {}
             if not state:
                 self._start(param, state, group)
-            if fused is None or not fused(param, grad, state, group, options):
+            if rows is None or not self._enter(rows, param, grad, state, group, options):
                 self._update_real(update, param, grad, state, group)
+        if rows is not None:
+            rows.run(options)
 
     @staticmethod
     def _update_real(update: Callable, param: Tensor, grad: Tensor, state: dict, group: dict) -> None:
@@ -356,6 +361,9 @@ class ElementwiseOptimizer(Optimizer):
         update(param, grad, state, group)
 
     def _options(self, group: dict) -> tuple:
+        raise NotImplementedError
+
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
         raise NotImplementedError
 
     def _keeps_state(self, group: dict) -> bool:

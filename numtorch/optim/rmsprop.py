@@ -5,12 +5,10 @@ from __future__ import annotations
 import numtorch
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim._fused import NOTHING, FusedStep, flat_array
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, direction, new_step, require, to_scalar
 
 __all__ = ["RMSprop"]
-
-_STEP = FusedStep(kernels.rmsprop_step, kernels.rmsprop_step_parallel, arrays=5, scalars=6)
 
 
 class RMSprop(ElementwiseOptimizer):
@@ -18,6 +16,8 @@ class RMSprop(ElementwiseOptimizer):
 
     With momentum b = momentum b + d and p -= lr b.
     """
+
+    _fused_step = FusedStep(kernels.RMSPROP)
 
     def __init__(
         self,
@@ -84,21 +84,9 @@ class RMSprop(ElementwiseOptimizer):
         sign = -1.0 if group["maximize"] else 1.0
         return (*(float(group[name]) for name in names), sign, float(group["momentum"]))
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
-        dtype = param._dtype
-        p = flat_array(param, dtype)
-        run = None if p is None else _STEP.entry(dtype, p.size)
-        if run is None:
-            return False
-        nothing = NOTHING[dtype.np.type]
-        kept = [state["square_avg"], state.get("grad_avg"), state.get("momentum_buffer")]
-        arrays = [flat_array(grad, dtype), *(nothing if t is None else flat_array(t, dtype) for t in kept)]
-        if any(a is None for a in arrays):
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        if not rows.add(param, grad, state["square_avg"], state.get("grad_avg"), state.get("momentum_buffer")):
             return False
         count_step(state["step"])
-        run(p, *arrays, *options)
-        param._bump_version()
-        for t in kept:
-            if t is not None:
-                t._bump_version()
+        rows.numbers()
         return True

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
-from numtorch.optim._fused import NOTHING, FusedStep, flat_array
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.optimizer import ElementwiseOptimizer, direction, require, to_scalar
 
 __all__ = ["SGD"]
 
-_STEP = FusedStep(kernels.sgd_step, kernels.sgd_step_parallel, arrays=3, scalars=5, flags=2)
-
 
 class SGD(ElementwiseOptimizer):
     """b = momentum b + (1 - dampening) (g + weight_decay p); p -= lr b (nesterov: lr (g + momentum b))."""
+
+    _fused_step = FusedStep(kernels.SGD)
 
     def __init__(
         self,
@@ -78,39 +78,22 @@ class SGD(ElementwiseOptimizer):
         param.add_(d, alpha=-to_scalar(group["lr"]))
 
     def _options(self, group: dict) -> tuple:
-        return (
-            group["momentum"] != 0,
-            float(group["lr"]),
-            float(group["momentum"]),
-            float(group["dampening"]),
-            float(group["weight_decay"]),
-            -1.0 if group["maximize"] else 1.0,
-            bool(group["nesterov"]),
-        )
+        names = ("lr", "momentum", "dampening", "weight_decay")
+        sign = -1.0 if group["maximize"] else 1.0
+        return (*(float(group[name]) for name in names), sign, float(group["nesterov"]))
 
-    def _fused(self, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
-        has_momentum, *scalars, nesterov = options
-        dtype = param._dtype
-        p, g = flat_array(param, dtype), flat_array(grad, dtype)
-        if p is None or g is None:
-            return False
-        run = _STEP.entry(dtype, p.size)
-        if run is None:
-            return False
-        if not has_momentum:
-            run(p, g, NOTHING[dtype.np.type], *scalars, nesterov, False)
-            param._bump_version()
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        if options[1] == 0.0:
+            if not rows.add(param, grad):
+                return False
+            rows.numbers()
             return True
         buf = state.get("momentum_buffer")
         first = buf is None
         if first:
             buf = grad.new_empty(param.shape)
-        b = flat_array(buf, dtype)
-        if b is None:
+        if not rows.add(param, grad, buf):
             return False
-        run(p, g, b, *scalars, nesterov, first)
-        param._bump_version()
-        buf._bump_version()
-        if first:
-            state["momentum_buffer"] = buf
+        rows.numbers(float(first))
+        state["momentum_buffer"] = buf
         return True

@@ -195,3 +195,57 @@ def test_clipping_limits_the_norm_and_the_values():
     params[0].grad[0] = float("nan")
     with pytest.raises(RuntimeError, match="is non-finite, so it cannot be clipped"):
         nn.utils.clip_grad_norm_(params, 1.0, error_if_nonfinite=True)
+
+
+SIZES = [3, 0, 1, kernels.BLOCK, kernels.BLOCK + 1, 5, kernels.PARALLEL_THRESHOLD + 3, 7]
+
+
+@pytest.mark.parametrize("text", FUSED)
+def test_one_call_over_all_parameters_does_what_one_for_each_does(text):
+    results = []
+    for together in (True, False):
+        torch.manual_seed(0)
+        params = [torch.randn(size) for size in SIZES] + [torch.randn(3, dtype=torch.float64)]
+        optimizers = [_make(text.format(""), group) for group in ([params] if together else [[p] for p in params])]
+        for _ in range(3):
+            for p in params:
+                p.grad = torch.randn(p.shape[0], dtype=p.dtype)
+            for optimizer in optimizers:
+                optimizer.step()
+        results.append(params)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_state_of_another_length_is_refused_before_anything_is_written():
+    w = torch.ones(4)
+    w.grad = torch.ones(4)
+    optimizer = optim.Adam([w])
+    optimizer.step()
+    before = w.clone()
+    optimizer.state[w]["exp_avg"] = torch.zeros(3)
+    with pytest.raises(RuntimeError):
+        optimizer.step()
+    assert torch.equal(w, before)
+
+
+def test_a_parameter_given_twice_takes_two_steps():
+    w = torch.zeros(kernels.PARALLEL_THRESHOLD)
+    w.grad = torch.ones(w.shape[0])
+    with pytest.warns(UserWarning, match="duplicate parameters"):
+        optimizer = optim.SGD([w, w], lr=1.0)
+    optimizer.step()
+    assert torch.equal(w, torch.full_like(w, -2.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_norm_of_many_gradients_is_that_of_one_vector(dtype):
+    torch.manual_seed(0)
+    params = [torch.zeros(size, dtype=dtype) for size in SIZES]
+    for p in params:
+        p.grad = torch.randn(p.shape[0], dtype=dtype)
+    before = np.concatenate([p.grad.numpy() for p in params]).astype(np.float64)
+    norm = nn.utils.clip_grad_norm_(params, 2.0)
+    np.testing.assert_allclose(norm.item(), np.linalg.norm(before), rtol=1e-6 if dtype is torch.float32 else 1e-14)
+    after = np.concatenate([p.grad.numpy() for p in params])
+    np.testing.assert_allclose(after, before * (2.0 / np.linalg.norm(before)), rtol=1e-5)

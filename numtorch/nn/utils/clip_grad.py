@@ -6,13 +6,10 @@ import math
 import warnings
 from collections.abc import Iterable
 
-import numpy as np
-from numba import types
-
 import numtorch
 from numtorch._tensor import Tensor, scalar
-from numtorch.kernels.compiler import entry_point
-from numtorch.kernels.cpu.optimizers import PARALLEL_THRESHOLD, SUM_OF_SQUARES, scale, scale_parallel
+from numtorch.kernels.cpu.optimizers import SCALE
+from numtorch.optim._fused import FusedStep, Table, flat_array
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -25,44 +22,23 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [p._grad for p in _as_list(parameters) if p._grad is not None]
 
 
-def _flat_floats(tensors: list[Tensor]) -> list | None:
-    """The 1-D arrays of contiguous CPU tensors of one dtype, float32 or float64; None if any is something else."""
-    arrays = []
+def _table(tensors: list[Tensor]) -> Table | None:
+    """Contiguous CPU tensors of one dtype, float32 or float64, for a kernel over all of them; None if any is something
+    else."""
     dtype = tensors[0]._dtype
     if dtype is not numtorch.float32 and dtype is not numtorch.float64:
         return None
+    table = Table(dtype, len(tensors))
+    nothing = table.nothing
     for t in tensors:
-        array = t._flat
-        if array is None or t._dtype is not dtype:
-            array = t.flat() if t._dtype is dtype and not t.is_cuda else None
-        if type(array) is not np.ndarray:
+        array = flat_array(t, dtype)
+        if array is None:
             return None
-        arrays.append(array)
-    return arrays
+        table.add(array, array, nothing, nothing, nothing)
+    return table
 
 
-_entries: dict = {}
-
-
-def _sum_of_squares(arrays: list) -> float:
-    """The sum of the squares of all elements, in float64."""
-    kind = arrays[0].dtype.type
-    entry = _entries.get(kind)
-    if entry is None:
-        x = (types.float32 if kind is np.float32 else types.float64)[::1]
-        signature = (x, types.int64, types.int64, types.float64[::1])
-        entry = _entries[kind] = entry_point(SUM_OF_SQUARES.rows, signature)
-    total, part = 0.0, np.empty(1)
-    for array in arrays:
-        n = array.size
-        if n >= PARALLEL_THRESHOLD:
-            SUM_OF_SQUARES.rows_parallel(array, 1, n, part)
-        elif n:
-            entry(array, 1, n, part)
-        else:
-            continue
-        total += part.item()
-    return total
+_SCALE = FusedStep(SCALE)
 
 
 def get_total_norm(
@@ -76,9 +52,9 @@ def get_total_norm(
     norm_type = float(norm_type)
     if not tensors:
         return numtorch.tensor(0.0)
-    arrays = _flat_floats(tensors) if norm_type == 2.0 and not any(t.requires_grad for t in tensors) else None
-    if arrays is not None:
-        norm = scalar(math.sqrt(_sum_of_squares(arrays)), tensors[0]._dtype)
+    table = _table(tensors) if norm_type == 2.0 and not any(t.requires_grad for t in tensors) else None
+    if table is not None:
+        norm = scalar(math.sqrt(table.sum_of_squares()), tensors[0]._dtype)
     else:
         device = tensors[0].device
         norms = [numtorch.linalg.vector_norm(t, norm_type).to(device) for t in tensors]
@@ -100,16 +76,16 @@ def clip_grads_with_norm_(
     if not grads:
         return
     factor = numtorch.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
-    arrays = _flat_floats(grads)
-    if arrays is None or factor.requires_grad:
+    table = _table(grads)
+    if table is None or factor.requires_grad:
         for g in grads:
             g.mul_(factor.to(g.device))
         return
     value = factor.item()
     if value == 1.0:
         return
-    for g, array in zip(grads, arrays, strict=True):
-        (scale if array.size < PARALLEL_THRESHOLD else scale_parallel)(array, value)
+    table.run(_SCALE, (value,))
+    for g in grads:
         g._bump_version()
 
 
