@@ -59,7 +59,7 @@ def _array_at_python(place, at, count, like):
     if place == 0:
         return like[:0]
     kind = np.ctypeslib.as_ctypes_type(like.dtype)
-    return np.ctypeslib.as_array((kind * count).from_address(place + at * like.itemsize))
+    return np.ctypeslib.as_array((kind * int(count)).from_address(int(place) + int(at) * like.itemsize))
 
 
 address = _address_python if numba.config.DISABLE_JIT else _address

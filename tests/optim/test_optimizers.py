@@ -48,6 +48,7 @@ def _make(text, params):
     return eval(f"optim.{text}", {"optim": optim, "p": params})
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("text", ALL)
 def test_a_quadratic_goes_down(text):
     target = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
