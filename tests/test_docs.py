@@ -54,3 +54,8 @@ def test_examples(path):
 def test_readme():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     run("-c", "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
+
+
+def test_the_line_to_break_at_is_a_kernels_loop():
+    path, line = re.search(r"break /path/to/the/checkout/(\S+):(\d+)", (ROOT / "README.md").read_text()).groups()
+    assert (ROOT / path).read_text().splitlines()[int(line) - 1].strip() == "out[i] = f(x[i], *params)"
