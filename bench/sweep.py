@@ -101,10 +101,16 @@ def limits() -> dict[str, float]:
         for i in prange(n):
             tiles(a, b, c[i * ROWS * width : (i + 1) * ROWS * width])
 
+    @jit(nogil=True)
+    def add(x, y, out):
+        for i in range(0, x.size, lanes(x)):
+            store(out, i, load(x, i) + load(y, i))
+
     @jit(parallel=True)
-    def add_all(x, y, out):
-        for i in prange(x.size):
-            out[i] = x[i] + y[i]
+    def add_all(n, x, y, out):
+        part = x.size // n
+        for i in prange(n):
+            add(x[i * part : (i + 1) * part], y[i * part : (i + 1) * part], out[i * part : (i + 1) * part])
 
     @jit(nogil=True)
     def read(x, out):
@@ -130,7 +136,7 @@ def limits() -> dict[str, float]:
     return {
         "gemm": peak,
         "conv": peak,
-        "pointwise": 12.0 * large[0].size / min(samples(lambda: add_all(*large), BUDGET)) / 1e9,
+        "pointwise": 12.0 * large[0].size / min(samples(lambda: add_all(threads, *large), BUDGET)) / 1e9,
         "reduction": 4.0 * large[0].size / min(samples(lambda: read_all(threads, large[0], sums), BUDGET)) / 1e9,
     }
 

@@ -403,7 +403,7 @@ class Tensor:
         storage = self._storage
         result = _new(Tensor)
         result._flat, result._size, result._stride, result._dtype = self._flat, self._size, self._stride, self._dtype
-        result._storage = Storage(self._flat if storage is None else storage.buffer, 0, self._device)
+        result._storage = Storage(self._flat, 0, cpu) if storage is None else storage.twin(0)
         if self._offset:
             result._offset = self._offset
         if self._device is not cpu:

@@ -29,6 +29,7 @@ from ..simd.emit import (
     counted_loop,
     element_pointer,
     element_pointers,
+    first_lanes,
     load_vector,
     masked_memory,
     multiply_add,
@@ -213,13 +214,6 @@ def _load_mapped(typingctx, source, s0, table, t0, count, region, r0):
     return signature, codegen
 
 
-def _lanes_below(builder, count, vl):
-    """The mask of the lanes below `count`."""
-    small = ir.IntType(32)
-    numbers = ir.Constant(ir.VectorType(small, vl), list(range(vl)))
-    return builder.icmp_signed("<", numbers, splat_like(builder, builder.trunc(count, small), numbers.type))
-
-
 @intrinsic(prefer_literal=True)
 def _pixel_dot(typingctx, outputs, taps, g, g0, plane, line, s, s0, pitch, rows, width, offset, o0, c, c0, ldc):
     if not (isinstance(outputs, types.IntegerLiteral) and isinstance(taps, types.IntegerLiteral)):
@@ -248,7 +242,7 @@ def _pixel_dot(typingctx, outputs, taps, g, g0, plane, line, s, s0, pitch, rows,
 
             def body(v, sums):
                 x = builder.mul(v, index(vl))
-                inside = _lanes_below(builder, builder.sub(widthv, x), vl)
+                inside = first_lanes(builder, builder.sub(widthv, x), vl)
 
                 def part(start, row):
                     pointer = builder.bitcast(builder.gep(start, [builder.add(row, x)]), vector.as_pointer())

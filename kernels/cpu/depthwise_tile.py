@@ -25,6 +25,7 @@ from numba.extending import intrinsic
 from ..simd.emit import (
     counted_loop,
     element_pointer,
+    first_lanes,
     load_vector,
     masked_memory,
     multiply_add,
@@ -32,13 +33,6 @@ from ..simd.emit import (
     store_vector,
 )
 from .tile_sizes import VECTOR_BYTES
-
-
-def _lanes_below(builder, count, vl):
-    """The mask of the lanes below `count`."""
-    number = ir.IntType(32)
-    numbers = ir.Constant(ir.VectorType(number, vl), list(range(vl)))
-    return builder.icmp_signed("<", numbers, splat_like(builder, builder.trunc(count, number), numbers.type))
 
 
 @intrinsic(prefer_literal=True)
@@ -63,7 +57,7 @@ def _copy_row(typingctx, step, source, s0, row, r0, count):
 
         def part(pointer, count):
             pointer = builder.bitcast(pointer, vector.as_pointer())
-            return masked_memory(builder, "load", vector, [pointer, align, _lanes_below(builder, count, vl), zero])
+            return masked_memory(builder, "load", vector, [pointer, align, first_lanes(builder, count, vl), zero])
 
         def whole(at):
             start = builder.gep(ps, [builder.mul(at, word(near))])
@@ -91,7 +85,7 @@ def _copy_row(typingctx, step, source, s0, row, r0, count):
                     second = part(builder.gep(ps, [word(vl - 1)]), builder.sub(elements, word(vl - 1)))
                     value = builder.shuffle_vector(value, second, pick)
                 target = builder.bitcast(pr, vector.as_pointer())
-                masked_memory(builder, "store", vector, [value, target, align, _lanes_below(builder, rest, vl)])
+                masked_memory(builder, "store", vector, [value, target, align, first_lanes(builder, rest, vl)])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -117,14 +111,14 @@ def _spread_row(typingctx, value, v0, target, t0, count):
             left = builder.sub(countv, at)
             pointer = builder.bitcast(builder.gep(pv, [at]), vector.as_pointer())
             part = masked_memory(
-                builder, "load", vector, [pointer, align, _lanes_below(builder, left, vl), ir.Constant(vector, None)]
+                builder, "load", vector, [pointer, align, first_lanes(builder, left, vl), ir.Constant(vector, None)]
             )
             for half in range(2):  # every other lane of two vectors: a scatter costs 16 stores
                 lanes = [half * (vl // 2) + lane // 2 for lane in range(vl)]
                 apart = builder.shuffle_vector(part, part, ir.Constant(ir.VectorType(ir.IntType(32), vl), lanes))
                 start = builder.add(builder.mul(at, index(2)), index(half * vl))
                 rest = builder.sub(builder.mul(countv, index(2)), start)
-                mask = builder.and_(_lanes_below(builder, rest, vl), even)
+                mask = builder.and_(first_lanes(builder, rest, vl), even)
                 place = builder.bitcast(builder.gep(pt, [start]), vector.as_pointer())
                 masked_memory(builder, "store", vector, [apart, place, align, mask])
             return []
@@ -175,7 +169,7 @@ def _plane_tile(
             return new
 
         sums = counted_loop(builder, entriesv, [splat_like(builder, biasv, vector)] * (nr * nv), body)
-        masks = [_lanes_below(builder, builder.sub(countv, index(v * vl)), vl) for v in range(nv)]
+        masks = [first_lanes(builder, builder.sub(countv, index(v * vl)), vl) for v in range(nv)]
         for n, total in enumerate(sums):
             r, v = divmod(n, nv)
             at = builder.gep(pt, [builder.add(builder.mul(ldov, index(r)), index(v * vl))])
@@ -214,7 +208,7 @@ def _plane_dot(typingctx, columns, g, g0, ldg, s, s0, pitch, rows, width, offset
 
             def body(i, sums):
                 x = builder.mul(i, index(vl))
-                mask = _lanes_below(builder, builder.sub(widthv, x), vl)
+                mask = first_lanes(builder, builder.sub(widthv, x), vl)
 
                 def part(pointer):
                     pointer = builder.bitcast(pointer, vector.as_pointer())
@@ -279,7 +273,7 @@ def _flat_tile(typingctx, vectors, w, offset, taps, mask, m0, step, s, s0, bias,
 
         sums = counted_loop(builder, tapsv, [splat_like(builder, biasv, vector)] * nv, body)
         for v, total in enumerate(sums):
-            inside = _lanes_below(builder, builder.sub(countv, index(v * vl)), vl)
+            inside = first_lanes(builder, builder.sub(countv, index(v * vl)), vl)
             pointer = builder.bitcast(builder.gep(pt, [index(v * vl)]), vector.as_pointer())
             masked_memory(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), inside])
         return context.get_dummy_value()
@@ -311,7 +305,7 @@ def _flat_dot(typingctx, columns, g, g0, s, s0, offset, o0, mask, m0, step, coun
 
         def body(v, totals):
             at = builder.mul(v, index(vl))
-            inside = _lanes_below(builder, builder.sub(countv, at), vl)
+            inside = first_lanes(builder, builder.sub(countv, at), vl)
             pointer = builder.bitcast(builder.gep(pg, [at]), vector.as_pointer())
             slope = masked_memory(builder, "load", vector, [pointer, align, inside, zero])
             return [

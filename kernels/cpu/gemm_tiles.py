@@ -23,6 +23,7 @@ from numba.extending import intrinsic
 from ..simd.emit import (
     counted_loop,
     element_pointer,
+    first_lanes,
     load_vector,
     masked_memory,
     multiply_add,
@@ -30,12 +31,6 @@ from ..simd.emit import (
     store_vector,
 )
 from .tile_sizes import VECTOR_BYTES
-
-
-def _first_lanes(builder, count, vl):
-    """The mask of the first `count` lanes (none for a count below 1)."""
-    numbers = ir.Constant(ir.VectorType(count.type, vl), list(range(vl)))
-    return builder.icmp_signed("<", numbers, splat_like(builder, count, numbers.type))
 
 
 def _load_masked(builder, pointer, vector, itemsize, mask):
@@ -82,7 +77,7 @@ def _product_tile(
             if may_lack_rows:
                 step = builder.select(builder.icmp_signed("<=", index(i), last), row_av, index(0))
             a_rows.append(builder.gep(a_rows[-1], [step]))
-        mask = _first_lanes(builder, builder.sub(widthv, index((nv - 1) * vl)), vl) if is_masked else None
+        mask = first_lanes(builder, builder.sub(widthv, index((nv - 1) * vl)), vl) if is_masked else None
 
         def load(pointer, v):
             pointer = builder.gep(pointer, [index(v * vl)])
@@ -156,7 +151,7 @@ def _transpose_tile(typingctx, masked, a, a0, row_a, rows, columns, out, o0, row
         pa = element_pointer(context, builder, a, av, a0v)
         po = element_pointer(context, builder, out, ov, o0v)
         lines = []
-        inside = _first_lanes(builder, columnsv, vl) if is_masked else None
+        inside = first_lanes(builder, columnsv, vl) if is_masked else None
         for i in range(vl):
             pointer = builder.gep(pa, [builder.mul(row_av, index(i))])
             if is_masked:

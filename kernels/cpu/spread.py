@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from numba import prange
 
 from ..compiler import jit
@@ -29,7 +30,7 @@ def spread(part, bare: bool = False) -> Callable:
     @jit(parallel=True)
     def threads(count, *args):
         for p in prange(count):
-            part(p, *args)
+            part(np.int64(p), *args)  # prange counts in uint64: the part would be compiled once more for that
 
     def launch(size, count, *args):
         if size < PARALLEL_SIZE or count == 1:

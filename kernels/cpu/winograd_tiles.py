@@ -14,13 +14,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..simd.emit import element_pointer, load_vector, masked_memory, splat_like, store_vector
+from ..simd.emit import element_pointer, first_lanes, load_vector, masked_memory, splat_like, store_vector
 from .tile_sizes import VECTOR_BYTES
-
-
-def _first_lanes(builder, count, vl):
-    numbers = ir.Constant(ir.VectorType(count.type, vl), list(range(vl)))
-    return builder.icmp_signed("<", numbers, splat_like(builder, count, numbers.type))
 
 
 def _transposed(builder, lines):
@@ -69,7 +64,7 @@ def _turn_in(typingctx, source, s0, lds, channels, pixels, target, place, p0):
         index = s0v.type
         ps, pt = square.pointer(source, sv, s0v), square.pointer(target, tv, index(0))
         pp = square.pointer(place, pv, p0v)
-        inside, zero = _first_lanes(builder, pixelsv, square.vl), ir.Constant(square.vector, None)
+        inside, zero = first_lanes(builder, pixelsv, square.vl), ir.Constant(square.vector, None)
         lines = []
         for c in range(square.vl):
             exists = splat_like(builder, builder.icmp_signed("<", index(c), channelsv), inside.type)
@@ -100,7 +95,7 @@ def _turn_out(typingctx, source, place, p0, channels, pixels, target, t0, ldt, s
         for t in range(square.vl):
             at = builder.load(builder.gep(pp, [index(t)]))
             lines.append(load_vector(builder, builder.gep(ps, [at]), square.vector, square.itemsize))
-        inside = _first_lanes(builder, pixelsv, square.vl)
+        inside = first_lanes(builder, pixelsv, square.vl)
         for c, line in enumerate(_transposed(builder, lines)):
             with builder.if_then(builder.icmp_signed("<", index(c), channelsv)):
                 shifts = splat_like(builder, builder.load(builder.gep(pb, [index(c)])), square.vector)

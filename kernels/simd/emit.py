@@ -17,6 +17,16 @@ def splat_like(builder, scalar, vector_type):
     return splat(builder, scalar, vector_type.count)
 
 
+def first_lanes(builder, count, lanes):
+    """The mask of the first `count` of so many lanes (none for a count below 1).
+
+    Compared in 32 bits, half the registers of 64: `count` is what is left of a row, and fits.
+    """
+    number = ir.IntType(32)
+    numbers = ir.Constant(ir.VectorType(number, lanes), list(range(lanes)))
+    return builder.icmp_signed("<", numbers, splat_like(builder, builder.trunc(count, number), numbers.type))
+
+
 def element_pointer(context, builder, array_type, array, start):
     """The address of `array`[start]."""
     data = context.make_array(array_type)(context, builder, array).data

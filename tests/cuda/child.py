@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 def check(file: str, where: str) -> None:
     """Run the tests of tests/cuda/<file> in the simulator or on the device; skip without a device."""
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1" if where == "simulator" else "0"}
+    environment.pop("PYTEST_ADDOPTS", None)  # how many processes the parent's tests run in is not meant for these
     if where == "device" and not _has_device(environment):
         pytest.skip("there is no CUDA device")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / file)]
