@@ -14,8 +14,6 @@ What comes of a definition: the function, the method, `op_` and `out=`, and a no
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from math import prod
 
 import numpy as np
 
@@ -40,14 +38,13 @@ from ._dtype import COMPLEX, FLOATING, bool_, dtype
 from ._inplace import inplace_form, write_out
 from ._layout import broadcast
 from ._loops import Loops, _over, check_devices, run
+from ._operands import is_number_beside, laid_flat, number, scalar_tensor, without_gaps
 from ._promotion import result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
 from ._tensor import Tensor, _new, wrap
 from ._views import apart, tracked
 
 _np_empty = np.empty
-# Elements up to which a view with gaps is copied: 1 us, where the way to a strided loop takes 4.
-_WORTH_CLOSING = 1024
 
 
 class Pointwise:
@@ -111,72 +108,17 @@ class Pointwise:
             if self.arity == 2 and len(tensors) == 1:
                 left = not isinstance(operands[0], Tensor)
                 loops = self.number_left if left else self.number_right
-                params = (_number(operands[0] if left else operands[1], inner), *params)
+                params = (number(operands[0] if left else operands[1], inner), *params)
             else:
                 device = tensors[0]._device
-                tensors = [t if isinstance(t, Tensor) else _scalar_tensor(t, inner, device) for t in operands]
-        elif len(tensors) == 2 and _is_number_beside(*tensors, inner):
-            params = (_number(tensors[1].item(), inner), *params)
+                tensors = [t if isinstance(t, Tensor) else scalar_tensor(t, inner, device) for t in operands]
+        elif len(tensors) == 2 and is_number_beside(*tensors, inner):
+            params = (number(tensors[1].item(), inner), *params)
             loops, tensors = self.number_right, tensors[:1]
         result = run(loops, tuple([cast(t, inner) for t in tensors]), params, inner)
         if inner is not d and self.result != "bool":
             result = cast(result, d)
         return result
-
-
-def _laid_flat(t) -> bool:
-    """Whether `t` is a contiguous view that has been asked for its elements just now: `t._flat` holds them from here."""
-    return t.__class__ is Tensor and t._flat is None and t._device is cpu and t.flat() is not None
-
-
-@lru_cache(maxsize=4096)
-def _has_gaps(size, stride) -> bool:
-    """Whether a small tensor lies in memory in the order of its dimensions, but with gaps: a column, part of each row."""
-    if prod(size) > _WORTH_CLOSING:
-        return False
-    last = None
-    for n, step in zip(size, stride):
-        if step <= 0 or last is not None and step > last:
-            return False
-        if n > 1:
-            last = step
-    return True
-
-
-def _closed(t) -> Tensor | None:
-    """A small view with gaps as a contiguous tensor, for loops over which it takes longer to walk than to copy.
-
-    The result has the layout that the view itself would give it. None for other tensors, and those to be recorded."""
-    if t.__class__ is not Tensor or t._flat is not None or t._device is not cpu or t._requires_grad and mode.enabled:
-        return None
-    return wrap(t._nd().flatten(), t._size, t._dtype) if _has_gaps(t._size, t._stride) else None
-
-
-def _is_number_beside(a: Tensor, b: Tensor, inner: dtype) -> bool:
-    """Whether `b` is a 0-d CPU tensor beside one with dimensions: a number, read from memory."""
-    if b._size or not a._size or b._device is not cpu:
-        return False
-    return a._device is not cpu or inner.np is b._dtype.np
-
-
-def _number(value, d: dtype):
-    """A Python number as a parameter of a loop over `d`."""
-    if d.category == FLOATING:
-        return float(value)
-    if d.category == COMPLEX:
-        return complex(value)
-    if d is bool_:
-        return bool(value)
-    low, high = np.iinfo(d.np).min, np.iinfo(d.np).max
-    value = int(value)
-    return value if low <= value <= high else int(np.array(value).astype(d.np))
-
-
-def _scalar_tensor(value, d: dtype, device) -> Tensor:
-    out = _np_empty(1, d.np)
-    out[0] = value
-    t = wrap(out, (), d)
-    return t if device is cpu else t.to(device)
 
 
 def _node_name(name: str) -> str:
@@ -295,9 +237,9 @@ def unary(
                     entry, out_np, out_dtype = fast[input._dtype]
                     n = x.size
                 except (AttributeError, KeyError):
-                    if _laid_flat(input):
+                    if laid_flat(input):
                         return call(input)
-                    closed = _closed(input)
+                    closed = without_gaps(input)
                     return general(input, (), None) if closed is None else call(closed)
                 if n < PARALLEL_THRESHOLD:
                     y = _np_empty(n, out_np)
@@ -320,7 +262,7 @@ def unary(
 
     def call_inplace(input, *params):
         x = input._flat
-        if x is None and _laid_flat(input):
+        if x is None and laid_flat(input):
             x = input._flat
         if x is not None and len(params) == n_params and input._device is cpu and not tracked(input):
             d = input._dtype
@@ -525,10 +467,10 @@ def binary(
             a = input._flat
             n = a.size
         except AttributeError:
-            if _laid_flat(input):
+            if laid_flat(input):
                 return call(input, other)
             # (Two copies would take as long as the strided loop.)
-            closed = None if getattr(other, "_flat", 0) is None else _closed(input)
+            closed = None if getattr(other, "_flat", 0) is None else without_gaps(input)
             return general(input, other, params, out) if closed is None else call(closed, other)
         kind = other.__class__
         if kind is float or kind is int:
@@ -553,9 +495,9 @@ def binary(
         d = input._dtype
         if b is None or n >= PARALLEL_THRESHOLD or d is not other._dtype:
             if b is None:
-                if _laid_flat(other):
+                if laid_flat(other):
                     return call(input, other)
-                closed = _closed(other)
+                closed = without_gaps(other)
                 if closed is not None:
                     return call(input, closed)
             return general(input, other, params, out)
@@ -657,7 +599,7 @@ def binary(
 
     def call_inplace(input, other, *params):
         x = input._flat
-        if x is None and _laid_flat(input):
+        if x is None and laid_flat(input):
             x = input._flat
         if x is None or len(params) != n_params or tracked(input):
             if differentiable and recorded_inplace(input, other):
@@ -666,7 +608,7 @@ def binary(
         d = input._dtype
         if isinstance(other, Tensor):
             y = other._flat
-            if y is None and _laid_flat(other):
+            if y is None and laid_flat(other):
                 y = other._flat
             found = fast.get(d)
             if (
