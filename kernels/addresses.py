@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
+from numba.np.arrayobj import make_array
+
+from .pieces import array_over
 
 
 @intrinsic
@@ -35,18 +37,10 @@ def _array_at(typingctx, place, at, count, like):
 
     def codegen(context, builder, signature, args):
         begin, first, length, _ = args
-        result = make_array(like)(context, builder)
-        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(like.dtype)))
+        element = context.get_data_type(like.dtype)
+        data = builder.gep(builder.inttoptr(begin, element.as_pointer()), [first])
         there = builder.icmp_unsigned("!=", begin, begin.type(0))
-        populate_array(
-            result,
-            data=builder.inttoptr(builder.add(begin, builder.mul(first, size)), result.data.type),
-            shape=cgutils.pack_array(builder, [builder.select(there, length, length.type(0))]),
-            strides=cgutils.pack_array(builder, [size]),
-            itemsize=size,
-            meminfo=None,
-        )
-        return result._getvalue()
+        return array_over(context, builder, like, data, builder.select(there, length, length.type(0)))
 
     return like(types.int64, types.int64, types.int64, like), codegen
 

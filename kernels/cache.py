@@ -283,8 +283,8 @@ class KernelCache(NullCache):
         return _load(name, target_context)
 
     def name_of(self, sig) -> str:
-        """The name of the file for a signature that has been asked for, or one for this process only."""
-        return self._names.get(sig) or f"{self._file_base}-{id(self):x}-{len(self._names)}"
+        """The name of the file for a signature that has been asked for, or one that nothing else ever has."""
+        return self._names.get(sig) or f"{self._file_base}-{os.urandom(16).hex()}"
 
     def save_overload(self, sig, data: CompileResult) -> None:
         name = self._names.get(sig)

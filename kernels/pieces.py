@@ -17,23 +17,28 @@ from numba.np.arrayobj import make_array, populate_array
 from .simd.emit import element_pointer
 
 
+def array_over(context, builder, array_type, data, count):
+    """An array of `count` elements at the pointer `data`, which it does not keep alive."""
+    result = make_array(array_type)(context, builder)
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(array_type.dtype)))
+    populate_array(
+        result,
+        data=data,
+        shape=cgutils.pack_array(builder, [count]),
+        strides=cgutils.pack_array(builder, [size]),
+        itemsize=size,
+        meminfo=None,
+    )
+    return result._getvalue()
+
+
 @intrinsic
 def _piece(typingctx, array, at, count):
     if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
         return None
 
     def codegen(context, builder, signature, args):
-        result = make_array(array)(context, builder)
-        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(array.dtype)))
-        populate_array(
-            result,
-            data=element_pointer(context, builder, array, args[0], args[1]),
-            shape=cgutils.pack_array(builder, [args[2]]),
-            strides=cgutils.pack_array(builder, [size]),
-            itemsize=size,
-            meminfo=None,
-        )
-        return result._getvalue()
+        return array_over(context, builder, array, element_pointer(context, builder, array, args[0], args[1]), args[2])
 
     return array(array, types.int64, types.int64), codegen
 

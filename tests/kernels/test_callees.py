@@ -185,3 +185,10 @@ def test_a_kernel_made_again_is_called_where_the_first_one_lies():
         assert call(value) == 2 * value
         del call
         gc.collect()
+
+
+def test_a_name_for_one_process_is_never_given_twice():
+    def name():
+        return jit(lambda v: v, apart=True)._cache.name_of(())
+
+    assert len({name() for _ in range(50)}) == 50
