@@ -54,9 +54,8 @@ LIMIT = _default_limit()
 # Blocks by their size. Lending and taking back are one `pop` and one `append`, which no thread and no finalizer can
 # interrupt; all that is counted is counted where blocks are made and dropped, under the lock.
 _kept: dict[int, list[mmap.mmap]] = {}
-_classes: dict[
-    int, tuple[int, list[mmap.mmap]]
-] = {}  # bytes asked for -> size of the block, where such blocks are kept
+# Bytes asked for -> size of the block, where such blocks are kept.
+_classes: dict[int, tuple[int, list[mmap.mmap]]] = {}
 _MOST_CLASSES = 4096
 _lock = threading.Lock()
 _reserved = 0
