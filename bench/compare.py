@@ -29,30 +29,33 @@ LIMIT = 300  # seconds for one family in one process, compilation included
 
 @dataclass
 class Row:
-    """One workload at one number of threads: all samples of both libraries."""
+    """One workload at one number of threads: the samples of every process of both libraries."""
 
     family: str
     name: str
     threads: int
     unit: str = "s"
-    samples: dict[str, list[float]] = field(default_factory=lambda: {library: [] for library in LIBRARIES})
+    samples: dict[str, list[list[float]]] = field(default_factory=lambda: {library: [] for library in LIBRARIES})
     problems: dict[str, str] = field(default_factory=dict)
     kernel: str = ""  # numtorch's algorithm, where it has several
 
     def add(self, library: str, result: dict) -> None:
         """Take what a worker reported: samples, or what is missing."""
         if "samples" in result:
-            self.samples[library] += result["samples"]
+            self.samples[library].append(result["samples"])
             self.kernel = result.get("kernel", self.kernel)
         else:
             kind = "missing" if "missing" in result else "error"
             self.problems[library] = f"{kind}: {result[kind]}"
 
     def median(self, library: str) -> float | None:
-        """The median of all samples of a library; None where something is missing."""
+        """The median over a library's processes of their medians; None where something is missing.
+
+        Not over all samples: one process in three may have been disturbed from its first sample to its last.
+        """
         if library in self.problems or not self.samples[library]:
             return None
-        return statistics.median(self.samples[library])
+        return statistics.median(map(statistics.median, self.samples[library]))
 
     @property
     def ratio(self) -> float | None:
@@ -195,7 +198,7 @@ def main() -> None:
         if family not in (*FAMILIES, PROCESS):
             parser.error(f"no family called {family!r}: there are {', '.join([*FAMILIES, PROCESS])}")
     threads = [int(n) for n in (options.threads or ("1" if options.quick else "1,2")).split(",")]
-    rounds, budget = (1, 0.03) if options.quick else (2, 0.2)
+    rounds, budget = (1, 0.03) if options.quick else (3, 0.15)
 
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
