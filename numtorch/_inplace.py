@@ -14,13 +14,20 @@ from numtorch.graph import Node, mode, next_sequence
 
 from ._copy import copy_into
 from ._dtype import can_cast
-from ._size import Size, contiguous_strides, may_overlap
+from ._size import Size, contiguous_strides, may_overlap, overlap
 from ._tensor import Tensor, alias
 
 _OVERLAP = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
     "clone() the tensor before performing the operation."
 )
+
+_SHARED = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+    "location. Please clone() the tensor before performing the operation."
+)
+# Operators that torch does not check.
+_UNCHECKED = frozenset({"addmm_", "addmv_", "addbmm_", "baddbmm_", "addr_"})
 
 
 class CopySlices(Node):
@@ -42,8 +49,10 @@ class CopySlices(Node):
         return (grad_base, grad_view)
 
 
-def check_writable(t: Tensor) -> None:
-    """RuntimeError where autograd forbids an in-place write, and where elements of `t` share memory."""
+def check_writable(t: Tensor, alike: bool = False) -> None:
+    """RuntimeError where autograd forbids an in-place write, and where elements of `t` share memory.
+
+    With `alike` they may: the same is written to them all."""
     if t._requires_grad and mode.enabled:
         if t.grad_fn is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
@@ -62,8 +71,31 @@ def check_writable(t: Tensor) -> None:
                 )
     elif t._base is not None and mode.enabled and t._base._requires_grad and t._base.grad_fn is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    if t._flat is None and may_overlap(t._size, t._stride):
+    if t._flat is None and not alike and may_overlap(t._size, t._stride):
         raise RuntimeError(_OVERLAP)
+
+
+def check_apart(t: Tensor, operands, whole: bool = False) -> None:
+    """RuntimeError where an operand shares some of its elements with `t`, which is about to be written.
+
+    An operand that is all of `t`, element by element, is fine, unless `whole`; a number (0-d) is then read before."""
+    storage = t._storage
+    for each in operands:
+        if each is t:
+            if whole and t._size.numel():
+                raise RuntimeError(_SHARED)
+        elif isinstance(each, Tensor) and each._storage is not None and storage is not None:
+            same = each._storage is storage or each._storage.buffer is storage.buffer
+            if same and (each._size or not whole):
+                shared = overlap(t._size, t._stride, _bytes_of(t), each._size, each._stride, _bytes_of(each))
+                if shared == "partly" or whole and shared == "wholly":
+                    raise RuntimeError(_SHARED)
+
+
+def _bytes_of(t: Tensor) -> range:
+    """The place in its storage of a tensor without gaps."""
+    item = t._dtype.itemsize
+    return range(t._offset * item, (t._offset + t._size.numel()) * item)
 
 
 def old_self(t: Tensor) -> Tensor:
@@ -161,19 +193,45 @@ def _keep_old_values(node: Node, start: int, old: Tensor) -> None:
         stack.extend(node.next_nodes)
 
 
+def _keep_written(node: Node, result: Tensor, t: Tensor) -> None:
+    """Where `node` saved its result, which has been written into `t`, let it hold `t`'s memory instead.
+
+    So the result is kept once, and a later write to `t` is noticed."""
+    if node.unpack_hook is not None:
+        return
+    storage = result._storage
+    for i, value in enumerate(node.saved):
+        if value is not None and storage is not None and value._storage is storage and value._size == t._size:
+            node.saved = (*node.saved[:i], alias(t), *node.saved[i + 1 :])
+            node.versions = (*node.versions[:i], t._version, *node.versions[i + 1 :])
+
+
+def write_back(t: Tensor, fn, *args, **kwargs) -> Tensor:
+    """`t` = `fn(t, ...)`, in t's memory; t may be written."""
+    if not mode.enabled:
+        return assign(t, fn(t, *args, **kwargs))
+    old, start = old_self(t), next_sequence()
+    result = fn(old, *args, **kwargs)
+    if not result._requires_grad:
+        return assign(t, result)
+    node = result._grad_fn
+    _keep_old_values(node, start, old)
+    assign(t, result)
+    if node.sequence_nr > start and result._dtype is t._dtype:
+        _keep_written(node, result, t)
+    return t
+
+
 def inplace_form(fn, name: str):
     """`x.name(...)`: `fn(x, ...)` written back into x."""
+    checked = name not in _UNCHECKED
 
     @functools.wraps(fn)
     def inplace(self, *args, **kwargs):
         check_writable(self)
-        if not mode.enabled:
-            return assign(self, fn(self, *args, **kwargs))
-        old, start = old_self(self), next_sequence()
-        result = fn(old, *args, **kwargs)
-        if result._requires_grad:
-            _keep_old_values(result._grad_fn, start, old)
-        return assign(self, result)
+        if checked:
+            check_apart(self, args)
+        return write_back(self, fn, *args, **kwargs)
 
     inplace.__name__ = inplace.__qualname__ = name
     return inplace

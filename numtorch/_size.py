@@ -113,6 +113,17 @@ def may_overlap(size: Sequence[int], stride: Sequence[int]) -> bool:
     return False
 
 
+def overlap(size_a, stride_a, bytes_a: range, size_b, stride_b, bytes_b: range) -> str:
+    """How two views of one storage, at these bytes, share elements: "no", "partly" or "wholly".
+
+    "no" too where one has gaps or meets itself, which torch does not judge either."""
+    if not len(bytes_a) or not len(bytes_b) or bytes_a.stop <= bytes_b.start or bytes_b.stop <= bytes_a.start:
+        return "no"
+    if not is_dense(size_a, stride_a) or not is_dense(size_b, stride_b):
+        return "no"
+    return "wholly" if bytes_a == bytes_b and stride_a == stride_b else "partly"
+
+
 def extent(size: Sequence[int], stride: Sequence[int]) -> int:
     """How many buffer elements a tensor reaches from its offset on."""
     if 0 in size:

@@ -24,10 +24,10 @@ def _apply(call, input: Tensor, inplace: bool, *params) -> Tensor:
     """Call an activation, in place where asked for."""
     if not inplace:
         return call(input, *params)
-    from .._inplace import assign, check_writable, old_self
+    from .._inplace import check_writable, write_back
 
     check_writable(input)
-    return assign(input, call(old_self(input), *params))
+    return write_back(input, call, *params)
 
 
 def _publish(name: str, fn, *, torch: bool = False):

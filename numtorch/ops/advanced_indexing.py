@@ -22,7 +22,7 @@ from numtorch.kernels.cpu.row_indexing import ADD, SET
 from .._copy import cast, contiguous, copy_into
 from .._device import cpu
 from .._dtype import bool_, float32, int32, int64, uint8
-from .._inplace import check_writable, old_self, rebase
+from .._inplace import check_apart, check_writable, old_self, rebase
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size, broadcast_size
@@ -281,6 +281,7 @@ def write_recorded(target: Tensor, prim, into, *args) -> Tensor:
 
     Saves the copy of the whole tensor that an out-of-place call and a write-back would need."""
     check_writable(target)
+    check_apart(target, args, whole=True)
     tracked = mode.enabled and (target._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args))
     before = old_self(target) if tracked else None
     into(target, *args)

@@ -16,7 +16,7 @@ from .._copy import cast_array, contiguous, copy_into
 from .._derivatives import reduce_to
 from .._device import cpu, device, parse_device
 from .._dtype import ALIASES, ALL, COMPLEX, FLOATING, dtype
-from .._inplace import assign, check_writable, old_self, resize
+from .._inplace import assign, check_apart, check_writable, old_self, resize
 from .._layout import plan
 from .._primitive import primitive
 from .._promotion import result_type
@@ -346,6 +346,7 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
             and src._device is cpu
             and not tracked(self)
             and not (src._requires_grad and mode.enabled)
+            and (src._storage is None or src._storage is not self._storage or abs(src._offset - self._offset) >= x.size)
         ):
             x[:] = y
             self._get_storage().version += 1
@@ -355,6 +356,7 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
 
         src = tensor(src)
     check_writable(self)
+    check_apart(self, (src,))
     from .._size import broadcast_size
 
     if src._size != self._size and broadcast_size(src._size, self._size) != self._size:
@@ -473,10 +475,10 @@ def fill_(self, value) -> Tensor:
                 f"fill_ only supports 0-dimension value tensor but got tensor with {len(value._size)} dimensions."
             )
         if (value._requires_grad or self._requires_grad) and mode.enabled:
-            check_writable(self)
+            check_writable(self, alike=True)
             return assign(self, _filled_with(old_self(self), value))
         value = value.item()
-    check_writable(self)
+    check_writable(self, alike=True)
     if self._requires_grad and mode.enabled:
         return assign(self, _filled_like(old_self(self), value))
     fill_elements(self, value)
@@ -501,7 +503,7 @@ def zero_(self) -> Tensor:
     if _filled_directly(self, 0):
         return self
     if self._requires_grad and mode.enabled:
-        check_writable(self)
+        check_writable(self, alike=True)
         return assign(self, _zeroed(old_self(self)))
     return fill_(self, 0)
 

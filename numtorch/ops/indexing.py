@@ -17,6 +17,7 @@ from numtorch.kernels.cpu.row_indexing import SET, joint_index
 
 from .._device import cpu
 from .._dtype import FLOATING, bool_, int64, uint8
+from .._inplace import check_writable
 from .._primitive import primitive
 from .._size import Size, is_contiguous
 from .._tensor import Tensor, _new, wrap
@@ -534,6 +535,9 @@ def _put_directly(self: Tensor, key, value) -> bool:
     if value.__class__ is Tensor:
         if not _same_kind(value, self, size):
             return False
+        if value._storage is self._storage is not None:
+            if not is_contiguous(size, stride) or abs(value._offset - self._offset - offset) < size.numel():
+                return False
         values = value.flat()
     elif fits(value, self._dtype):
         values = value
@@ -594,7 +598,7 @@ def _put_rows(self: Tensor, flat: np.ndarray, index, n: int, low: int, size: tup
         if values is None or not _same_kind(value, self, size):
             return False
         if np.may_share_memory(values, flat):
-            values = values.copy()
+            return False
     elif index.size * width <= _FILLED and fits(value, self._dtype):
         values = np.empty(index.size * width, flat.dtype)
         values.fill(value)
@@ -618,6 +622,7 @@ def _setitem(self: Tensor, key, value) -> None:
         if not isinstance(value, (Tensor, np.ndarray)):
             if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
                 raise TypeError(f"can't assign a {type(value).__name__} to a torch.{self._dtype.type_name}Tensor")
+            check_writable(view)
             view.fill_(value)
             return
         value = _value_tensor(value, self)
@@ -625,6 +630,8 @@ def _setitem(self: Tensor, key, value) -> None:
             if len(value._size) > len(view._size):
                 value = _without_leading_ones(value)
             _check_copy(value._size, view._size)
+            if value._storage is view._storage:
+                value = value.expand(view._size)  # which may share elements with what it is written to
         view.copy_(value)
         return
     value = _value_tensor(value, self)

@@ -8,6 +8,30 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 SIZES = (100, PARALLEL_THRESHOLD + 3)
 
+# Writes that read part of what they write.
+WRITES_OVER_NEIGHBOURS = [
+    lambda x: x[1:].add_(x[:-1]),
+    lambda x: x[1:].lerp_(x[:-1], 1.0),
+    lambda x: x[1:].copy_(x[:-1]),
+    lambda x: x.__setitem__(slice(1, None), x[:-1]),
+    lambda x: x.view(3, 4).mul_(x[:4]),
+    lambda x: x[:9].view(3, 3).add_(x[:9].view(3, 3).t()),
+    lambda x: torch.add(x[:-1], 1, out=x[1:]),
+    lambda x: torch.exp(x[:-1], out=x[1:]),
+    lambda x: x.scatter_(0, torch.tensor([1, 0]), x),
+    lambda x: x[2:].index_add_(0, torch.arange(5), x[:5]),
+    lambda x: x.__setitem__(torch.tensor([1, 0]), x[:2]),
+]
+# Of tensors and numpy arrays alike.
+WRITES_APART = [
+    lambda x: x.__iadd__(x),
+    lambda x: x[1:].__imul__(x[1:]),
+    lambda x: x[6:].__iadd__(x[:6]),
+    lambda x: x.__setitem__(slice(6, None), x[:6]),
+    lambda x: x.__setitem__(3, x[4]),
+    lambda x: x.__setitem__(slice(None), x[:1]),
+]
+
 
 @pytest.fixture(autouse=True)
 def seed():
@@ -137,13 +161,56 @@ class TestWritesInPlace:
         close(w.grad, s * (1 - s))
         close(other.grad, s * (1 - s))
 
-    def test_of_a_part_over_its_neighbour_read_the_old_values(self):
-        x = torch.arange(10.0)
-        x[1:] += x[:-1]
-        assert x.tolist() == [0.0, *(2.0 * i - 1 for i in range(1, 10))]
-        x = torch.arange(10.0)
-        x[1:].lerp_(x[:-1], 1.0)
-        assert x.tolist() == [0.0, *map(float, range(9))]
+    @pytest.mark.parametrize("write", WRITES_OVER_NEIGHBOURS)
+    def test_of_a_part_over_its_neighbour_are_refused(self, write):
+        x = torch.arange(12.0)
+        with pytest.raises(RuntimeError, match="some elements of the input tensor and the written-to tensor refer to"):
+            write(x)
+        assert x.tolist() == list(range(12))
+
+    @pytest.mark.parametrize("write", WRITES_APART)
+    def test_of_a_part_over_itself_or_beside_another_are_not(self, write):
+        x = torch.arange(12.0)
+        expected = np.arange(12.0, dtype=np.float32)
+        write(x)
+        write(expected)
+        assert np.array_equal(x.numpy(), expected)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "relu",
+            "sigmoid",
+            "tanh",
+            "exp",
+            "exp2",
+            "expm1",
+            "sqrt",
+            "rsqrt",
+            "reciprocal",
+            "tan",
+            "erfinv",
+            "cumprod_0",
+        ],
+    )
+    @pytest.mark.parametrize("layout", ["whole", "view", "transposed"])
+    def test_whose_result_the_derivative_needs_keep_it_where_it_is(self, name, layout):
+        name, *args = name.split("_")
+        w = torch.rand(3, 3).mul_(0.8).add_(0.1).requires_grad_()
+        cut = {"whole": lambda t: t, "view": lambda t: t[1:], "transposed": lambda t: t.t()}[layout]
+        for changed in (False, True):
+            y = w * 1
+            getattr(cut(y), name + "_")(*map(int, args))
+            if changed:
+                cut(y).add_(1)
+                with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                    y.sum().backward()
+            else:
+                (got,) = torch.autograd.grad(y.sum(), w)
+        z = w * 1
+        (expected,) = torch.autograd.grad(getattr(cut(z), name)(*map(int, args)).sum(), w)
+        inside = cut(torch.arange(9).reshape(3, 3)).reshape(-1).tolist()
+        close(got.reshape(-1)[inside], expected.reshape(-1)[inside].numpy())
 
     def test_count_as_changes(self):
         x = torch.rand(5, requires_grad=True)

@@ -96,14 +96,6 @@ class TestAssignment:
         x[1] = 2.75
         assert x[1].item() == 2
 
-    def test_from_its_own_memory(self):
-        x = torch.arange(6.0)
-        x[1:] = x[:-1]
-        assert x.tolist() == [0, 0, 1, 2, 3, 4]
-        x = torch.arange(6.0).reshape(3, 2)
-        x[torch.tensor([2, 0])] = x[:2]
-        assert x.tolist() == [[2, 3], [2, 3], [0, 1]]
-
     def test_of_bad_indices_touches_nothing(self):
         x = matrix()
         before = x.tolist()
