@@ -48,7 +48,8 @@ def derivative_of_sigmoid_of_tanh(w):
 
 
 def close(t, expected):
-    np.testing.assert_allclose(t.detach().numpy(), expected, rtol=1e-5, atol=1e-7)
+    # 1 - tanh^2 near 1 is 2 to 3 units of 6e-8 off where there is no fused multiply-add.
+    np.testing.assert_allclose(t.detach().numpy(), expected, rtol=1e-5, atol=3e-7)
 
 
 @pytest.mark.parametrize("size", SIZES)
