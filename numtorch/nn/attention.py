@@ -8,6 +8,7 @@ import warnings
 import numtorch
 from numtorch._registry import FUNCTIONS
 from numtorch._tensor import Tensor
+from numtorch.ops.attention import attention_weights, fused_attention
 from numtorch.ops.dropout import dropout
 from numtorch.ops.padding import pad
 
@@ -15,6 +16,7 @@ __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
 linear = FUNCTIONS["nn.functional"]["linear"]
 softmax = FUNCTIONS[""]["softmax"]
+_HALVES = (numtorch.float16, numtorch.bfloat16)
 
 
 def scaled_dot_product_attention(
@@ -33,34 +35,23 @@ def scaled_dot_product_attention(
     position i attends to positions up to i. A row with nothing to attend to is zero.
     enable_gqa: K and V may have fewer heads.
     """
+    factor = 1.0 / math.sqrt(query._size[-1] or 1) if scale is None else float(scale)
+    if dropout_p <= 0.0 and not (is_causal and attn_mask is not None):
+        result = fused_attention(query, key, value, attn_mask, is_causal, factor)
+        if result is not None:
+            return result
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
     if enable_gqa and query.size(-3) != key.size(-3):
         key = key.repeat_interleave(query.size(-3) // key.size(-3), -3)
         value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)
-    if is_causal:
-        allowed = numtorch.ones(query.size(-2), key.size(-2), dtype=numtorch.bool, device=query.device)
-        attn_mask = allowed.tril()
-    factor = 1.0 / math.sqrt(query.size(-1)) if scale is None else scale
-    # torch splits the scale over both factors, so that half-precision scores do not overflow.
-    root = math.sqrt(abs(factor))
-    q = query * (math.copysign(root, factor) if factor else 0.0)
-    scores = q.matmul((key * root).transpose(-2, -1))
-    dead = None
-    if attn_mask is not None:
-        if attn_mask.dtype == numtorch.bool:
-            dead = ~attn_mask.any(-1, keepdim=True)
-            scores = scores.masked_fill(~attn_mask, -math.inf)
-        else:
-            dead = (attn_mask == -math.inf).all(-1, keepdim=True)
-            scores = scores + attn_mask
-        if not dead.any():
-            dead = None
-    if dead is not None:
-        # finite scores first: a row of -inf alone would be nan, and so would its gradient
-        scores = scores.masked_fill(dead, 0.0)
-    weights = softmax(scores, -1)
-    if dead is not None:
-        weights = weights.masked_fill(dead, 0.0)
+    if dropout_p <= 0.0:
+        # Halves in float32 throughout: their scores are never rounded.
+        wide = [t.float() if t.dtype in _HALVES else t for t in (query, key, value)]
+        mask = attn_mask.float() if attn_mask is not None and attn_mask.dtype in _HALVES else attn_mask
+        result = fused_attention(*wide, mask, is_causal, factor)
+        if result is not None:
+            return result.to(query.dtype)
+    weights = attention_weights(query, key, attn_mask, is_causal, factor)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
     return weights.matmul(value)
