@@ -5,7 +5,8 @@ Every pooling here is a walk over windows that are boxes: along each dimension, 
 positions start[o], start[o] + step, ... below end[o]. Strides, padding, ceil_mode and adaptive bins only
 change these tables, which `pool_windows` and `adaptive_windows` build once per shape. Arrays are flat: x
 (planes, *src), out (planes, *dst), planes being batch x channels. Float windows 1 or 2 elements apart that lie inside
-of their line are taken a vector at a time (pooling_lines.py); the scalar loops here do all others.
+of their line are taken a vector at a time (pooling_lines.py), others in two steps (pooling_columns.py); the maxima of
+integers by the loop here.
 
     maximum   out = max of the window, index = its place in the input plane; the first of equals, and the last
     nan if there are any
@@ -22,6 +23,7 @@ from numba import prange, typeof
 from .. import host
 from ..compiler import entry_point, jit
 from ..simd import lanes
+from .pooling_columns import average_of_columns, max_of_columns, max_of_rows, share_of_columns, sum_of_rows
 from .pooling_lines import add_line, average_line, max_line, spread_line
 
 # Elements touched below which a parallel launch costs more than it gains.
@@ -30,20 +32,19 @@ CHUNKS = 32
 _INT64 = np.dtype(np.int64)
 # What stands behind the windows in a table: how windows lie along the last dimension (see `lines`), 6 numbers.
 LINES = 6
-# Lines with fewer outputs than this inside are left to the scalar loops.
+# Lines are taken so if all but one in so many of their windows lie inside; the others of such a line go one by one.
+INSIDE = 5
+# Lines with fewer windows inside are not.
 SHORT = 3
+# Elements of a plane whose places fit in vectors of 32-bit integers, with what a vector of windows reaches beyond.
+MOST_PLACES = 2**31 - 2**16
 
 
 def lines(n: int, outputs: int, kernel: int, stride: int, padding: int, step: int) -> list[int]:
-    """[kernel, step, stride, padding, low, high]: the windows low .. high - 1 of a line lie inside of it.
-
-    low = high = 0 where windows are not 1 or 2 apart.
-    """
+    """[kernel, step, stride, padding, low, high]: the windows low .. high - 1 of a line lie inside of it."""
     low = -(-padding // stride)
     high = min(outputs, (n + padding - (kernel - 1) * step - 1) // stride + 1)
-    if stride > 2 or high - low < SHORT:
-        low = high = 0
-    return [kernel, step, stride, padding, low, high]
+    return [kernel, step, stride, padding, low, max(low, high)]
 
 
 @lru_cache(maxsize=1024)
@@ -141,6 +142,21 @@ def _max_lines(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_
                 at += dw
 
 
+@jit(nogil=True)
+def _max_columns(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp):
+    """As _max_planes, in two steps (pooling_columns.py)."""
+    hs, ws = 3 * dd, 3 * dd + 3 * dh
+    best, where = np.empty(sw + 2 * lanes(x), x.dtype), np.empty(sw + 2 * lanes(x), ramp.dtype)
+    for plane in range(first, last):
+        at = plane * dd * dh * dw
+        for od in range(dd):
+            for oh in range(dh):
+                rows = (table[od], table[dd + od], step_d, table[hs + oh], table[hs + dh + oh], step_h, sh, sw)
+                max_of_rows(x, plane * sd * sh * sw, *rows, ramp, best, where)
+                max_of_columns(best, where, step_w, table, ws, dw, ramp, at, out, index)
+                at += dw
+
+
 @jit(parallel=True)
 def _max_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table):
     for i in prange(chunks):
@@ -153,6 +169,13 @@ def _max_lines_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw, s
     for i in prange(chunks):
         first, last = i * planes // chunks, (i + 1) * planes // chunks
         _max_lines(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp)
+
+
+@jit(parallel=True)
+def _max_columns_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp):
+    for i in prange(chunks):
+        first, last = i * planes // chunks, (i + 1) * planes // chunks
+        _max_columns(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp)
 
 
 @jit(nogil=True)
@@ -213,16 +236,19 @@ def _average_outputs(x, plane, at, z0, z1, h0, h1, sh, sw, table, ws, dw, first,
         out[at + ow] = total / x.dtype.type(count) if count != 0 else x.dtype.type(0)
 
 
-@jit(nogil=True, bare=True)
+@jit(nogil=True)
 def _average_planes(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor):
+    """In two steps (pooling_columns.py)."""
     hs, ws = 3 * dd, 3 * dd + 3 * dh
+    line = np.empty(sw + lanes(x), x.dtype)
     for plane in range(first, last):
         at = plane * dd * dh * dw
         for od in range(dd):
             for oh in range(dh):
-                rows = (table[od], table[dd + od], table[hs + oh], table[hs + dh + oh], sh, sw)
                 outer = table[2 * dd + od] * table[hs + 2 * dh + oh]
-                _average_outputs(x, plane * sd * sh * sw, at, *rows, table, ws, dw, 0, dw, outer, divisor, out)
+                rows = (table[od], table[dd + od], table[hs + oh], table[hs + dh + oh], sh, sw)
+                sum_of_rows(x, plane * sd * sh * sw, *rows, line)
+                average_of_columns(line, table, ws, dw, outer, divisor, at, out)
                 at += dw
 
 
@@ -263,32 +289,28 @@ def _average_lines_parallel(chunks, planes, x, out, sd, sh, sw, dd, dh, dw, tabl
         _average_lines(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor)
 
 
-@jit(nogil=True, bare=True)
+@jit(nogil=True)
 def _spread_planes(first, last, grad, out, sd, sh, sw, dd, dh, dw, table, divisor):
+    """out += the shares of every window: those of a line of outputs are spread along it once, and added to all rows
+    that they see."""
     hs, ws = 3 * dd, 3 * dd + 3 * dh
+    line = np.empty(sw + lanes(grad), grad.dtype)
     for plane in range(first, last):
         image = plane * sd * sh * sw
         at = plane * dd * dh * dw
         for od in range(dd):
             for oh in range(dh):
-                h0, h1 = table[hs + oh], table[hs + dh + oh]
                 outer = table[2 * dd + od] * table[hs + 2 * dh + oh]
-                for ow in range(dw):
-                    w0, w1 = table[ws + ow], table[ws + dw + ow]
-                    count = divisor if divisor != 0 else outer * table[ws + 2 * dw + ow]
-                    if count != 0:
-                        share = grad[at] / grad.dtype.type(count)
-                        for z in range(table[od], table[dd + od]):
-                            for y in range(h0, h1):
-                                line = image + (z * sh + y) * sw
-                                for place in range(line + w0, line + w1):
-                                    out[np.uint64(place)] += share
-                    at += 1
+                share_of_columns(grad, at, table, ws, dw, outer, divisor, sw, line)
+                at += dw
+                for z in range(table[od], table[dd + od]):
+                    for y in range(table[hs + oh], table[hs + dh + oh]):
+                        add_line(line, out, image + (z * sh + y) * sw, sw)
 
 
 @jit(nogil=True)
 def _spread_lines(first, last, grad, out, sd, sh, sw, dd, dh, dw, table, divisor):
-    """As _spread_planes: the shares of a line of outputs are spread along it once, and added to all lines they see."""
+    """As _spread_planes, with the shares spread by vectors."""
     hs, ws = 3 * dd, 3 * dd + 3 * dh
     tail = ws + 3 * dw
     kernel, stride, front = table[tail], table[tail + 2], table[tail + 3]
@@ -367,9 +389,29 @@ def _ramp(stride: int, itemsize: int) -> np.ndarray:
     return np.arange(host.vector_bytes() // itemsize, dtype=integer) * integer(stride)
 
 
-def _by_lines(x, table) -> bool:
-    """Whether windows can be taken a vector at a time."""
-    return table[-1] > 0 and x.dtype.kind == "f"
+def _by_lines(dtype, table, outputs: int) -> bool:
+    """Whether windows are taken a vector at a time: they are 1 or 2 apart, and most of a line's lie inside."""
+    inside = table[-1] - table[-2]
+    return table[-4] in (1, 2) and inside >= SHORT and INSIDE * inside >= (INSIDE - 1) * outputs and dtype.kind == "f"
+
+
+def _max_kernel(dtype, src: tuple, dst: tuple, step: tuple, table):
+    """(serial kernel, parallel kernel, what they take after the arrays) for a table of windows."""
+    rest = (*src, *dst, *step, table)
+    # places are kept in vectors of integers as wide as the elements
+    if dtype.kind != "f" or src[0] * src[1] * src[2] >= MOST_PLACES:
+        return _max_planes, _max_parallel, rest
+    if _by_lines(dtype, table, dst[2]):
+        return _max_lines, _max_lines_parallel, (*rest, _ramp(int(table[-4]), dtype.itemsize))
+    return _max_columns, _max_columns_parallel, (*rest, _ramp(1, dtype.itemsize))
+
+
+def _average_kernel(dtype, src: tuple, dst: tuple, table, divisor: int):
+    """As _max_kernel."""
+    rest = (*src, *dst, table, divisor)
+    if _by_lines(dtype, table, dst[2]):
+        return _average_lines, _average_lines_parallel, rest
+    return _average_planes, _average_parallel, rest
 
 
 def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table, empty=np.empty):
@@ -377,40 +419,26 @@ def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table,
     in the plane (int64). `empty(n, dtype)` makes the arrays."""
     size = planes * dst[0] * dst[1] * dst[2]
     out, index = empty(size, x.dtype), empty(size, _INT64)
-    alone = x.size + size < SERIAL_WORK or planes == 1
-    part = (planes, x, out, index, *src, *dst, *step, table)
-    # places are kept in vectors of integers as wide as the elements
-    if _by_lines(x, table) and src[0] * src[1] * src[2] < 2**31 - 2**16:
-        ramp = _ramp(int(table[-4]), x.itemsize)
-        if alone:
-            _max_lines(0, *part, ramp)
-        else:
-            _max_lines_parallel(min(planes, CHUNKS), *part, ramp)
-    elif alone:
-        _max_planes(0, *part)
+    serial, parallel, rest = _max_kernel(x.dtype, src, dst, step, table)
+    if x.size + size < SERIAL_WORK or planes == 1:
+        serial(0, planes, x, out, index, *rest)
     else:
-        _max_parallel(min(planes, CHUNKS), *part)
+        parallel(min(planes, CHUNKS), planes, x, out, index, *rest)
     return out, index
 
 
 def small_max_pool(dtype, src: tuple, dst: tuple, step: tuple, table):
-    """(kernel, rest): `kernel(0, planes, x, out, index, *rest)` is max_pool_forward without its choices, for floats.
-
-    None where windows are not taken a vector at a time."""
-    if table[-1] <= 0 or src[0] * src[1] * src[2] >= 2**31 - 2**16:
-        return None
-    rest = (*src, *dst, *step, table, _ramp(int(table[-4]), np.dtype(dtype).itemsize))
+    """(kernel, rest): `kernel(0, planes, x, out, index, *rest)` is max_pool_forward without its choices, for floats."""
+    kernel, _, rest = _max_kernel(np.dtype(dtype), src, dst, step, table)
     arrays = np.empty(0, dtype), np.empty(0, dtype), np.empty(0, _INT64)
-    return entry_point(_max_lines, tuple([typeof(each) for each in (0, 0, *arrays, *rest)])), rest
+    return entry_point(kernel, tuple([typeof(each) for each in (0, 0, *arrays, *rest)])), rest
 
 
 def small_average_pool(dtype, src: tuple, dst: tuple, table, divisor: int):
     """(kernel, rest): `kernel(0, planes, x, out, *rest)` is average_pool_forward likewise."""
-    if table[-1] <= 0:
-        return None
-    rest = (*src, *dst, table, divisor)
+    kernel, _, rest = _average_kernel(np.dtype(dtype), src, dst, table, divisor)
     array = np.empty(0, dtype)
-    return entry_point(_average_lines, tuple([typeof(each) for each in (0, 0, array, array, *rest)])), rest
+    return entry_point(kernel, tuple([typeof(each) for each in (0, 0, array, array, *rest)])), rest
 
 
 def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: tuple, samples):
@@ -431,12 +459,11 @@ def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: 
 def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor: int = 0, empty=np.empty):
     """The mean over the windows of `table`, or their sum / divisor if that is not 0."""
     out = empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
+    serial, parallel, rest = _average_kernel(x.dtype, src, dst, table, divisor)
     if x.size + out.size < SERIAL_WORK or planes == 1:
-        kernel = _average_lines if _by_lines(x, table) else _average_planes
-        kernel(0, planes, x, out, *src, *dst, table, divisor)
+        serial(0, planes, x, out, *rest)
     else:
-        kernel = _average_lines_parallel if _by_lines(x, table) else _average_parallel
-        kernel(min(planes, CHUNKS), planes, x, out, *src, *dst, table, divisor)
+        parallel(min(planes, CHUNKS), planes, x, out, *rest)
     return out
 
 
@@ -446,10 +473,10 @@ def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divi
     out = empty(planes * src[0] * src[1] * src[2], grad.dtype)
     out.fill(0)
     if grad.size + out.size < SERIAL_WORK or planes == 1:
-        kernel = _spread_lines if _by_lines(grad, table) else _spread_planes
+        kernel = _spread_lines if _by_lines(grad.dtype, table, dst[2]) else _spread_planes
         kernel(0, planes, grad, out, *src, *dst, table, divisor)
     else:
-        kernel = _spread_lines_parallel if _by_lines(grad, table) else _spread_parallel
+        kernel = _spread_lines_parallel if _by_lines(grad.dtype, table, dst[2]) else _spread_parallel
         kernel(min(planes, CHUNKS), planes, grad, out, *src, *dst, table, divisor)
     return out
 

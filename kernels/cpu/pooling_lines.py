@@ -24,6 +24,7 @@ from ..simd import (
     load,
     load_part,
     pick,
+    store,
     store_part,
 )
 
@@ -114,5 +115,9 @@ def spread_line(share, room, sw, kernel, stride, front, line):
 def add_line(line, out, at, count):
     """out[at + w] += line[w] for w < count."""
     width = lanes(line)
-    for w in range(0, count, width):
-        store_part(out, at + w, count - w, load_part(out, at + w, count - w) + load(line, w))
+    whole = count - count % width
+    for w in range(0, whole, width):
+        store(out, at + w, load(out, at + w) + load(line, w))
+    if whole < count:
+        rest = count - whole
+        store_part(out, at + whole, rest, load_part(out, at + whole, rest) + load(line, whole))

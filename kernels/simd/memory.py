@@ -7,7 +7,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .. import host
-from .emit import element_pointer
+from .emit import element_pointer, element_pointers
 from .vector import Vector, declare, splat
 
 
@@ -102,6 +102,26 @@ def load_part(typingctx, array, position, count):
         return builder.call(function, arguments)
 
     return vector(array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def load_every(typingctx, array, position, step, count):
+    """array[position], array[position + step], ...: `count` elements, 0 in the lanes after them, which are not read."""
+    vector = _vector_of(array)
+    if vector is None:
+        return None
+
+    def codegen(context, builder, signature, args):
+        start, long, lanes = element_pointer(context, builder, array, *args[:2]), ir.IntType(64), vector.count
+        numbers = ir.Constant(ir.VectorType(long, lanes), list(range(lanes)))
+        places = element_pointers(builder, start, builder.mul(numbers, splat(builder, args[2], lanes)), _align(vector))
+        name = f"llvm.masked.gather.{vector.suffix}.v{lanes}p0"
+        arguments = [places, ir.IntType(32)(_align(vector)), _first(builder, vector, args[3])]
+        arguments.append(ir.Constant(vector.ir, None))
+        function = declare(builder.module, name, vector.ir, [argument.type for argument in arguments])
+        return builder.call(function, arguments)
+
+    return vector(array, types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic

@@ -26,6 +26,13 @@ def load_part(array, position, count):
     return vector
 
 
+def load_every(array, position, step, count):
+    vector = np.zeros(lanes(array), array.dtype)
+    count = max(0, min(count, vector.size))
+    vector[:count] = array[position : position + count * step : step][:count]
+    return vector
+
+
 def store(array, position, value):
     array[position : position + value.size] = value
 

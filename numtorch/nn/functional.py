@@ -16,6 +16,17 @@ from numtorch.nn.attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
 )
+from numtorch.ops.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
 from numtorch.ops.conv import (
     conv1d,
     conv2d,
@@ -34,23 +45,16 @@ from numtorch.ops.dropout import (
     feature_alpha_dropout,
 )
 from numtorch.ops.embedding import embedding, embedding_bag, one_hot
+from numtorch.ops.fractional_pooling import (
+    fractional_max_pool2d,
+    fractional_max_pool3d,
+)
 from numtorch.ops.grid_sample import affine_grid, grid_sample
 from numtorch.ops.padding import pad
 from numtorch.ops.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool1d_with_indices,
-    adaptive_max_pool2d,
-    adaptive_max_pool2d_with_indices,
-    adaptive_max_pool3d,
-    adaptive_max_pool3d_with_indices,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
-    fractional_max_pool2d,
-    fractional_max_pool3d,
     lp_pool1d,
     lp_pool2d,
     lp_pool3d,
@@ -60,11 +64,13 @@ from numtorch.ops.pooling import (
     max_pool2d_with_indices,
     max_pool3d,
     max_pool3d_with_indices,
+)
+from numtorch.ops.unfold import fold, unfold
+from numtorch.ops.unpooling import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
 )
-from numtorch.ops.unfold import fold, unfold
 from numtorch.ops.upsample import (
     channel_shuffle,
     interpolate,

@@ -31,40 +31,43 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _plan(d, function: str, geometry: Callable, size: tuple[int, ...], *numbers) -> _Plan | None:
-    """None where the image is not small, or its windows cannot be taken a vector at a time."""
-    windows = geometry(function, 2, size, *numbers)
-    pooled = Size((*size[:-2], *windows.dst))
+def _plan(d, function: str, dims: int, geometry: Callable, size: tuple[int, ...], *numbers) -> _Plan | None:
+    """None where the image is not small."""
+    windows = geometry(function, dims, size, *numbers)
+    pooled = Size((*size[:-dims], *windows.dst[-dims:]))
     numel = math.prod(pooled)
     if math.prod(size) + numel >= _kernels.SERIAL_WORK or windows.empty is not None or not numel:
         return None
     src, dst, step = [triple(each, 1) for each in (windows.src, windows.dst, windows.step)]
-    if function == "max_pool2d":
-        found = _kernels.small_max_pool(d.np, src, dst, step, windows.table)
+    if "max" in function:
+        kernel, rest = _kernels.small_max_pool(d.np, src, dst, step, windows.table)
     else:
-        found = _kernels.small_average_pool(d.np, src, dst, windows.table, windows.divisor)
-    return None if found is None else _Plan(windows, found[0], math.prod(size[:-2]), numel, pooled, found[1])
+        kernel, rest = _kernels.small_average_pool(d.np, src, dst, windows.table, windows.divisor)
+    return _Plan(windows, kernel, math.prod(size[:-dims]), numel, pooled, rest)
 
 
-def _plan_of(input: Tensor, function: str, geometry: Callable, numbers: tuple) -> _Plan | None:
+def _plan_of(input: Tensor, function: str, dims: int, geometry: Callable, pool, numbers: tuple) -> _Plan | None:
     """The plan for a small image of floats in memory order; None for others."""
     d = input._dtype
     if input._flat is None or (d is not _dtype.float32 and d is not _dtype.float64) or input._device is not cpu:
         return None
+    if pool is None and input._requires_grad and mode.enabled:
+        return None
     try:
-        return _plan(d, function, geometry, input._size, *numbers)
+        return _plan(d, function, dims, geometry, input._size, *numbers)
     except TypeError:  # a list among the numbers, or what is wrong with them: the general way tells
         return None
 
 
-def small_max_pool(input: Tensor, geometry: Callable, pool: Callable, *numbers) -> tuple[Tensor, Tensor] | None:
-    """(maximum, index) of max_pool2d for a small image; None for others.
+def small_max_pool(input: Tensor, function: str, dims: int, geometry: Callable, pool, *numbers):
+    """(maximum, index) of a max pooling over `dims` dimensions of a small image; None for others.
 
-    `geometry` checks the numbers (kernel_size, stride, padding, dilation, ceil_mode) and makes the windows; `pool` is
-    the primitive that the graph knows."""
-    plan, d = _plan_of(input, "max_pool2d", geometry, numbers), input._dtype
+    `geometry` checks the numbers (kernel_size, stride, padding, dilation, ceil_mode, or output_size) and makes the
+    windows; `pool` is the primitive that the graph knows, or None to leave it to the caller where there is a graph."""
+    plan = _plan_of(input, function, dims, geometry, pool, numbers)
     if plan is None:
         return None
+    d = input._dtype
     out, index = np.empty(plan.numel, d.np), np.empty(plan.numel, np.int64)
     plan.kernel(0, plan.planes, input._flat, out, index, *plan.rest)
     both = wrap(out, plan.size, d), wrap(index, plan.size, _dtype.int64)
@@ -73,12 +76,13 @@ def small_max_pool(input: Tensor, geometry: Callable, pool: Callable, *numbers) 
     return both
 
 
-def small_average_pool(input: Tensor, geometry: Callable, pool: Callable, *numbers) -> Tensor | None:
-    """avg_pool2d for a small image; None for others. The numbers: kernel_size, stride, padding, ceil_mode,
-    count_include_pad, divisor_override."""
-    plan, d = _plan_of(input, "avg_pool2d", geometry, numbers), input._dtype
+def small_average_pool(input: Tensor, function: str, dims: int, geometry: Callable, pool, *numbers) -> Tensor | None:
+    """An average pooling likewise. The numbers: kernel_size, stride, padding, ceil_mode, count_include_pad,
+    divisor_override, or output_size."""
+    plan = _plan_of(input, function, dims, geometry, pool, numbers)
     if plan is None:
         return None
+    d = input._dtype
     out = np.empty(plan.numel, d.np)
     plan.kernel(0, plan.planes, input._flat, out, *plan.rest)
     result = wrap(out, plan.size, d)

@@ -78,18 +78,44 @@ def test_vectors_and_scalars_agree(dtype, geometry):
         np.testing.assert_array_equal(a, b)
 
 
-def test_equal_maxima_and_nans_have_the_place_of_the_scalar_loops_in_vectors_too():
+def maxima_one_by_one(x, planes, src, dst, step, table):
+    out, index = np.empty(planes * np.prod(dst), x.dtype), np.empty(planes * np.prod(dst), np.int64)
+    pooling._max_planes(0, planes, x, out, index, *src, *dst, *step, table)
+    return out, index
+
+
+TIED = [  # kernel, stride, dilation: by lines, by columns together (few windows) and side by side, with gaps
+    ((1, 3, 3), (1, 2, 2), ONE),
+    ((1, 2, 4), (1, 1, 1), ONE),
+    ((1, 3, 3), (1, 3, 3), ONE),
+    ((1, 2, 5), (1, 1, 4), ONE),
+    ((1, 4, 33), (1, 3, 3), ONE),
+    ((1, 3, 2), (1, 3, 3), (1, 2, 3)),
+    ((1, 2, 9), (1, 1, 20), (1, 1, 2)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel, stride, dilation", TIED)
+def test_equal_maxima_and_nans_have_the_place_of_the_scalar_loops_in_vectors_too(kernel, stride, dilation, dtype):
     rng = np.random.default_rng(1)
-    x = rng.integers(0, 3, (4, 40, 71)).astype(np.float32)
+    x = rng.integers(-2, 1, (4, 40, 71)).astype(dtype)
     x[rng.random(x.shape) < 0.1] = np.nan
     x[rng.random(x.shape) < 0.1] = -np.inf
-    for kernel, stride in (((1, 3, 3), (1, 2, 2)), ((1, 2, 4), (1, 1, 1))):
-        dst, table = windows((1, 40, 71), kernel, stride, (0, 1, 1))
-        alone = table.copy()
-        alone[-pooling.LINES :] = 0
-        both = [pooling.max_pool_forward(x.reshape(-1), 4, (1, 40, 71), dst, ONE, t) for t in (table, alone)]
-        for a, b in zip(*both, strict=True):
-            np.testing.assert_array_equal(a, b)
+    dst, table = windows((1, 40, 71), kernel, stride, (0, 1, 1), dilation)
+    given = x.reshape(-1), 4, (1, 40, 71), dst, dilation, table
+    for a, b in zip(pooling.max_pool_forward(*given), maxima_one_by_one(*given), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dst", [(1, 1, 1), (1, 7, 6), (1, 40, 70)])
+def test_equal_maxima_and_nans_of_bins_have_the_place_of_the_scalar_loops(dst):
+    rng = np.random.default_rng(2)
+    x = rng.integers(-2, 1, (4, 40, 71)).astype(np.float32)
+    x[2:][rng.random((2, 40, 71)) < 0.1] = np.nan
+    given = x.reshape(-1), 4, (1, 40, 71), dst, ONE, pooling.adaptive_windows((1, 40, 71), dst)
+    for a, b in zip(pooling.max_pool_forward(*given), maxima_one_by_one(*given), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_nan_wins_and_minus_infinity_has_a_place():
