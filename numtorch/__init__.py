@@ -142,9 +142,9 @@ def __getattr__(name: str):
     if name in ("UntypedStorage", "TypedStorage") or name.endswith("Storage"):
         storage = _import_module(".storage", __name__)
         if hasattr(storage, name):
-            return getattr(storage, name)
+            return globals().setdefault(name, getattr(storage, name))
     if name in ("finfo", "iinfo"):
-        return getattr(_import_module("._limits", __name__), name)
+        return globals().setdefault(name, getattr(_import_module("._limits", __name__), name))
     raise AttributeError(f"module 'torch' has no attribute '{name}'")
 
 

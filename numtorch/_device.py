@@ -8,7 +8,19 @@ class device:
 
     __slots__ = ("type", "index", "__weakref__")
 
-    def __init__(self, type, index: int | None = None):
+    def __new__(cls, type, index: int | None = None):
+        # One object for each name: `d is cpu` is what most calls ask first.
+        if type.__class__ is str and index is None:
+            found = _named.get(type)
+            if found is not None:
+                return found
+        self = object.__new__(cls)
+        self._name(type, index)
+        if type.__class__ is str and index is None:
+            _named[type] = self
+        return self
+
+    def _name(self, type, index: int | None) -> None:
         if isinstance(type, device):
             type, index = type.type, type.index
         elif isinstance(type, int):
@@ -48,6 +60,7 @@ class device:
         return (device, (self.type, self.index))
 
 
+_named: dict[str, device] = {}
 cpu = device("cpu")
 
 

@@ -18,11 +18,23 @@ _BFLOAT16 = {
 }
 
 
+_known: dict[dtype, finfo] = {}
+
+
 class finfo:
     """Limits of a floating dtype: bits, eps, max, min, tiny (smallest_normal), resolution."""
 
-    def __init__(self, type: dtype | None = None):
+    def __new__(cls, type: dtype | None = None):
         d = _dtype.get_default_dtype() if type is None else type
+        found = _known.get(d)
+        if found is None:
+            found = object.__new__(cls)
+            found._look_up(d)
+            _known[d] = found
+        return found
+
+    def _look_up(self, type: dtype) -> None:
+        d = type
         if d.category < FLOATING:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
         d = d.to_real()
@@ -47,6 +59,9 @@ class finfo:
 
     def __hash__(self) -> int:
         return hash(self.dtype)
+
+    def __reduce__(self):
+        return finfo, (getattr(_dtype, self.dtype),)
 
 
 class iinfo:

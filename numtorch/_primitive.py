@@ -79,8 +79,8 @@ class PrimitiveNode(Node):
     """The node of a primitive; each primitive has a subclass named as torch names it."""
 
     spec: Primitive
-    values: list  # those of the arguments, in order; a Meta for tensors (and for each tensor of a list)
-    saved_names: tuple[str, ...]  # the names of what is saved
+    values: list  # those of the arguments, in order; what a Meta is made from for tensors (a Meta for those of a list)
+    layout: _Layout
     spans: tuple | None = None  # how many edges each differentiable argument has, where lists occur
     picked: list | None = None  # which of several outputs are differentiable
 
@@ -95,10 +95,13 @@ class PrimitiveNode(Node):
             return (None,) * len(self.next_nodes)
         ctx = _new(Context)
         known = ctx.__dict__
+        layout = self.layout
         known.update(zip(spec.names, self.values))
+        for name in layout.meta_names:
+            known[name] = _new_tuple(Meta, known[name])
         ctx._node = self
         if self.saved:
-            known.update(zip(self.saved_names, unpack(self)))
+            known.update(zip(layout.saved_names, unpack(self)))
             if mode.enabled and spec.saves_result:
                 ctx._connect_results()
         if spec.joint is not None:
@@ -137,7 +140,7 @@ class Context:
 
     def _connect_results(self) -> None:
         """Put the saved results back in their places in the graph, for a backward that is itself recorded."""
-        for name in self._node.saved_names:
+        for name in self._node.layout.saved_names:
             value = getattr(self, name)
             if name.startswith("result") and isinstance(value, Tensor) and value._dtype.category >= FLOATING:
                 value = alias(value)
@@ -219,15 +222,20 @@ class Primitive:
 
     def record(self, args: tuple, kwargs: dict, result):
         """Make `result` a result of the graph."""
-        values = [*args, *self.default_values[len(args) :]]
-        for name, value in kwargs.items():
-            values[self.names.index(name)] = value
+        defaults = self.default_values
+        values = list(args) if len(args) == len(defaults) else [*args, *defaults[len(args) :]]
+        if kwargs:
+            for name, value in kwargs.items():
+                values[self.names.index(name)] = value
         kinds = tuple(map(type, values))
         layout = self.layouts.get(kinds)
         if layout is None:
             layout = self.layouts[kinds] = _Layout(self, kinds)
         node = _new(self.node_class)
         node.sequence_nr = next_sequence()
+        node.layout = layout
+        node.values = values
+        stamp(node, 3)  # whose caller has called the primitive
         for position in layout.lists:
             value = values[position]
             if value and isinstance(value[0], Tensor):
@@ -250,23 +258,20 @@ class Primitive:
             if later_outputs:
                 node.next_nrs = tuple([0 if p is None else values[p]._output_nr for p in layout.edges])
         if isinstance(result, tuple):
-            outputs = result
-            self._record_outputs(node, outputs)
-        else:
-            outputs = (result,)
-            if result._dtype.category >= FLOATING and 0 not in self.nondifferentiable:
-                result._grad_fn = node
-                result._requires_grad = True
+            self._record_outputs(node, result)
+        elif result._dtype.category >= FLOATING and 0 not in self.nondifferentiable:
+            result._grad_fn = node
+            result._requires_grad = True
         if layout.saves or rare.active:
             saved, versions = [], []
-            for position, nr in layout.saves:
-                if position is None:
-                    value = outputs[nr]
-                    if value is not None and value._grad_fn is node:
-                        value = alias(value)  # not itself: it holds the node
-                else:
+            for position in layout.saves:
+                if position >= 0:
                     value = values[position]
                     values[position] = None  # what is saved takes its place when a rule runs
+                else:
+                    value = result[~position] if isinstance(result, tuple) else result
+                    if value is not None and value._grad_fn is node:
+                        value = alias(value)  # not itself: it holds the node
                 saved.append(value)
                 storage = None if value is None else value._storage
                 versions.append(0 if storage is None else storage.version)
@@ -276,10 +281,7 @@ class Primitive:
                 node.saved, node.versions = tuple(saved), tuple(versions)
         for position in layout.metas:
             t = values[position]
-            values[position] = _new_tuple(Meta, (t._size, t._dtype, t._device, t._requires_grad))
-        node.saved_names = layout.saved_names
-        node.values = values
-        stamp(node)
+            values[position] = (t._size, t._dtype, t._device, t._requires_grad)
         return result
 
     def _record_outputs(self, node: PrimitiveNode, outputs: tuple) -> None:
@@ -326,7 +328,7 @@ class Primitive:
 class _Layout:
     """Where the tensors stand among the arguments of a call, for one combination of the arguments' classes."""
 
-    __slots__ = ("edges", "lists", "metas", "saved_names", "saves")
+    __slots__ = ("edges", "lists", "meta_names", "metas", "saved_names", "saves")
 
     def __init__(self, spec: Primitive, kinds: tuple[type, ...]):
         tensors = [p for p, kind in enumerate(kinds) if issubclass(kind, Tensor)]
@@ -334,15 +336,14 @@ class _Layout:
         self.edges = tuple([p if p in tensors else None for p, _ in spec.positions])
         #: Arguments that may be lists of tensors.
         self.lists = tuple([p for p, kind in enumerate(kinds) if issubclass(kind, (list, tuple))])
-        #: What is saved, as (position of an argument, None) or (None, number of a result), and its names.
-        found = [
-            (None, nr, name) if nr is not None else (spec.names.index(name), None, name) for name, nr in spec.saves
-        ]
-        found = [each for each in found if each[0] is None or each[0] in tensors]
-        self.saves = tuple([(position, nr) for position, nr, _ in found])
-        self.saved_names = tuple([name for _, _, name in found])
+        #: What is saved, as the position of an argument or ~(number of a result), and its names.
+        found = [(spec.names.index(name) if nr is None else ~nr, name) for name, nr in spec.saves]
+        found = [each for each in found if each[0] < 0 or each[0] in tensors]
+        self.saves = tuple([position for position, _ in found])
+        self.saved_names = tuple([name for _, name in found])
         #: The tensors of which only a Meta is kept.
-        self.metas = tuple([p for p in tensors if (p, None) not in self.saves])
+        self.metas = tuple([p for p in tensors if p not in self.saves])
+        self.meta_names = tuple([spec.names[p] for p in self.metas])
 
 
 def primitive(
@@ -375,7 +376,7 @@ def primitive(
                     value = args[position] if position < given else kwargs.get(argument)
                     if value is None:
                         continue
-                    if isinstance(value, Tensor):
+                    if value.__class__ is Tensor or isinstance(value, Tensor):
                         if value._requires_grad:
                             return spec.record(args, kwargs, result)
                     elif isinstance(value, (list, tuple)):

@@ -65,7 +65,10 @@ def with_out(fn: Callable) -> Callable:
         return fn
 
     @functools.wraps(fn)
-    def call(*args, out=None, **kwargs):
+    def call(*args, **kwargs):
+        if not kwargs:
+            return fn(*args)
+        out = kwargs.pop("out", None)
         result = fn(*args, **kwargs)
         if out is None:
             return result

@@ -89,6 +89,12 @@ def is_contiguous(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def contiguous_numel(size: tuple[int, ...], stride: tuple[int, ...]) -> int:
+    """The number of elements of a contiguous tensor; -1 for any other."""
+    return prod(size) if is_contiguous(size, stride) else -1
+
+
+@lru_cache(maxsize=4096)
 def is_dense(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
     """Non-overlapping and dense: some permutation of the dimensions is contiguous."""
     step = 1

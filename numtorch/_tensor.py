@@ -22,7 +22,7 @@ from . import _allocator, _dtype
 from ._device import cpu, device
 from ._dtype import dtype
 from ._ownership import ARGUMENT, ATTRIBUTE, alone
-from ._size import EMPTY, Size, contiguous_strides, is_contiguous, public_size
+from ._size import EMPTY, Size, contiguous_numel, contiguous_strides, public_size
 from ._storage import Storage
 
 _new = object.__new__
@@ -66,14 +66,17 @@ class Tensor:
         storage = self._storage
         if storage is None:
             return self._flat
-        buffer = storage.buffer
-        return buffer if buffer.dtype == self._dtype.np else buffer.view(self._dtype.np)
+        buffer, d = storage.buffer, self._dtype.np
+        return buffer if buffer.dtype is d or buffer.dtype == d else buffer.view(d)
 
     def flat(self):
         """The 1-D array of the elements of a contiguous tensor (no copy), or None if it is not contiguous."""
         flat = self._flat
-        if flat is None and is_contiguous(self._size, self._stride):
-            flat = self._flat = self._buffer()[self._offset : self._offset + self._size.numel()]
+        if flat is None:
+            n = contiguous_numel(self._size, self._stride)
+            if n >= 0:
+                start = self._offset
+                flat = self._flat = self._buffer()[start : start + n]
         return flat
 
     def _nd(self) -> np.ndarray:
@@ -173,7 +176,7 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """True for tensors made by the user, False for results that the graph computed."""
-        return self.grad_fn is None
+        return self._grad_fn is None if self._base is None else self.grad_fn is None
 
     @property
     def output_nr(self) -> int:
@@ -401,9 +404,11 @@ class Tensor:
     def data(self) -> Tensor:
         """The same memory outside the graph with a version counter of its own: the graph does not notice writes to it."""
         storage = self._storage
+        if storage is None:
+            return wrap_as(self._flat, self)  # with a storage of its own, made when asked for
         result = _new(Tensor)
         result._flat, result._size, result._stride, result._dtype = self._flat, self._size, self._stride, self._dtype
-        result._storage = Storage(self._flat, 0, cpu) if storage is None else storage.twin(0)
+        result._storage = storage.twin(0)
         if self._offset:
             result._offset = self._offset
         if self._device is not cpu:
@@ -486,6 +491,16 @@ def wrap(flat, size, dtype: dtype) -> Tensor:
     result._size = size if type(size) is Size else Size(size)
     result._stride = contiguous_strides(size)
     result._dtype = dtype
+    return result
+
+
+def wrap_as(flat, t: Tensor) -> Tensor:
+    """A fresh tensor over a 1-D array, with the geometry and the dtype of a contiguous CPU tensor."""
+    result = _new(Tensor)
+    result._flat = flat
+    result._size = t._size
+    result._stride = t._stride
+    result._dtype = t._dtype
     return result
 
 

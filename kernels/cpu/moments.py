@@ -10,6 +10,8 @@ which keeps the accuracy of the two-pass formula at the memory traffic of one (C
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -44,6 +46,14 @@ def piece_moments(x, lo, hi):
     # `off` is what the rounding of the mean left over
     rest = np.float64(off) / len(v)
     return np.float64(centre) + rest, np.float64(squares) - rest * rest * len(v)
+
+
+@jit(bare=True)
+def variance(squares, freedom, root, out):
+    """out[i] = squares[i] / freedom, or the root of it; squares in float64."""
+    for i in range(len(squares)):
+        v = squares[i] / freedom
+        out[i] = math.sqrt(v) if root else v
 
 
 @jit(bare=True)

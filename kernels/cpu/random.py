@@ -434,17 +434,25 @@ def bernoulli_scalar(state, out, p, success):
 
 @jit
 def bernoulli_float32(state, out, p):
-    """out[i] (bool) is true with probability p[i], float32: one word a value."""
+    """out[i] is 1 with probability p[i], float32, else 0: one word a value. False where a p[i] is no probability."""
+    for i in range(out.size):
+        if not (p[i] >= 0 and p[i] <= 1):
+            return False
     for i in range(out.size):
         unit = np.float32(np.int32(_draw32(state) & MASK_24)) * np.float32(TWO_24)
         out[i] = unit < p[i]
+    return True
 
 
 @jit
 def bernoulli_float64(state, out, p):
-    """out[i] (bool) is true with probability p[i], float64: two words a value."""
+    """out[i] is 1 with probability p[i], float64, else 0: two words a value. False where a p[i] is no probability."""
+    for i in range(out.size):
+        if not (p[i] >= 0 and p[i] <= 1):
+            return False
     for i in range(out.size):
         out[i] = _draw53(state) < p[i]
+    return True
 
 
 # --- other distributions, one value at a time in double -----------------------------------------------------

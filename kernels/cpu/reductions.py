@@ -62,7 +62,7 @@ def reduction(of, combine, start, finish=only):
     of(v): what is folded, computed from an element. combine(a, b): the step. start(x, i): the value a fold
     that begins at x[i] starts from (0 for a sum; for a maximum the element itself). finish(total, n): the
     result. Gives a namespace of rows, row_blocks_parallel, columns, columns_parallel, and `run`, which chooses
-    between them.
+    between them (and two dictionaries for callers that keep the compiled builtins).
     """
 
     @jit(bare=True)
@@ -207,6 +207,8 @@ def reduction(of, combine, start, finish=only):
         columns_parallel=columns_parallel,
         block=block,
         run=run,
+        row_entries={},  # the compiled `rows` and `columns`, by whatever callers of small reductions go by
+        column_entries={},
     )
 
 

@@ -214,6 +214,8 @@ def item(self):
     flat = self._flat
     if flat is not None and flat.size == 1 and self._dtype is not _dtype.bfloat16:
         return flat.item()
+    if flat is None and self._device is cpu and self._dtype is not _dtype.bfloat16 and self._size.numel() == 1:
+        return self._buffer().item(self._offset)
     if self._size.numel() != 1:
         raise RuntimeError(f"a Tensor with {self._size.numel()} elements cannot be converted to Scalar")
     return _as_numpy(self.cpu()).item()

@@ -9,8 +9,10 @@ import numpy as np
 
 from numtorch.graph import mode
 from numtorch.kernels.cpu import copy as _copy_kernels
+from numtorch.kernels.cpu import sequences as _sequences
 
 from .. import _dtype
+from .._compiled import Compiled
 from .._copy import cast, cast_array, clone
 from .._device import cpu, parse_device
 from .._dtype import COMPLEX, FLOATING, bool_, dtype, from_numpy_dtype, int64, scalar_dtype
@@ -116,14 +118,17 @@ def _filled_constructor(name: str, value, doc: str):
             return finish(wrap(np.empty(checked.numel(), d.np), checked, d), device, requires_grad)
         return finish(filled(size, value, d), device, requires_grad)
 
-    def constructor(*args, size=None, dtype=None, **kwargs):
+    def constructor(*args, size=None, dtype=None, device=None, requires_grad=False, **kwargs):
         if size is not None:
             args = (size,)
-        if not kwargs:
-            result = _direct(args, value, dtype or _dtype.get_default_dtype())
+        if not kwargs and (device is None or device is cpu or device == "cpu"):
+            d = dtype or _dtype.get_default_dtype()
+            result = _direct(args, value, d) if not requires_grad or d.category >= FLOATING else None
             if result is not None:
+                if requires_grad:
+                    result._requires_grad = True
                 return result
-        return call(*args, dtype=dtype, **kwargs)
+        return call(*args, dtype=dtype, device=device, requires_grad=requires_grad, **kwargs)
 
     constructor.__name__ = constructor.__qualname__ = name
     constructor.__doc__ = doc
@@ -140,12 +145,18 @@ def full(
     size, fill_value, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
 ) -> Tensor:
     """A tensor of one value; its dtype is the value's unless given."""
-    if fill_value.__class__ is float and dtype is out is device is None and not requires_grad:
-        result = _direct((size,), None, _dtype.get_default_dtype())
-        fits = -3e38 < fill_value < 3e38 or fill_value - fill_value != 0  # (the latter: inf, nan)
-        if result is not None and fits and result._dtype.np is result._dtype.compute and result._flat.size < _FEW:
-            result._flat.fill(fill_value)
-            return result
+    kind = fill_value.__class__
+    if (kind is float or kind is int) and out is device is None and not requires_grad:
+        d = dtype or (_dtype.get_default_dtype() if kind is float else int64)
+        # What a float32 or an int64 holds for certain; and inf and nan.
+        fits = -3e38 < fill_value < 3e38 or kind is float and fill_value - fill_value != 0
+        if d is int64:
+            fits = kind is int and -(2**63) <= fill_value < 2**63
+        if fits and (d is int64 or d is _dtype.float32 or d is _dtype.float64):
+            result = _direct((size,), None, d)
+            if result is not None and result._flat.size < _FEW:
+                result._flat.fill(fill_value)
+                return result
     d = dtype or (out._dtype if out is not None else None)
     if d is None:
         d = fill_value._dtype if isinstance(fill_value, Tensor) else scalar_dtype(fill_value)
@@ -202,15 +213,24 @@ def full_like(
 ) -> Tensor:
     """`fill_value` everywhere, with the size, dtype and device of `input`."""
     d = dtype or input._dtype
+    if device is None and not requires_grad and input._device is cpu and input._flat is not None:
+        return full(input._size, fill_value, dtype=d)
     result = filled(input._size, _python_number(fill_value, d), d)
     return finish(result, input._device if device is None else device, requires_grad)
 
 
-def _new_constructor(name: str, make, doc: str):
+_MISSING = object()
+
+
+def _new_constructor(name: str, make, value, doc: str):
     def call(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **kwargs):
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
         if device is None and not requires_grad and not kwargs and self._device is cpu:
+            if value is not _MISSING:
+                result = _direct(size, value, dtype or self._dtype)
+                if result is not None:
+                    return result
             return make(*size, dtype=dtype or self._dtype)
         device = self._device if device is None else device
         return make(*size, dtype=dtype or self._dtype, device=device, requires_grad=requires_grad, **kwargs)
@@ -220,10 +240,12 @@ def _new_constructor(name: str, make, doc: str):
     return register(name, call, function=False)
 
 
-_new_constructor("new_zeros", zeros, "Zeros with this tensor's dtype and device unless given.")
-_new_constructor("new_ones", ones, "Ones with this tensor's dtype and device unless given.")
-_new_constructor("new_empty", empty, "An uninitialised tensor with this tensor's dtype and device unless given.")
-_new_constructor("new_full", full, "`fill_value` everywhere, with this tensor's dtype and device unless given.")
+_new_constructor("new_zeros", zeros, 0, "Zeros with this tensor's dtype and device unless given.")
+_new_constructor("new_ones", ones, 1, "Ones with this tensor's dtype and device unless given.")
+_new_constructor("new_empty", empty, None, "An uninitialised tensor with this tensor's dtype and device unless given.")
+_new_constructor(
+    "new_full", full, _MISSING, "`fill_value` everywhere, with this tensor's dtype and device unless given."
+)
 
 
 @op(function=False)
@@ -284,6 +306,10 @@ def _written(t: Tensor, out: Tensor | None, name: str) -> Tensor:
     return t if out is None else write_out(t, out, name)
 
 
+_arange = Compiled(_sequences.arange_forward, "ddwx")
+_linspace = Compiled(_sequences.linspace_forward, "vvvx")
+
+
 @op(method=False)
 def arange(
     start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
@@ -299,10 +325,17 @@ def arange(
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0:
         raise RuntimeError("step must be nonzero")
-    if not all(math.isfinite(v) for v in (start, end)):
+    if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if out is dtype is device is None and float in (start.__class__, end.__class__, step.__class__):
+        d = _dtype.get_default_dtype()
+        if d is _dtype.float32 or d is _dtype.float64:
+            count = max(math.ceil((end - start) / step), 0)
+            flat = np.empty(count, d.np)
+            _arange[d.np](start, step, np.empty(count), flat)
+            return finish(wrap(flat, (count,), d), None, requires_grad)
     integral = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
     d = dtype or (out._dtype if out is not None else (int64 if integral else _dtype.get_default_dtype()))
     if d.category < FLOATING:
@@ -332,6 +365,9 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requ
     d = dtype or _dtype.get_default_dtype()
     flat = start + np.arange(count, dtype=np.float64) * step
     return finish(_written(wrap(cast_array(flat, _dtype.float64, d), (count,), d), out, "range"), device, requires_grad)
+
+
+_REAL = {int, float}
 
 
 def _spaced(start, end, steps: int, d: dtype):
@@ -364,6 +400,15 @@ def linspace(
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     d = dtype or (out._dtype if out is not None else None)
+    plain = steps.__class__ is int and start.__class__ in _REAL and end.__class__ in _REAL
+    if d is None and plain and steps > 1:
+        default = _dtype.get_default_dtype()
+        if default is _dtype.float32 or default is _dtype.float64:
+            np_type = default.np.type
+            first, last = np_type(start), np_type(end)
+            flat = np.empty(steps, default.np)
+            _linspace[default.np](first, last, (last - first) / np_type(steps - 1), flat)
+            return finish(wrap(flat, (steps,), default), device, requires_grad)
     if d is None:
         is_complex = isinstance(start, complex) or isinstance(end, complex)
         d = _dtype.get_default_dtype().to_complex() if is_complex else _dtype.get_default_dtype()
@@ -405,7 +450,9 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
     d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
-    result = filled((n, m), 0, d)
+    result = _direct((n, m), 0, d)
+    if result is None:
+        result = filled((n, m), 0, d)
     if d.np is d.compute:
         result._flat[: min(n, m) * (m + 1) : m + 1] = 1
     else:
@@ -487,7 +534,6 @@ def _flatten_into(data, shape, depth: int, out: list) -> None:
         _flatten_into(item, shape, depth + 1, out)
 
 
-_MISSING = object()
 _NUMBERS = {float, int, bool}
 
 

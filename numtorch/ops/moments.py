@@ -32,8 +32,8 @@ from .reducing import (
 from .reductions import _count
 
 
-def _moments(t: Tensor, dims, keepdim: bool, correction) -> tuple[np.ndarray, np.ndarray]:
-    """(variance, mean) as flat float64 arrays, for a real floating point input."""
+def _moments(t: Tensor, dims, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(sum |x - mean|**2, mean) as flat float64 arrays, for a real floating point input."""
     numel = reduced_size(t._size, dims, keepdim).numel()
     n = _count(t._size, dims)
     mean, squares = np.empty(numel), np.empty(numel)
@@ -44,27 +44,21 @@ def _moments(t: Tensor, dims, keepdim: bool, correction) -> tuple[np.ndarray, np
     if shape is None:
         t, shape = brought_last(t, dims), (numel, n, 1)
     _kernels.moments(elements(t), *shape, mean, squares)
-    freedom = max(0, n - correction)
-    return (squares / freedom if freedom else _over_nothing(squares)), mean
+    return squares, mean
 
 
-def _over_nothing(squares):
-    """0 / 0 is nan and x / 0 is inf, without numpy's warning."""
-    return np.where(squares == 0, np.nan, np.inf)
-
-
-def _statistics(t: Tensor, dims, keepdim: bool, correction, root: bool) -> tuple[Tensor, Tensor]:
+def _statistics(t: Tensor, dims, keepdim: bool, correction, root: bool, with_mean: bool = True):
+    """(variance, or its root; mean, if asked for)."""
     if t._device is not cpu:
         return _statistics_of_parts(t.detach(), dims, keepdim, correction, root)
     d, size = t._dtype, reduced_size(t._size, dims, keepdim)
-    variance, mean = _moments(t, dims, keepdim, correction)
-    if root:
-        variance = np.sqrt(variance)
+    squares, mean = _moments(t, dims, keepdim)
     computed = compute_dtype(d)
-    return (
-        finished(variance.astype(computed.np), size, computed, d),
-        finished(mean.astype(computed.np), size, computed, d),
-    )
+    out = np.empty(squares.size, computed.np)
+    # (Over no degrees of freedom 0 becomes nan and anything else inf.)
+    _kernels.variance(squares, float(max(0, _count(t._size, dims) - correction)), root, out)
+    result = finished(out, size, computed, d)
+    return result, finished(mean.astype(computed.np), size, computed, d) if with_mean else None
 
 
 def _statistics_of_parts(t: Tensor, dims, keepdim: bool, correction, root: bool) -> tuple[Tensor, Tensor]:
@@ -95,12 +89,12 @@ def _mean_gradient(grad, t, dims, keepdim):
 
 @primitive("var_", node="VarBackward0", save=("self",), public=False)
 def _var(self, dims, keepdim, correction):
-    return _statistics(self, dims, keepdim, correction, False)[0]
+    return _statistics(self, dims, keepdim, correction, False, False)[0]
 
 
 @primitive("std_", node="StdBackward0", save=("self", "result"), public=False)
 def _std(self, dims, keepdim, correction):
-    return _statistics(self, dims, keepdim, correction, True)[0]
+    return _statistics(self, dims, keepdim, correction, True, False)[0]
 
 
 @primitive("var_mean_", node="VarMeanBackward0", save=("self",), public=False)

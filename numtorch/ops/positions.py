@@ -13,13 +13,13 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numba import from_dtype, types
 
-from numtorch.kernels.compiler import entry_point
 from numtorch.kernels.cpu import indexing as _kernels
 from numtorch.kernels.cpu import masks as _masks
 from numtorch.kernels.cpu import row_indexing as _rows
 
+from .._compiled import Compiled as Compiled
+from .._compiled import compiled_pair
 from .._copy import _BITS, contiguous
 from .._device import cpu
 from .._dtype import dtype, int32, int64
@@ -103,38 +103,6 @@ def as_vectors(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndar
     if d.itemsize == 16:
         return source.view(np.float64), out.view(np.float64), 2
     return source.view(d), out.view(d), 1
-
-
-class Compiled(dict):
-    """The compiled builtins of one kernel by numpy dtype, made when first asked for.
-
-    `letters` describes the arguments: x an array of the dtype, v one of its numbers, i an array of int64, m a mask,
-    n an integer, b a boolean, k an array of sorting keys. The caller answers for the types. `parallel` chooses the form
-    of a prange kernel.
-    """
-
-    def __init__(self, kernel, letters: str, parallel: bool = False):
-        self.kernel = kernel if parallel else getattr(kernel, "serial", kernel)
-        self.letters = letters
-
-    def __missing__(self, np_dtype):
-        element = types.boolean if np_dtype == np.bool_ else from_dtype(np_dtype)
-        kinds = {
-            "x": types.Array(element, 1, "C"),
-            "v": element,
-            "i": types.Array(types.int64, 1, "C"),
-            "m": types.Array(types.boolean, 1, "C"),
-            "n": types.int64,
-            "b": types.boolean,
-            "k": types.Array(types.uint64 if np_dtype.itemsize == 8 else types.uint32, 1, "C"),
-        }
-        found = self[np_dtype] = entry_point(self.kernel, tuple([kinds[letter] for letter in self.letters]))
-        return found
-
-
-def compiled_pair(kernel, letters: str) -> tuple[Compiled, Compiled]:
-    """The serial and the parallel form of a prange kernel."""
-    return Compiled(kernel, letters), Compiled(kernel, letters, parallel=True)
 
 
 masked_fill = compiled_pair(_masks.masked_fill_block, "xmvx")

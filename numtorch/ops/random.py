@@ -28,7 +28,7 @@ from .._inplace import check_writable, rebase, resize_out
 from .._layout import output_strides
 from .._registry import op, register
 from .._size import Size, int_argument
-from .._tensor import Tensor, _new, alias, empty, strided, wrap
+from .._tensor import Tensor, _new, alias, empty, strided, wrap, wrap_as
 from .creation import _direct, finish
 
 # --- the stream, and where its values go --------------------------------------------------------------------
@@ -95,9 +95,10 @@ def filler(name: str, node: str):
 
     def decorate(fn):
         def inplace(self, *args, **kwargs):
-            check_writable(self)
+            if self._flat is None or self._base is not None or self._requires_grad:
+                check_writable(self)
             fn(self, *args, **kwargs)
-            self._bump_version()
+            self._get_storage().version += 1
             if self._requires_grad and mode.enabled:
                 before = alias(self)
                 before._grad_fn, before._output_nr, before._acc = self.grad_fn, self._output_nr, self._acc
@@ -120,6 +121,26 @@ def no_kernel(kernel: str, d: dtype) -> NotImplementedError:
 def number_text(x: float) -> str:
     """A number in an error message, as C++ prints it."""
     return f"{x:g}" if isinstance(x, float) else str(x)
+
+
+# The compiled kernels themselves: the dispatcher's look at six arguments is a tenth of a small randn.
+
+
+@functools.cache
+def _normal_float32() -> Callable:
+    words, doubles, floats = types.uint32[::1], types.float64[::1], types.float32[::1]
+    return entry_point(_kernels.normal_float32, (words, doubles, floats, types.float64, types.float64, types.boolean))
+
+
+@functools.cache
+def _uniform_float32() -> Callable:
+    words, floats = types.uint32[::1], types.float32[::1]
+    return entry_point(_kernels.uniform_float32, (words, floats, types.float32, types.float32))
+
+
+@functools.cache
+def _randint32() -> Callable:
+    return entry_point(_kernels.randint32, (types.uint32[::1], types.int64[::1], types.int64, types.int64))
 
 
 # --- fillers ------------------------------------------------------------------------------------------------
@@ -148,7 +169,7 @@ _MAX = {float16: 65504.0, bfloat16: float(2**128 - 2**120), float32: float(np.fi
 def fill_uniform(t: Tensor, low: float, high: float, generator: Generator | None) -> None:
     """Uniform values in [low, high)."""
     if t._dtype is float32 and -_SAFE < low <= high < _SAFE and t.flat() is not None:
-        _kernels.uniform_float32(stream(generator)[0], t._flat, np.float32(low), np.float32(high))
+        _uniform_float32()(stream(generator)[0], t._flat, low, high)
         return
     if t._dtype.category == COMPLEX:
         t = _real_view(t)
@@ -190,7 +211,7 @@ def fill_normal(t: Tensor, mean: float, std: float, generator: Generator | None)
     """Normal values; a complex number's variance is shared by its parts."""
     if t._dtype is float32 and std >= 0 and t.flat() is not None:
         if t._flat.size:
-            _kernels.normal_float32(*stream(generator), t._flat, float(mean), float(std), False)
+            _normal_float32()(*stream(generator), t._flat, mean, std, False)
         return
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {number_text(std)}")
@@ -429,9 +450,6 @@ def filled(out: Tensor | None, size: Size, d: dtype | None, fill: Callable[[Tens
     return out
 
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
-
-
 @op(method=False)
 def rand(
     *args,
@@ -448,23 +466,16 @@ def rand(
     if dtype is out is size is device is None and not requires_grad and _dtype.get_default_dtype() is float32:
         result = _direct(args, None, float32)
         if result is not None:
-            _kernels.uniform_float32(stream(generator)[0], result._flat, _ZERO, _ONE)
+            _uniform_float32()(stream(generator)[0], result._flat, 0.0, 1.0)
             return result
     shape = size_argument("rand", args, size)
     if out is None and (dtype or _dtype.get_default_dtype()) is float32:
         state, _ = stream(generator)
         flat = np.empty(shape.numel(), np.float32)
-        _kernels.uniform_float32(state, flat, _ZERO, _ONE)
+        _uniform_float32()(state, flat, 0.0, 1.0)
         return finish(wrap(flat, shape, float32), device, requires_grad)
     result = filled(out, shape, dtype, lambda t: fill_uniform(t, 0.0, 1.0, generator))
     return finish(result, device, requires_grad)
-
-
-@functools.cache
-def _standard_normal() -> Callable:
-    """The compiled normal_float32 itself: the dispatcher's look at six arguments is a tenth of a small randn."""
-    words, doubles, floats = types.uint32[::1], types.float64[::1], types.float32[::1]
-    return entry_point(_kernels.normal_float32, (words, doubles, floats, types.float64, types.float64, types.boolean))
 
 
 @op(method=False)
@@ -484,7 +495,7 @@ def randn(
         result = _direct(args, None, float32)
         if result is not None:
             state, spare = stream(generator)
-            _standard_normal()(state, spare, result._flat, 0.0, 1.0, False)
+            _normal_float32()(state, spare, result._flat, 0.0, 1.0, False)
             return result
     shape = size_argument("randn", args, size)
     if out is None and (dtype or _dtype.get_default_dtype()) is float32:
@@ -534,7 +545,7 @@ def randint(
         if low.__class__ is high.__class__ is int and -_FEW < low < high < _FEW and isinstance(args[-1], (tuple, list)):
             result = _direct(args[-1:], None, int64)
             if result is not None:
-                _kernels.randint32(stream(generator)[0], result._flat, high - low, low)
+                _randint32()(stream(generator)[0], result._flat, high - low, low)
                 return result
         low = high = None
     rest, low, high = _bounds("randint", args, low, high)
@@ -613,6 +624,11 @@ def _like(name: str, fill):
         pin_memory=False,
         memory_format=None,
     ):
+        flat = input._flat
+        if flat is not None and dtype is device is None and input._device is cpu and not requires_grad:
+            result = wrap_as(np.empty(flat.size, flat.dtype), input)
+            fill(result, generator)
+            return finish(result, None, False) if mode.inference else result
         result = empty_like(input, dtype)
         fill(result, generator)
         return finish(result, device or (input._device if input._device is not cpu else None), requires_grad)

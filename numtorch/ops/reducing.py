@@ -12,6 +12,10 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from numba import from_dtype, types
+
+from numtorch.kernels.compiler import entry_point
+from numtorch.kernels.cpu.reductions import PARALLEL_SIZE
 
 from .. import _dtype
 from .._copy import cast_array, contiguous
@@ -19,7 +23,7 @@ from .._device import cpu
 from .._dtype import dtype
 from .._registry import register
 from .._size import Size, contiguous_strides, is_dense, wrap_dim, wrap_dims
-from .._tensor import Tensor, strided, wrap
+from .._tensor import Tensor, _new, strided, wrap
 
 
 def dims_of(dim, ndim: int) -> tuple[int, ...]:
@@ -143,9 +147,7 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
     if t._flat is not None and t._flat.size and d.np is d.compute:
         layout = direct_layout(size, dims, keepdim) if dims else None
         if layout is not None:
-            out = np.empty(layout.numel, computed.np)
-            kernels.run(t._flat, layout.outer, layout.n, layout.inner, out)
-            return wrap(out, layout.size, computed)
+            return _reduced_directly(t._flat, layout, kernels, d, computed)
     flat = t._flat if t._flat is not None else t.flat()
     order = None
     if flat is None and is_dense(size, t._stride):
@@ -185,6 +187,37 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
     return _ordered(out, reduced_size(full_size, dims, keepdim), computed, order, dims, keepdim)
 
 
+def _reduced_directly(flat, layout: Layout, kernels, d: dtype, computed: dtype) -> Tensor:
+    """reduce() of a contiguous tensor over neighbouring dims; the compiled kernel itself where it is small."""
+    outer, n, inner, numel, size, stride, _ = layout
+    out = np.empty(numel, computed.np)
+    if flat.size >= PARALLEL_SIZE:
+        kernels.run(flat, outer, n, inner, out)
+    elif inner == 1:
+        entry = kernels.row_entries.get(d)
+        if entry is None:
+            entry = kernels.row_entries[d] = _entry(kernels.rows, 2, d, computed)
+        entry(flat, outer, n, out)
+    else:
+        entry = kernels.column_entries.get(d)
+        if entry is None:
+            entry = kernels.column_entries[d] = _entry(kernels.columns, 3, d, computed)
+        entry(flat, outer, n, inner, out)
+    result = _new(Tensor)
+    result._flat, result._size, result._stride, result._dtype = out, size, stride, computed
+    return result
+
+
+def _entry(kernel, sizes: int, d: dtype, computed: dtype):
+    """The compiled builtin of `rows` or `columns` of a reduction from d to `computed`."""
+    return entry_point(kernel, (array_type(d), *[types.int64] * sizes, array_type(computed)))
+
+
+def array_type(d: dtype) -> types.Array:
+    """The type of the flat buffers of a dtype, for signatures."""
+    return types.Array(types.boolean if d.np == np.bool_ else from_dtype(d.np), 1, "C")
+
+
 def _ordered(out, size, computed: dtype, order, dims, keepdim: bool) -> Tensor:
     """The result, whose dims lie in memory in `order`, seen in the order of the input's dims."""
     if order is None:
@@ -208,7 +241,8 @@ def numpy_names(fn):
                 kwargs["dim"] = kwargs.pop("axis")
             if "keepdims" in kwargs:
                 kwargs["keepdim"] = kwargs.pop("keepdims")
-        return fn(*args, **kwargs)
+            return fn(*args, **kwargs)
+        return fn(*args)
 
     call.__name__ = call.__qualname__ = fn.__name__
     call.__doc__ = fn.__doc__

@@ -21,7 +21,7 @@ from numtorch.kernels.cpu import softmax as _softmax
 from .. import _dtype, return_types
 from .._copy import cast, cast_array
 from .._device import cpu
-from .._dtype import BOOL, COMPLEX, FLOATING, bool_, dtype, int64
+from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL, bool_, dtype, int64
 from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op, register, with_out
@@ -29,6 +29,7 @@ from .._size import EMPTY, wrap_dim
 from .._tensor import Tensor, _new, wrap
 from .reducing import (
     PLAIN_DIMS,
+    array_type,
     brought_last,
     collapse,
     compute_dtype,
@@ -50,8 +51,7 @@ _SMALL = 65536
 
 def _entry(kernels, d: dtype):
     """The compiled `rows` and `columns` of a reduction that keeps the dtype, for calls where every 100 ns counts."""
-    x = types.Array(types.float32 if d is _dtype.float32 else types.float64, 1, "C")
-    word = types.int64
+    x, word = array_type(d), types.int64
     return entry_point(kernels.rows, (x, word, word, x)), entry_point(kernels.columns, (x, word, word, word, x))
 
 
@@ -495,17 +495,21 @@ def aminmax(input, *, dim=None, keepdim=False):
 _index_entries: dict = {}
 
 
+def _is_plain(d: dtype) -> bool:
+    """Whether elements of a dtype have an order, and kernels see them as they are."""
+    return (d.category == FLOATING or d.category == INTEGRAL) and d.np is d.compute
+
+
 def _index_entry(kernels, d: dtype):
     """As _entry, for extremes with their indices."""
-    x = types.Array(types.float32 if d is _dtype.float32 else types.float64, 1, "C")
-    word, places = types.int64, types.Array(types.int64, 1, "C")
+    x, word, places = array_type(d), types.int64, array_type(int64)
     rows = entry_point(kernels.rows, (x, word, word, x, places))
     return rows, entry_point(kernels.columns, (x, word, word, word, x, places))
 
 
 def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) -> tuple[Tensor, Tensor]:
     flat, d = t._flat, t._dtype
-    if flat is not None and 0 < flat.size < _SMALL and (d is _dtype.float32 or d is _dtype.float64):
+    if flat is not None and 0 < flat.size < _SMALL and _is_plain(d):
         entries = _index_entries.get((name[-3:], d))
         if entries is None:
             entries = _index_entries[name[-3:], d] = _index_entry(kernels, d)
@@ -585,15 +589,13 @@ _min_all.derivative(self=lambda ctx, grad: _shared_gradient(ctx, grad, ctx.resul
 
 
 def _three_forms(name: str, kernels, whole, along, pairwise: str, made, doc: str):
-    entries: dict = {}
-
     def call(input, dim=None, keepdim=False, *, other=None, out=None):
         flat = input._flat
         if dim is None and other is None and out is None and flat is not None and not input._requires_grad:
-            entry = entries.get(input._dtype)
+            entry = kernels.row_entries.get(input._dtype)  # (reduce made it)
             if entry is not None and 0 < flat.size < _SMALL:
                 y = np.empty(1, flat.dtype)
-                entry[0](flat, 1, flat.size, y)
+                entry(flat, 1, flat.size, y)
                 return wrap(y, EMPTY, input._dtype)
         if other is not None or isinstance(dim, Tensor):
             from .._registry import FUNCTIONS
@@ -602,8 +604,6 @@ def _three_forms(name: str, kernels, whole, along, pairwise: str, made, doc: str
         if dim is None:
             _check_nonempty(input, name)
             result = whole(input, dims_of(None, input.ndim), False)
-            if input._dtype not in entries and input._dtype in (_dtype.float32, _dtype.float64):
-                entries[input._dtype] = _entry(kernels, input._dtype)
         else:
             result = made(*along(input, wrap_dim(dim, input.ndim), keepdim))
         return result if out is None else write_out(result, out, name)
@@ -657,7 +657,7 @@ def _argument(name: str, kernels, doc: str):
         """Along a dimension of a small tensor of floats in memory order: the kernel at once."""
         if dim.__class__ is int and not others and input._size:
             flat, d = input._flat, input._dtype
-            if flat is not None and 0 < flat.size < _SMALL and (d is _dtype.float32 or d is _dtype.float64):
+            if flat is not None and 0 < flat.size < _SMALL:
                 entries = _index_entries.get((name[-3:], d))
                 if entries is not None:
                     outer, n, inner, numel, size, _, _ = direct_layout(input._size, dim, keepdim)
@@ -667,6 +667,13 @@ def _argument(name: str, kernels, doc: str):
                     else:
                         entries[1](flat, outer, n, inner, values, indices)
                     return wrap(indices, size, int64)
+        elif dim is None and not others and not keepdim:
+            flat = input._flat
+            entries = _index_entries.get((name[-3:], input._dtype))
+            if flat is not None and entries is not None and 0 < flat.size < _SMALL:
+                value, index = np.empty(1, flat.dtype), np.empty(1, np.int64)
+                entries[0](flat, 1, flat.size, value, index)
+                return wrap(index, EMPTY, int64)
         return general(input, dim, keepdim, **others)
 
     return register(name, direct)

@@ -7,12 +7,14 @@ import numpy as np
 from numtorch.kernels.cpu import random as _kernels
 
 from .. import _dtype
+from .._compiled import Compiled
 from .._copy import cast_array, contiguous
+from .._device import cpu
 from .._dtype import COMPLEX, FLOATING, float32, float64, int64
 from .._generator import Generator
 from .._registry import op
 from .._size import Size, broadcast_size, expanded_strides
-from .._tensor import Tensor, empty, strided, wrap
+from .._tensor import Tensor, empty, strided, wrap, wrap_as
 from .creation import finish
 from .random import (
     drawn_dtype,
@@ -102,11 +104,17 @@ def _bernoulli_fill(t: Tensor, p, generator: Generator | None) -> None:
     flat = contiguous(p)._flat
     wide = p._dtype is float64
     flat = flat if wide else cast_array(flat, p._dtype, float32)
-    # (A nan is neither; min and max give it.)
-    if flat.size and not (flat.min() >= 0 and flat.max() <= 1):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     kernel = _kernels.bernoulli_float64 if wide else _kernels.bernoulli_float32
-    fill_from(t, lambda out: kernel(state, out, flat), _dtype.bool_)
+
+    def draw(out):
+        if not kernel(state, out, flat):
+            raise RuntimeError(_NO_PROBABILITY)
+
+    fill_from(t, draw, _dtype.bool_)
+
+
+_NO_PROBABILITY = "Expected p_in >= 0 && p_in <= 1 to be true, but got false."
+_bernoulli_32 = Compiled(_kernels.bernoulli_float32, "sxx")
 
 
 @filler("bernoulli_", "BernoulliBackward2")
@@ -118,6 +126,13 @@ def _bernoulli_(self, p=0.5, *, generator: Generator | None = None) -> None:
 @op()
 def bernoulli(input, p=None, *, generator=None, out=None) -> Tensor:
     """Ones with the probabilities in `input` (or with probability p), else zeros, in input's dtype."""
+    x = input._flat
+    if p is out is None and x is not None and input._dtype is float32 and input._device is cpu:
+        drawn = np.empty(x.size, x.dtype)
+        if not _bernoulli_32[x.dtype](stream(generator)[0], drawn, x):
+            raise RuntimeError(_NO_PROBABILITY)
+        result = wrap_as(drawn, input)
+        return without_gradient(result, "BernoulliBackward0", input) if input._requires_grad else result
     probability = input.detach() if p is None else p
     result = filled(out, input._size, None, lambda t: _bernoulli_fill(t, probability, generator), input._dtype)
     return without_gradient(result, "BernoulliBackward0" if p is None else "BernoulliBackward1", input)

@@ -6,20 +6,38 @@ import numpy as np
 
 from numtorch.kernels.cpu import triangular as _kernels
 
+from .._compiled import Compiled, compiled_pair
 from .._copy import contiguous
+from .._device import cpu
+from .._dtype import float32, float64
 from .._primitive import primitive
 from .._registry import op
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
 from .creation import eye
-from .positions import PARALLEL_ELEMENTS, as_vectors, compiled_pair
+from .positions import PARALLEL_ELEMENTS, as_vectors
 
+_trace = Compiled(_kernels.trace_forward, "xnnx")
 _keep_triangle = compiled_pair(_kernels.keep_triangle, "xnnnbx")
 
 
 @primitive("diagonal_copy_", node="DiagonalBackward0_copy", public=False)
 def _diagonal_of(input, diagonal):
-    return input.detach().diagonal(diagonal).clone()
+    flat = input._flat
+    if flat is None or input._device is not cpu:
+        return input.detach().diagonal(diagonal).clone()
+    rows, columns = input._size
+    first, count = (
+        (diagonal, min(rows, columns - diagonal))
+        if diagonal >= 0
+        else (
+            -diagonal * columns,
+            min(rows + diagonal, columns),
+        )
+    )
+    count = max(count, 0)
+    out = flat[first : first + count * (columns + 1) : columns + 1][:count].copy() if count else flat[:0].copy()
+    return wrap(out, (count,), input._dtype)
 
 
 _diagonal_of.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).diagonal_scatter(grad, ctx.diagonal))
@@ -49,6 +67,12 @@ def diag_embed(input, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor
 @primitive("diag_embed", node="DiagEmbedBackward0", public=False)
 def _diagonal_matrix(input, offset, d1, d2):
     side = input._size[-1] + abs(offset)
+    flat = input._flat
+    if flat is not None and len(input._size) == 1 and input._device is cpu and d1 < d2:
+        out = np.zeros(side * side, flat.dtype)
+        first = offset if offset >= 0 else -offset * side
+        out[first : first + flat.size * (side + 1) : side + 1][: flat.size] = flat
+        return wrap(out, (side, side), input._dtype)
     size = list(input._size[:-1])
     size.insert(min(d1, d2), side)
     size.insert(max(d1, d2), side)
@@ -71,6 +95,11 @@ def trace(input) -> Tensor:
     """The sum of a matrix's diagonal."""
     if len(input._size) != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._size)}")
+    flat, d = input._flat, input._dtype
+    if flat is not None and (d is float32 or d is float64) and input._device is cpu:
+        out = np.empty(1, flat.dtype)
+        _trace[flat.dtype](flat, input._size[1] + 1, min(input._size), out)
+        return wrap(out, (), d)
     return input.detach().diagonal().sum()
 
 

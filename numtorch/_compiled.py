@@ -1,0 +1,43 @@
+"""Kernels compiled once for each dtype, and called without a look at the arguments: half of what a small call costs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import from_dtype, types
+
+from numtorch.kernels.compiler import entry_point
+
+
+class Compiled(dict):
+    """The compiled builtins of one kernel by numpy dtype, made when first asked for.
+
+    `letters` describes the arguments: x an array of the dtype, v one of its numbers, i an array of int64, w one of
+    float64, s the words of a random stream, m a mask, n an integer, d a float64, b a boolean, k an array of sorting
+    keys. The caller answers for the types. `parallel` chooses the form of a prange kernel.
+    """
+
+    def __init__(self, kernel, letters: str, parallel: bool = False):
+        self.kernel = kernel if parallel else getattr(kernel, "serial", kernel)
+        self.letters = letters
+
+    def __missing__(self, np_dtype):
+        element = types.boolean if np_dtype == np.bool_ else from_dtype(np_dtype)
+        kinds = {
+            "x": types.Array(element, 1, "C"),
+            "v": element,
+            "i": types.Array(types.int64, 1, "C"),
+            "w": types.Array(types.float64, 1, "C"),
+            "s": types.Array(types.uint32, 1, "C"),
+            "m": types.Array(types.boolean, 1, "C"),
+            "n": types.int64,
+            "d": types.float64,
+            "b": types.boolean,
+            "k": types.Array(types.uint64 if np_dtype.itemsize == 8 else types.uint32, 1, "C"),
+        }
+        found = self[np_dtype] = entry_point(self.kernel, tuple([kinds[letter] for letter in self.letters]))
+        return found
+
+
+def compiled_pair(kernel, letters: str) -> tuple[Compiled, Compiled]:
+    """The serial and the parallel form of a prange kernel."""
+    return Compiled(kernel, letters), Compiled(kernel, letters, parallel=True)
