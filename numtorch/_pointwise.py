@@ -21,6 +21,7 @@ from numtorch.graph import mode, rare
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from . import _dtype
+from ._allocator import empty as _empty
 from ._copy import cast
 from ._derivatives import (
     PointwiseNode,
@@ -35,7 +36,7 @@ from ._derivatives import (
 )
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
-from ._inplace import inplace_form, write_out
+from ._inplace import check_apart, inplace_form, write_out
 from ._layout import broadcast
 from ._loops import Loops, _over, check_devices, run
 from ._operands import is_number_beside, laid_flat, number, scalar_tensor, without_gaps
@@ -121,6 +122,11 @@ class Pointwise:
         return result
 
 
+def _large(loops: Loops, d: dtype, n_params: int, n: int, out_np):
+    """The loop that all threads share, and room for its n results."""
+    return loops.entry("parallel", d.np, n_params), _empty(n, out_np)
+
+
 def _node_name(name: str) -> str:
     return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
 
@@ -183,6 +189,7 @@ def unary(
         if differentiable and mode.enabled and x._requires_grad and y._dtype.category >= FLOATING:
             record(node_class, (x,), y, params)
         if out is not None:
+            check_apart(out, (x,))
             return write_out(y, out, name)
         if x._flat is not None and x._dtype not in fast and x._device is cpu:
             prepare(x._dtype)
@@ -193,11 +200,14 @@ def unary(
 
         def call(input, *params, out=None):
             x = getattr(input, "_flat", None)
-            if out is None and x is not None and x.size < PARALLEL_THRESHOLD and len(params) == n_params:
+            if out is None and x is not None and len(params) == n_params:
                 found = fast.get(input._dtype)
                 if found is not None and found[2] is input._dtype and found[2].category == FLOATING:
-                    y = _np_empty(x.size, found[1])
-                    found[0](x, y, params)
+                    if x.size < PARALLEL_THRESHOLD:
+                        entry, y = found[0], _np_empty(x.size, found[1])
+                    else:
+                        entry, y = _large(spec.loops, input._dtype, n_params, x.size, found[1])
+                    entry(x, y, params)
                     result = _new(Tensor)
                     result._flat = y
                     result._size = input._size
@@ -243,22 +253,43 @@ def unary(
                     return general(input, (), None) if closed is None else call(closed)
                 if n < PARALLEL_THRESHOLD:
                     y = _np_empty(n, out_np)
-                    entry(x, y, ())
-                    result = _new(Tensor)
-                    result._flat = y
-                    result._size = input._size
-                    result._stride = input._stride
-                    result._dtype = out_dtype
-                    if input._requires_grad and differentiable and mode.enabled:
-                        if out_dtype is input._dtype:
-                            record_unary(node_class, input, result)
-                        else:
-                            record(node_class, (input,), result)
-                    return result
-                return general(input, (), None)
+                else:
+                    entry, y = _large(spec.loops, input._dtype, 0, n, out_np)
+                entry(x, y, ())
+                result = _new(Tensor)
+                result._flat = y
+                result._size = input._size
+                result._stride = input._stride
+                result._dtype = out_dtype
+                if input._requires_grad and differentiable and mode.enabled:
+                    if out_dtype is input._dtype:
+                        record_unary(node_class, input, result)
+                    else:
+                        record(node_class, (input,), result)
+                return result
             return written(input, out)
 
     general_inplace = inplace_form(call, name + "_")
+
+    def recorded_inplace(input, params):
+        """Over a result of the graph whose old values the derivative does not need: whether that was the case."""
+        x, d = input._flat, input._dtype
+        found = fast.get(d)
+        if x is None or found is None or len(params) != n_params or input._base is not None or rare.active:
+            return False
+        if not mode.enabled or not input._requires_grad or input._grad_fn is None or input._retains_grad:
+            return False
+        if found[2] is not d or params and d.category != FLOATING or node_class.keeps[1][0]:
+            return False
+        kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
+        spec.loops.entry(kind, d.np, n_params)(x, params)
+        storage = input._get_storage()
+        storage.version += 1
+        record_unary(node_class, input, input, params)
+        input._output_nr = 0
+        if node_class.keeps[1][1]:
+            input._grad_fn.versions = (0, storage.version)
+        return True
 
     def call_inplace(input, *params):
         x = input._flat
@@ -277,6 +308,8 @@ def unary(
                 entry(x, params)
                 input._get_storage().version += 1
                 return input
+        elif differentiable and x is not None and input._device is cpu and recorded_inplace(input, params):
+            return input
         return general_inplace(input, *params)
 
     call.__name__ = call.__qualname__ = name
@@ -394,6 +427,7 @@ def binary(
             pair = isinstance(a, Tensor) and isinstance(b, Tensor)
             record(node_class if pair else node_class_number, (a, b), y, params)
         if out is not None:
+            check_apart(out, (a, b))
             return write_out(y, out, name)
         if isinstance(a, Tensor) and a._flat is not None and a._device is cpu:
             if not isinstance(b, Tensor):
@@ -440,14 +474,17 @@ def binary(
     def with_params(a, b, params, out):
         """Two tensors of one size and floating dtype without a detour; all else by the general way."""
         x, y = getattr(a, "_flat", None), getattr(b, "_flat", None)
-        if x is None or y is None or out is not None or len(params) != n_params or x.size >= PARALLEL_THRESHOLD:
+        if x is None or y is None or out is not None or len(params) != n_params:
             return general(a, b, params, out)
         d = a._dtype
         found = fast.get(d)
         if found is None or b._dtype is not d or a._size != b._size or d.category != FLOATING:
             return general(a, b, params, out)
         entry, out_np, out_dtype = found
-        z = _np_empty(x.size, out_np)
+        if x.size < PARALLEL_THRESHOLD:
+            z = _np_empty(x.size, out_np)
+        else:
+            entry, z = _large(loops, d, n_params, x.size, out_np)
         entry(x, y, z, params)
         result = _new(Tensor)
         result._flat = z
@@ -475,10 +512,13 @@ def binary(
         kind = other.__class__
         if kind is float or kind is int:
             found = (fast_float if kind is float else fast_int).get(input._dtype)
-            if found is None or n >= PARALLEL_THRESHOLD:
+            if found is None:
                 return general(input, other, params, out)
             entry, out_np, out_dtype = found
-            y = _np_empty(n, out_np)
+            if n < PARALLEL_THRESHOLD:
+                y = _np_empty(n, out_np)
+            else:
+                entry, y = _large(spec.number_right, input._dtype, 1, n, out_np)
             entry(a, y, (other,))
             result = _new(Tensor)
             result._flat = y
@@ -493,7 +533,7 @@ def binary(
         except AttributeError:
             return general(input, other, params, out)
         d = input._dtype
-        if b is None or n >= PARALLEL_THRESHOLD or d is not other._dtype:
+        if b is None or d is not other._dtype:
             if b is None:
                 if laid_flat(other):
                     return call(input, other)
@@ -503,12 +543,20 @@ def binary(
             return general(input, other, params, out)
         if input._size != other._size:
             size = input._size
-            if not other._size and d.category == FLOATING and not (other._requires_grad and mode.enabled):
-                # A 0-d tensor is a number.
+            if (
+                b.size == 1
+                and len(other._size) <= len(size)
+                and d.category == FLOATING
+                and not (other._requires_grad and mode.enabled)
+            ):
+                # A tensor of one element is a number.
                 found = fast_float.get(d)
                 if found is not None:
                     entry, out_np, out_dtype = found
-                    y = _np_empty(n, out_np)
+                    if n < PARALLEL_THRESHOLD:
+                        y = _np_empty(n, out_np)
+                    else:
+                        entry, y = _large(spec.number_right, d, 1, n, out_np)
                     entry(a, y, (b.item(),))
                     result = _new(Tensor)
                     result._flat = y
@@ -518,6 +566,8 @@ def binary(
                     if input._requires_grad and differentiable and mode.enabled:
                         record(node_class, (input, other), result)
                     return result
+            if n >= PARALLEL_THRESHOLD:
+                return general(input, other, params, out)
             found = fast_row.get(d)
             if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
                 found = fast.get(d)
@@ -555,7 +605,10 @@ def binary(
         if found is None:
             return general(input, other, params, out)
         entry, out_np, out_dtype = found
-        y = _np_empty(n, out_np)
+        if n < PARALLEL_THRESHOLD:
+            y = _np_empty(n, out_np)
+        else:
+            entry, y = _large(loops, d, 0, n, out_np)
         entry(a, b, y, ())
         result = _new(Tensor)
         result._flat = y
@@ -652,104 +705,3 @@ def binary(
         namespace=namespace,
         aliases=aliases,
     )
-
-
-def ternary(
-    name: str,
-    text: Callable,
-    da: Callable | None = None,
-    db: Callable | None = None,
-    dc: Callable | None = None,
-    *,
-    node: str | None = None,
-    promote: str = "same",
-    category: int = COMPLEX,
-    refuse: tuple[int, ...] | None = None,
-    node_number: str | None = None,
-):
-    """A pointwise operator of three operands, not published: its public form is written around it."""
-    names = argument_names(text)
-    operand_names, param_names = names[:3], names[3:]
-    spec = Pointwise(
-        name, text, (da, db, dc), operand_names, param_names, node, promote, "same", category, refuse, node_number
-    )
-
-    fast: dict = {}  # dtype -> the contiguous loop
-    fast_number: dict = {}  # the same where the third operand is a number
-    loops, n_params = spec.loops, len(param_names)
-
-    def flats(a, b, c, params):
-        """The arrays of three tensors of one size and floating dtype, which is prepared; None for any others."""
-        x, y, z = getattr(a, "_flat", None), getattr(b, "_flat", None), getattr(c, "_flat", None)
-        if x is None or y is None or len(params) != n_params:
-            return None
-        d, size = a._dtype, a._size
-        if d not in fast or b._dtype is not d or b._size != size:
-            return None
-        if z is None:
-            return (x, y) if c.__class__ is float else None
-        return None if c._dtype is not d or c._size != size else (x, y, z)
-
-    def call(a, b, c, *params):
-        found = flats(a, b, c, params)
-        if found is not None and len(found) == 3 and found[0].size < PARALLEL_THRESHOLD:
-            d = a._dtype
-            out = _np_empty(found[0].size, d.np)
-            fast[d](*found, out, params)
-            y = _new(Tensor)
-            y._flat = out
-            y._size = a._size
-            y._stride = a._stride
-            y._dtype = d
-            if spec.differentiable and (a._requires_grad or b._requires_grad or c._requires_grad) and mode.enabled:
-                record(spec.node_class, (a, b, c), y, params)
-            return y
-        if found is not None and len(found) == 2 and not (a._requires_grad or b._requires_grad):
-            # The third is a number: the loop of two operands, with the number as its first parameter.
-            d, n = a._dtype, found[0].size
-            out = _np_empty(n, d.np)
-            if n < PARALLEL_THRESHOLD:
-                entry = fast_number.get(d)
-                if entry is None:
-                    entry = fast_number[d] = spec.number_last.entry("contiguous", d.np, 1 + n_params)
-            else:
-                entry = spec.number_last.entry("parallel", d.np, 1 + n_params)
-            entry(*found, out, (c, *params))
-            return wrap(out, a._size, d)
-        y = spec.compute((a, b, c), params)
-        if (
-            spec.differentiable
-            and mode.enabled
-            and any(isinstance(t, Tensor) and t._requires_grad for t in (a, b, c))
-            and y._dtype.category >= FLOATING
-        ):
-            number = any(not isinstance(t, Tensor) for t in (a, b, c))
-            record(spec.node_class_number if number else spec.node_class, (a, b, c), y, params)
-        if isinstance(a, Tensor) and a._dtype not in fast and a._device is cpu:
-            d = a._dtype
-            if d.category == FLOATING and d.np is d.compute and y._dtype is d:
-                fast[d] = loops.entry("contiguous", d.np, n_params)
-        return y
-
-    def write_over(a, b, c, *params) -> bool:
-        """Write the result over `a` if that is a matter of one loop; whether it was done."""
-        found = None if tracked(a) else flats(a, b, c, params)
-        if found is None or mode.enabled and (b._requires_grad or getattr(c, "_requires_grad", False)):
-            return False
-        for other in found[1:]:
-            if not apart(found[0], other):
-                return False
-        d = a._dtype
-        kind = "inplace" if found[0].size < PARALLEL_THRESHOLD else "inplace parallel"
-        if len(found) == 3:
-            loops.entry(kind, d.np, n_params)(*found, params)
-        else:
-            spec.number_last.entry(kind, d.np, 1 + n_params)(*found, (c, *params))
-        a._get_storage().version += 1
-        return True
-
-    call.write_over = write_over
-    call.__name__ = call.__qualname__ = name
-    call.pointwise = spec
-    OPERATORS[name] = call
-    return call

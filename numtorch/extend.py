@@ -15,9 +15,10 @@ tensors alike are in `numtorch.kernels.math`.
 
 from __future__ import annotations
 
-from ._pointwise import binary, ternary, unary
+from ._pointwise import binary, unary
 from ._primitive import primitive
 from ._registry import op, register
 from ._tensor import wrap
+from ._ternary import ternary
 
 __all__ = ["binary", "op", "primitive", "register", "ternary", "unary", "wrap"]

@@ -2,7 +2,6 @@
 
     tile_side(x)                                        N: a tile is N x N elements of x's dtype
     turn_tile(x, p, sx, out, q, so)                     out[q + i * so + j] = x[p + i + j * sx], i < N, j < N
-    turn_part(x, p, sx, out, q, so, m, n)               the same for i < m <= N, j < n <= N; nothing else is touched
 
 N lines are read, N are written. Between them lie log2(N) rounds in which line i is shuffled with line i + N / 2, as the
 two halves of a pack of cards. One round takes the element at address a (2 log2(N) bits: line and lane) to the address
@@ -13,12 +12,11 @@ from __future__ import annotations
 
 import numba
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
 from .. import host
 from .emit import element_pointer
-from .vector import declare, splat
 
 _WORD = ir.IntType(64)
 # 16 lines and the 16 that come of them are all of AVX-512's registers.
@@ -27,11 +25,6 @@ _MOST = 16
 
 def _side(itemsize: int) -> int:
     return min(_MOST, max(2, host.vector_bytes() // itemsize))
-
-
-def _has_masks() -> bool:
-    """Whether vectors of any element type are read and written under masks by one instruction."""
-    return "avx512bw" in host.features()
 
 
 def _shuffled(builder, lines: list) -> list:
@@ -63,31 +56,6 @@ class _Tile:
         base = element_pointer(context, b, array_type, array, start)
         base = b.bitcast(base, self.element.as_pointer())
         return [b.bitcast(b.gep(base, [b.mul(step, _WORD(k))]), self.vector.as_pointer()) for k in range(self.count)]
-
-    def mask(self, count):
-        """The first `count` lanes."""
-        numbers = ir.Constant(ir.VectorType(_WORD, self.count), list(range(self.count)))
-        return self.builder.icmp_signed("<", numbers, splat(self.builder, count, self.count))
-
-    def masked(self, kind, pointer, mask, value=None):
-        b, align = self.builder, ir.IntType(32)(min(self.size, 16))
-        suffix = f"v{self.count}i{8 * self.size}.p0"
-        if kind == "load":
-            arguments, result = [pointer, align, mask, ir.Constant(self.vector, None)], self.vector
-        else:
-            arguments, result = [value, pointer, align, mask], ir.VoidType()
-        function = declare(b.module, f"llvm.masked.{kind}.{suffix}", result, [a.type for a in arguments])
-        return b.call(function, arguments)
-
-    def one_by_one(self, context, x, out, args):
-        """A part of a tile where masked vectors are made of branches: as many as elements, and lines."""
-        b = self.builder
-        source = element_pointer(context, b, x, args[0], args[1])
-        target = element_pointer(context, b, out, args[3], args[4])
-        with cgutils.for_range(b, args[6], intp=_WORD) as rows, cgutils.for_range(b, args[7], intp=_WORD) as columns:
-            i, j = rows.index, columns.index
-            value = b.load(b.gep(source, [b.add(i, b.mul(j, args[2]))]))
-            b.store(value, b.gep(target, [b.add(b.mul(i, args[5]), j)]))
 
 
 def _fits(x, out) -> bool:
@@ -126,49 +94,18 @@ def _turn_tile(typingctx, x, p, sx, out, q, so):
     return types.void(x, place, place, out, place, place), codegen
 
 
-@intrinsic
-def _turn_part(typingctx, x, p, sx, out, q, so, m, n):
-    if not _fits(x, out):
-        return None
-    place = types.int64
-
-    def codegen(context, builder, signature, args):
-        tile = _Tile(context, builder, x)
-        m, n = args[6], args[7]
-        if not _has_masks():
-            tile.one_by_one(context, x, out, args)
-            return context.get_dummy_value()
-        nothing = ir.Constant(ir.VectorType(ir.IntType(1), tile.count), None)
-        across, down = tile.mask(m), tile.mask(n)
-
-        def some(count, k, mask):
-            return builder.select(builder.icmp_signed("<", _WORD(k), count), mask, nothing)
-
-        sources = tile.places(context, x, args[0], args[1], args[2])
-        lines = [tile.masked("load", each, some(n, k, across)) for k, each in enumerate(sources)]
-        targets = tile.places(context, out, args[3], args[4], args[5])
-        for k, (target, line) in enumerate(zip(targets, _shuffled(builder, lines), strict=True)):
-            tile.masked("store", target, some(m, k, down), line)
-        return context.get_dummy_value()
-
-    return types.void(x, place, place, out, place, place, place, place), codegen
-
-
 def _tile_side_python(x):
     return _side(x.itemsize)
 
 
 def _turn_tile_python(x, p, sx, out, q, so):
-    _turn_part_python(x, p, sx, out, q, so, _side(x.itemsize), _side(x.itemsize))
-
-
-def _turn_part_python(x, p, sx, out, q, so, m, n):
-    for i in range(m):
-        for j in range(n):
+    side = _side(x.itemsize)
+    for i in range(side):
+        for j in range(side):
             out[q + i * so + j] = x[p + i + j * sx]
 
 
 if numba.config.DISABLE_JIT:
-    tile_side, turn_tile, turn_part = _tile_side_python, _turn_tile_python, _turn_part_python
+    tile_side, turn_tile = _tile_side_python, _turn_tile_python
 else:
-    tile_side, turn_tile, turn_part = _tile_side, _turn_tile, _turn_part
+    tile_side, turn_tile = _tile_side, _turn_tile

@@ -18,10 +18,11 @@ from numtorch.kernels.math import (
 )
 
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
-from .._pointwise import binary, ternary
+from .._pointwise import binary
 from .._promotion import to_floating
 from .._registry import op, register
 from .._tensor import Tensor
+from .._ternary import ternary
 
 # -- addition and subtraction -----------------------------------------------------------------------------------------
 
