@@ -36,7 +36,7 @@ class CopiedCode(JITCodeLibrary):
         self._finalize_dynamic_globals()
         self._finalized = True
 
-    def serialize_using_object_code(self):
+    def serialize_using_object_code(self) -> tuple:
         return (self.name, "copied", self._get_module_for_linking().as_bitcode())
 
 

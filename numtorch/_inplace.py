@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable
 
 from numtorch.graph import Node, mode, next_sequence
 
@@ -33,7 +34,7 @@ _UNCHECKED = frozenset({"addmm_", "addmv_", "addbmm_", "baddbmm_", "addr_"})
 class CopySlices(Node):
     """An in-place write to a view, seen from the view's base."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         (grad,) = grads
         if grad is None:
             return (None, None)
@@ -222,7 +223,7 @@ def write_back(t: Tensor, fn, *args, **kwargs) -> Tensor:
     return t
 
 
-def inplace_form(fn, name: str):
+def inplace_form(fn, name: str) -> Callable:
     """`x.name(...)`: `fn(x, ...)` written back into x."""
     checked = name not in _UNCHECKED
 

@@ -61,14 +61,14 @@ class Loops:
         self.text, self.arity, self.result, self.mask, self.swapped = text, arity, result, mask, swapped
         self.compiled: dict = {}
 
-    def output(self, np_dtype):
+    def output(self, np_dtype) -> np.dtype:
         if self.result == "bool":
             return np.dtype(np.bool_)
         if self.result == "real" and np_dtype.kind == "c":
             return np.dtype(np.float32 if np_dtype.itemsize == 8 else np.float64)
         return np_dtype
 
-    def entry(self, kind: str, np_dtype, n_params: int):
+    def entry(self, kind: str, np_dtype, n_params: int) -> Callable:
         """The compiled loop of this kind ("contiguous", "parallel", "strided", "row", "inplace", ...) for a dtype."""
         key = (kind, np_dtype, n_params)
         found = self.compiled.get(key)

@@ -52,7 +52,7 @@ def is_number_beside(a: Tensor, b: Tensor, inner: dtype) -> bool:
     return a._device is not cpu or inner.np is b._dtype.np
 
 
-def number(value, d: dtype):
+def number(value, d: dtype) -> float | complex | bool | int:
     """A Python number as a parameter of a loop over `d`."""
     if d.category == FLOATING:
         return float(value)

@@ -148,7 +148,7 @@ class ProductBackward(Node):
 
     multiply = None  # (a, b) -> their product, differentiable
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         (grad,) = grads
         if grad is None:
             return (None, None)

@@ -49,7 +49,7 @@ def register(
     return fn
 
 
-def op(name: str | None = None, **options):
+def op(name: str | None = None, **options) -> Callable:
     """`register` as a decorator for composite operators: ordinary functions over other operators."""
 
     def decorate(fn):

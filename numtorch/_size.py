@@ -110,6 +110,8 @@ def is_dense(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
 
 def may_overlap(size: Sequence[int], stride: Sequence[int]) -> bool:
     """Whether two index tuples may address one element (as in an expanded tensor)."""
+    if 0 in size:
+        return False
     reach = 0
     for s, n in sorted(zip(stride, size)):
         if n > 1:
@@ -216,7 +218,7 @@ def infer_size(shape: Sequence[int], numel: int) -> Size:
 
 
 @lru_cache(maxsize=4096)
-def view_strides(size: tuple[int, ...], stride: tuple[int, ...], new_size: tuple[int, ...]):
+def view_strides(size: tuple[int, ...], stride: tuple[int, ...], new_size: tuple[int, ...]) -> tuple[int, ...] | None:
     """Strides that show the same elements, in order, under `new_size`; None where only a copy can.
 
     Runs of dimensions that are contiguous among themselves may be cut anew; a new dimension may not cross a run.

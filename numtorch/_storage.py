@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ._device import cpu
 
 
@@ -30,7 +32,7 @@ class Storage:
         return self.buffer.__array_interface__["data"][0]
 
     @property
-    def np_dtype(self):
+    def np_dtype(self) -> np.dtype:
         """The numpy dtype of the buffer."""
         return self.buffer.dtype
 

@@ -16,7 +16,7 @@ from sys import getrefcount
 
 import numpy as np
 
-from numtorch.graph import AccumulateGrad, add_tensor_hook, mode, run_backward, set_retain_grad
+from numtorch.graph import AccumulateGrad, Node, add_tensor_hook, mode, run_backward, set_retain_grad
 
 from . import _allocator, _dtype
 from ._device import cpu, device
@@ -69,7 +69,7 @@ class Tensor:
         buffer, d = storage.buffer, self._dtype.np
         return buffer if buffer.dtype is d or buffer.dtype == d else buffer.view(d)
 
-    def flat(self):
+    def flat(self) -> np.ndarray | None:
         """The 1-D array of the elements of a contiguous tensor (no copy), or None if it is not contiguous."""
         flat = self._flat
         if flat is None:
@@ -183,7 +183,7 @@ class Tensor:
         return self._output_nr
 
     @property
-    def grad_fn(self):
+    def grad_fn(self) -> Node | None:
         """The node that computed this tensor; None for a leaf."""
         if self._base is not None:
             self._refresh_view()
@@ -212,7 +212,7 @@ class Tensor:
         return node
 
     @property
-    def grad(self):
+    def grad(self) -> Tensor | None:
         """The accumulated gradient of a leaf, or of any tensor after `retain_grad()`; otherwise None."""
         if self._grad is None and self._grad_fn is not None and not self._retains_grad and self._requires_grad:
             warnings.warn(
@@ -480,7 +480,7 @@ class Tensor:
         result._requires_grad = require_grad
         return result
 
-    def as_subclass(self, cls):
+    def as_subclass(self, cls) -> Tensor:
         return alias(self, cls)
 
 

@@ -19,7 +19,7 @@ def _swap(values: tuple, i: int, j: int) -> tuple:
 
 
 @lru_cache(maxsize=4096)
-def reshaped(size: tuple, stride: tuple, shape: tuple):
+def reshaped(size: tuple, stride: tuple, shape: tuple) -> tuple[Size, tuple[int, ...] | None]:
     """(size, stride) of a view of such a tensor under `shape`; stride None where only a copy can."""
     new_size = infer_size(shape, size.numel())
     return new_size, view_strides(size, stride, new_size)
@@ -40,7 +40,7 @@ def flattened(size: tuple, start_dim: int, end_dim: int) -> tuple | None:
 
 
 @lru_cache(maxsize=4096, typed=True)
-def transposed(size: tuple, stride: tuple, dim0: int, dim1: int):
+def transposed(size: tuple, stride: tuple, dim0: int, dim1: int) -> tuple[Size, tuple[int, ...], int, int]:
     """(size, stride, dim0, dim1) with two dimensions swapped and the dims counted from the front."""
     n = len(size)
     i, j = wrap_dim(dim0, n), wrap_dim(dim1, n)
@@ -50,7 +50,7 @@ def transposed(size: tuple, stride: tuple, dim0: int, dim1: int):
 
 
 @lru_cache(maxsize=4096)
-def permuted(size: tuple, stride: tuple, dims: tuple):
+def permuted(size: tuple, stride: tuple, dims: tuple) -> tuple[Size, tuple[int, ...], tuple[int, ...]]:
     """(size, stride, dims) with the dimensions in the order `dims`, which are counted from the front."""
     n = len(size)
     if len(dims) != n:
@@ -82,7 +82,7 @@ def moved(n: int, source: tuple, destination: tuple) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096, typed=True)
-def unsqueezed(size: tuple, stride: tuple, dim: int):
+def unsqueezed(size: tuple, stride: tuple, dim: int) -> tuple[Size, tuple[int, ...], int]:
     n = len(size)
     d = wrap_dim(dim, n + 1)
     step = size[d] * stride[d] if d < n else 1
@@ -90,7 +90,7 @@ def unsqueezed(size: tuple, stride: tuple, dim: int):
 
 
 @lru_cache(maxsize=4096, typed=True)
-def squeezed(size: tuple, stride: tuple, dim):
+def squeezed(size: tuple, stride: tuple, dim) -> tuple[Size, tuple[int, ...]]:
     n = len(size)
     if dim is None:
         keep = [i for i in range(n) if size[i] != 1]
@@ -105,7 +105,7 @@ class NotExpandable(RuntimeError):
 
 
 @lru_cache(maxsize=4096)
-def expanded(old: tuple, stride: tuple, sizes: tuple):
+def expanded(old: tuple, stride: tuple, sizes: tuple) -> tuple[Size, tuple[int, ...]]:
     """(size, stride) of a tensor expanded to `sizes`; RuntimeError where that cannot be."""
     lead = len(sizes) - len(old)
     if lead < 0:
@@ -137,12 +137,12 @@ def expanded(old: tuple, stride: tuple, sizes: tuple):
 
 
 @lru_cache(maxsize=4096)
-def without(size: tuple, stride: tuple, d: int):
+def without(size: tuple, stride: tuple, d: int) -> tuple[Size, tuple[int, ...]]:
     return Size((*size[:d], *size[d + 1 :])), (*stride[:d], *stride[d + 1 :])
 
 
 @lru_cache(maxsize=4096)
-def sliced(size: tuple, stride: tuple, dim: int, count: int, step: int):
+def sliced(size: tuple, stride: tuple, dim: int, count: int, step: int) -> tuple[Size, tuple[int, ...]]:
     if step != 1:
         stride = (*stride[:dim], stride[dim] * step, *stride[dim + 1 :])
     return Size((*size[:dim], count, *size[dim + 1 :])), stride

@@ -103,7 +103,7 @@ def track_view(result: Tensor, t: Tensor, node_class, arguments) -> Tensor:
 class AsStridedBackward0(Node):
     """Gradient of an arbitrary view: every element of the gradient is added at the place that it was read from."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         (grad,) = grads
         from .ops.shape import as_strided_backward
 

@@ -115,7 +115,7 @@ class CudaStorage(Storage):
         return (array.__array_interface__ if SIMULATED else array.__cuda_array_interface__)["data"][0]
 
     @property
-    def np_dtype(self):
+    def np_dtype(self) -> np.dtype:
         return np.dtype(self.memory.dtype)
 
     def twin(self, version: int) -> CudaStorage:

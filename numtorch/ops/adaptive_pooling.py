@@ -56,7 +56,7 @@ def _adaptive_max_pool(function, dims, input, output_size):
 
 
 @op("adaptive_max_pool1d", method=False)
-def adaptive_max_pool1d_with_indices(input, output_size, return_indices=False):
+def adaptive_max_pool1d_with_indices(input, output_size, return_indices=False) -> tuple[Tensor, Tensor]:
     """(maximum, index) over output_size bins of input (N, C, L) or (C, L)."""
     output_size = hashable(output_size)
     both = small_max_pool(input, "adaptive_max_pool1d", 1, adaptive_windows_1d, None, output_size)
@@ -67,29 +67,29 @@ def adaptive_max_pool1d_with_indices(input, output_size, return_indices=False):
     return out.squeeze(-2), index.squeeze(-2)
 
 
-def adaptive_max_pool2d_with_indices(input, output_size, return_indices=False):
+def adaptive_max_pool2d_with_indices(input, output_size, return_indices=False) -> tuple[Tensor, Tensor]:
     """(maximum, index) over bins of input (N, C, H, W) or (C, H, W)."""
     return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size)
 
 
-def adaptive_max_pool3d_with_indices(input, output_size, return_indices=False):
+def adaptive_max_pool3d_with_indices(input, output_size, return_indices=False) -> tuple[Tensor, Tensor]:
     """(maximum, index) over bins of input (N, C, D, H, W) or (C, D, H, W)."""
     return _adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size)
 
 
-def adaptive_max_pool1d(input, output_size, return_indices=False):
+def adaptive_max_pool1d(input, output_size, return_indices=False) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over output_size bins of input (N, C, L) or (C, L); with return_indices also where it was."""
     both = adaptive_max_pool1d_with_indices(input, output_size)
     return both if return_indices else both[0]
 
 
-def adaptive_max_pool2d(input, output_size, return_indices=False):
+def adaptive_max_pool2d(input, output_size, return_indices=False) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over bins of input (N, C, H, W) or (C, H, W); with return_indices also where it was."""
     both = adaptive_max_pool2d_with_indices(input, output_size)
     return both if return_indices else both[0]
 
 
-def adaptive_max_pool3d(input, output_size, return_indices=False):
+def adaptive_max_pool3d(input, output_size, return_indices=False) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over bins of input (N, C, D, H, W) or (C, D, H, W); with return_indices also where it was."""
     both = adaptive_max_pool3d_with_indices(input, output_size)
     return both if return_indices else both[0]

@@ -59,12 +59,12 @@ def is_neg(input) -> bool:
 
 
 class ViewAsRealBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return (None if grads[0] is None else view_as_complex(grads[0].contiguous()),)
 
 
 class ViewAsComplexBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return (None if grads[0] is None else view_as_real(grads[0]),)
 
 

@@ -53,7 +53,7 @@ def _geometry(image_size, weight_size, stride, padding, dilation, groups, other_
 
 
 @primitive(node="ConvolutionBackward0", save=("input", "weight"), public=False)
-def convolution_to(input, weight, bias, size, stride, padding, dilation, transposed, groups):
+def convolution_to(input, weight, bias, size, stride, padding, dilation, transposed, groups) -> Tensor:
     """The convolution of the module's formula whose result has the spatial `size`; all sizes are checked by
     the caller.
 
@@ -94,7 +94,7 @@ convolution_to.derivative(
 
 
 @primitive(node="ConvolutionBackwardBackward0", save=("input", "slope"), public=False)
-def weight_correlation(input, slope, weight_size, stride, padding, dilation, groups):
+def weight_correlation(input, slope, weight_size, stride, padding, dilation, groups) -> Tensor:
     """out[m, c, t] = sum_{n, o} slope[n, m, o] * input[n, c, o * stride - padding + t * dilation]: the
     weight's gradient."""
     geometry = _geometry(input._size, weight_size, stride, padding, dilation, groups, slope._size[2:], False)

@@ -31,7 +31,7 @@ from .._views import tracked
 class ToCopyBackward0(Node):
     """Gradient of a cast or a move: cast and moved back."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         g = grads[0]
         if g is None:
             return (None,)
@@ -127,7 +127,7 @@ def type_as(self, other) -> Tensor:
 
 
 @op(function=False, name="type")
-def type_(self, dtype=None, non_blocking=False):
+def type_(self, dtype=None, non_blocking=False) -> Tensor | str:
     """The legacy name of this tensor's type, or the tensor converted to a dtype, a type or the name of one."""
     if dtype is None:
         place = "cuda." if self._device.type == "cuda" else ""
@@ -209,7 +209,7 @@ def _as_numpy(t: Tensor) -> np.ndarray:
 
 
 @op(function=False)
-def item(self):
+def item(self) -> float | complex | bool | int:
     """The value of a one-element tensor as a Python number."""
     flat = self._flat
     if flat is not None and flat.size == 1 and self._dtype is not _dtype.bfloat16:
@@ -222,7 +222,7 @@ def item(self):
 
 
 @op(function=False)
-def tolist(self):
+def tolist(self) -> list | float | complex | bool | int:
     """Nested lists of Python numbers (a number for a 0-d tensor)."""
     flat = self._flat
     if flat is not None and len(self._size) == 1 and self._dtype is not _dtype.bfloat16 and self._device is cpu:
@@ -324,7 +324,7 @@ def from_dlpack(ext_tensor) -> Tensor:
 class CopyBackwards(Node):
     """x.copy_(src): nothing flows to the old x, everything to src."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         g = grads[0]
         if g is None:
             return (None, None)

@@ -751,7 +751,7 @@ def make_complex(real: Tensor, imag: Tensor) -> Tensor:
     return view_as_complex(parts)
 
 
-def broadcast_pair(a: Tensor, b: Tensor):
+def broadcast_pair(a: Tensor, b: Tensor) -> list[Tensor]:
     from .._size import broadcast_size
 
     size = broadcast_size(a._size, b._size)

@@ -44,7 +44,7 @@ _cholesky_ex_result = named("linalg_cholesky_ex", "L", "info")
 
 
 @primitive(node="LinalgCholeskyExBackward0", save=("result0",), namespace="linalg", method=False, out=True)
-def cholesky_ex(A, *, upper: bool = False, check_errors: bool = False):
+def cholesky_ex(A, *, upper: bool = False, check_errors: bool = False) -> tuple[Tensor, Tensor]:
     """(L, info) with A = L L^H (U^H U with `upper`) for Hermitian positive-definite A; only that triangle is read.
 
     info is 0, or the order of the first leading minor that is not positive-definite.
@@ -120,7 +120,7 @@ _qr_result = named("linalg_qr", "Q", "R")
 
 
 @primitive("qr", node="LinalgQrBackward0", save=("A", "result0", "result1"), namespace="linalg", method=False, out=True)
-def linalg_qr(A, mode: str = "reduced"):
+def linalg_qr(A, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     """A = Q R for (*, n, m), k = min(n, m): Q (*, n, k), R (*, k, m).
 
     mode "complete" gives Q (*, n, n), R (*, n, m); mode "r" an empty Q.
@@ -176,7 +176,7 @@ _old_qr_result = named("qr", "Q", "R")
 
 
 @op(out=True)
-def qr(input, some: bool = True):
+def qr(input, some: bool = True) -> tuple[Tensor, Tensor]:
     """`linalg.qr`, reduced with some=True, complete otherwise."""
     return _old_qr_result(*linalg_qr(input, "reduced" if some else "complete"))
 
@@ -187,7 +187,7 @@ _geqrf_result = named("geqrf", "a", "tau")
 
 
 @op(out=True)
-def geqrf(input):
+def geqrf(input) -> tuple[Tensor, Tensor]:
     """QR as LAPACK keeps it: (a, tau), R on and above the diagonal of a, the reflectors' vectors below it."""
     check_matrix("geqrf", input, "input")
     h, tau = np.linalg.qr(input._nd(), "raw")
@@ -320,7 +320,7 @@ def _check_driver(driver) -> None:
 
 
 @op("svd", namespace="linalg", method=False, out=True)
-def linalg_svd(A, full_matrices: bool = True, *, driver: str | None = None):
+def linalg_svd(A, full_matrices: bool = True, *, driver: str | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """A = U diag(S) Vh for (*, n, m), k = min(n, m): U (*, n, n or k), S (*, k) falling, Vh (*, m or k, m)."""
     check_matrix("linalg.svd", A)
     _check_driver(driver)
@@ -339,7 +339,7 @@ _old_svd_result = named("svd", "U", "S", "V")
 
 
 @op(out=True)
-def svd(input, some: bool = True, compute_uv: bool = True):
+def svd(input, some: bool = True, compute_uv: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """(U, S, V) with A = U diag(S) V^H, thin with some=True; zeros for U and V without compute_uv."""
     check_matrix("linalg.svd", input)
     if not compute_uv:
@@ -352,7 +352,7 @@ def svd(input, some: bool = True, compute_uv: bool = True):
 
 
 @op(method=False)
-def svd_lowrank(A, q: int = 6, niter: int = 2, M=None):
+def svd_lowrank(A, q: int = 6, niter: int = 2, M=None) -> tuple[Tensor, Tensor, Tensor]:
     """(U, S, V) of the q leading singular triplets of A - M (M broadcast), by a random range finder of `niter` powers.
 
     Halko, Martinsson and Tropp, algorithms 4.4 and 5.1 (2009): Q spans the range of (A A^H)^niter A R, R random.
@@ -372,7 +372,7 @@ def svd_lowrank(A, q: int = 6, niter: int = 2, M=None):
 
 
 @op(method=False)
-def pca_lowrank(A, q: int | None = None, center: bool = True, niter: int = 2):
+def pca_lowrank(A, q: int | None = None, center: bool = True, niter: int = 2) -> tuple[Tensor, Tensor, Tensor]:
     """(U, S, V) of the q (min(6, n, m) unless told) leading principal components of the rows of A."""
     n, m = A._size[-2:]
     q = min(6, n, m) if q is None else q
@@ -416,7 +416,7 @@ _eigh.derivative(A=_eigh_backward)
 
 
 @op("eigh", namespace="linalg", method=False, out=True)
-def eigh(A, UPLO: str = "L"):
+def eigh(A, UPLO: str = "L") -> tuple[Tensor, Tensor]:
     """Rising real eigenvalues and orthonormal eigenvectors (columns) of Hermitian matrices; one triangle is read."""
     check_square("linalg.eigh", A)
     return _eigh_result(*_eigh(A, UPLO))
@@ -462,7 +462,7 @@ _eig.derivative(A=_eig_backward)
 
 
 @op(namespace="linalg", method=False, out=True)
-def eig(A):
+def eig(A) -> tuple[Tensor, Tensor]:
     """Complex eigenvalues and eigenvectors (columns of unit length) of square matrices."""
     check_square("linalg.eig", A)
     return _eig_result(*_eig(A))
@@ -484,7 +484,7 @@ _lu_unpack_result = named("lu_unpack", "P", "L", "U")
 
 
 @primitive(node="LinalgLuFactorExBackward0", save=("result0", "result1"), namespace="linalg", method=False, out=True)
-def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False):
+def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """(LU, pivots, info) of A = P L U: both triangles in one matrix, LAPACK's row swaps from 1, first zero pivot."""
     check_matrix("torch.linalg.lu_factor", A)
     *batch, n, m = A._size
@@ -558,7 +558,7 @@ lu_factor_ex.derivative(A=_lu_factor_backward)
 
 
 @op(namespace="linalg", method=False, out=True)
-def lu_factor(A, *, pivot: bool = True):
+def lu_factor(A, *, pivot: bool = True) -> tuple[Tensor, Tensor]:
     """(LU, pivots) of A = P L U; RuntimeError for a zero pivot."""
     return _lu_factor_result(*lu_factor_ex(A, pivot=pivot, check_errors=True)[:2])
 
@@ -576,7 +576,7 @@ _lu.derivative(A=lambda ctx, dL, dU: _lu_backward(ctx.result0, ctx.result1, ctx.
 
 
 @op("lu", namespace="linalg", method=False, out=True)
-def linalg_lu(A, *, pivot: bool = True):
+def linalg_lu(A, *, pivot: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """A = P L U for (*, n, m), k = min(n, m): P (*, n, n), L (*, n, k) with unit diagonal, U (*, k, m)."""
     if len(A._size) < 2:
         raise RuntimeError(f"linalg.lu: Expected tensor with 2 or more dimensions. Got size: {list(A._size)} instead")
@@ -585,7 +585,9 @@ def linalg_lu(A, *, pivot: bool = True):
 
 
 @op(out=True)
-def lu_unpack(LU_data, LU_pivots, unpack_data: bool = True, unpack_pivots: bool = True):
+def lu_unpack(
+    LU_data, LU_pivots, unpack_data: bool = True, unpack_pivots: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """(P, L, U) from `lu_factor`; empty tensors for what is not asked for."""
     if LU_pivots._dtype is not _dtype.int32:
         raise RuntimeError(
@@ -604,7 +606,7 @@ _lu_with_info_result = named("_lu_with_info", "LU", "pivots", "info")
 
 
 @op()
-def lu(A, pivot: bool = True, get_infos: bool = False):
+def lu(A, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
     """(LU, pivots) of `linalg.lu_factor`, or with `get_infos` (LU, pivots, info), where a zero pivot is no error."""
     result = lu_factor_ex(A, pivot=pivot, check_errors=not get_infos)
     return _lu_with_info_result(*result) if get_infos else tuple(result[:2])

@@ -76,7 +76,7 @@ _embedding.derivative(weight=_table_gradient)
 
 
 @primitive(node="EmbeddingDenseBackwardBackward0", save=("indices",), name="embedding_dense_backward", public=False)
-def embedding_dense_backward(grad, indices, num_weights: int, padding_idx: int, scale_grad_by_freq: bool):
+def embedding_dense_backward(grad, indices, num_weights: int, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
     """The gradient of a table (num_weights, dim): each row of grad added at its index."""
     dim = grad._size[-1]
     rows, flat = grad._flat, indices._flat

@@ -7,7 +7,7 @@ from numtorch.kernels.cpu import pooling as _kernels
 from .. import _dtype
 from .._primitive import primitive
 from .._registry import FUNCTIONS
-from .._tensor import wrap
+from .._tensor import Tensor, wrap
 from .pooling_maps import add_at, planes_of
 from .pooling_windows import EDGES, NOT_FLOATING, check_dtype, numbers_of
 from .spatial import elements, result, triple
@@ -74,7 +74,7 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, re
 
 def fractional_max_pool2d(
     input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
-):
+) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over randomly spaced windows of input (N, C, H, W) or (C, H, W), to output_size or by
     output_ratio."""
     return _fractional_max_pool(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
@@ -82,7 +82,7 @@ def fractional_max_pool2d(
 
 def fractional_max_pool3d(
     input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
-):
+) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over randomly spaced windows of input (N, C, D, H, W) or (C, D, H, W); as
     fractional_max_pool2d."""
     return _fractional_max_pool(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
@@ -90,13 +90,13 @@ def fractional_max_pool3d(
 
 def fractional_max_pool2d_with_indices(
     input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
-):
+) -> tuple[Tensor, Tensor]:
     """(maximum, index) of fractional_max_pool2d."""
     return _fractional_max_pool(2, input, kernel_size, output_size, output_ratio, True, _random_samples)
 
 
 def fractional_max_pool3d_with_indices(
     input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
-):
+) -> tuple[Tensor, Tensor]:
     """(maximum, index) of fractional_max_pool3d."""
     return _fractional_max_pool(3, input, kernel_size, output_size, output_ratio, True, _random_samples)

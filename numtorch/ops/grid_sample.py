@@ -166,7 +166,7 @@ def _base_points(spatial, d: _dtype.dtype, align_corners: bool) -> Tensor:
 
 
 @primitive(node="AffineGridGeneratorBackward0", method=False)
-def affine_grid_generator(theta, size, align_corners: bool):
+def affine_grid_generator(theta, size, align_corners: bool) -> Tensor:
     """Points (N, *spatial, dims) of a regular grid after the affine transforms theta (N, dims, dims + 1)."""
     check_cpu(theta, "affine_grid_generator")
     spatial = tuple(size[2:])

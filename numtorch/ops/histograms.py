@@ -164,7 +164,7 @@ def _check_histogram(input, weight, name: str) -> None:
 
 
 @op(out=True)
-def histogram(input, bins, *, range=None, weight=None, density=False):
+def histogram(input, bins, *, range=None, weight=None, density=False) -> tuple[Tensor, Tensor]:
     """(hist, bin_edges): counts, weights or densities in bins of equal width or between the given edges."""
     _check_histogram(input, weight, "histogram")
     flat = elements(input.detach()).reshape(-1)
@@ -178,7 +178,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
 
 
 @op(method=False)
-def histogramdd(input, bins, *, range=None, weight=None, density=False):
+def histogramdd(input, bins, *, range=None, weight=None, density=False) -> tuple[Tensor, tuple[Tensor, ...]]:
     """(hist, bin_edges) of points in the last dim of input: D edges, and counts in the D-dimensional grid."""
     _check_histogram(input, weight, "histogramdd")
     if input.ndim < 2:

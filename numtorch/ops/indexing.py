@@ -102,7 +102,7 @@ diagonal_backward.derivative(grad=lambda ctx, grad: grad.diagonal(ctx.offset, ct
 
 
 class AliasBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return grads
 
 
@@ -535,9 +535,10 @@ def _put_directly(self: Tensor, key, value) -> bool:
     if value.__class__ is Tensor:
         if not _same_kind(value, self, size):
             return False
-        if value._storage is self._storage is not None:
-            if not is_contiguous(size, stride) or abs(value._offset - self._offset - offset) < size.numel():
-                return False
+        if value._storage is self._storage is not None and not (
+            is_contiguous(size, stride) and abs(value._offset - self._offset - offset) >= size.numel()
+        ):
+            return False  # they may share elements
         values = value.flat()
     elif fits(value, self._dtype):
         values = value

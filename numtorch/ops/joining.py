@@ -106,7 +106,7 @@ class JoinedNode(Node):
     dim: int
     lengths: tuple[int, ...]
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         (grad,) = grads
         if grad is None:
             return (None,) * len(self.next_nodes)
@@ -119,13 +119,13 @@ class JoinedNode(Node):
 
 class CatBackward0(JoinedNode):
     @staticmethod
-    def part(grad, dim, start, length):
+    def part(grad, dim, start, length) -> Tensor:
         return grad.narrow(dim, start, length)
 
 
 class StackBackward0(JoinedNode):
     @staticmethod
-    def part(grad, dim, start, length):
+    def part(grad, dim, start, length) -> Tensor:
         return grad.select(dim, start)
 
 

@@ -35,7 +35,7 @@ def _lapack(A: Tensor, hermitian: bool, what: str):
 
 
 @op(namespace="linalg", method=False, out=True)
-def ldl_factor_ex(A, *, hermitian: bool = False, check_errors: bool = False):
+def ldl_factor_ex(A, *, hermitian: bool = False, check_errors: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """(LD, pivots, info) of (*, n, n), of which the lower triangle is read; pivots as LAPACK's ?sytrf has them.
 
     LD holds D on its diagonal (and below it, where a pivot is a 2 x 2 block) and the unit lower triangle L.
@@ -64,7 +64,7 @@ def ldl_factor_ex(A, *, hermitian: bool = False, check_errors: bool = False):
 
 
 @op(namespace="linalg", method=False, out=True)
-def ldl_factor(A, *, hermitian: bool = False):
+def ldl_factor(A, *, hermitian: bool = False) -> tuple[Tensor, Tensor]:
     """(LD, pivots): see ldl_factor_ex; LinAlgError for a singular D."""
     LD, pivots, _ = ldl_factor_ex(A, hermitian=hermitian, check_errors=True)
     return _factor_result(LD, pivots)

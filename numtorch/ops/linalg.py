@@ -105,7 +105,7 @@ def cofactors(A: np.ndarray) -> np.ndarray:
 
 
 @primitive(node="LinalgDetBackward0", save=("A", "result"), namespace="linalg", method=False, out=True)
-def det(A):
+def det(A) -> Tensor:
     """The determinants of square matrices (*, n, n) -> (*)."""
     check_square("linalg.det", A)
     return from_array(np.linalg.det(A._nd()), A._dtype)
@@ -137,7 +137,7 @@ _slogdet_result = named("linalg_slogdet", "sign", "logabsdet")
 
 
 @primitive(node="LinalgSlogdetBackward0", save=("A", "result0"), namespace="linalg", method=False, out=True)
-def slogdet(A):
+def slogdet(A) -> tuple[Tensor, Tensor]:
     """(sign, log |det A|) of square matrices (*, n, n): a named tuple; sign 0 and -inf for a singular one."""
     check_square("linalg.slogdet", A)
     sign, logabs = np.linalg.slogdet(A._nd())
@@ -238,7 +238,7 @@ def _pade(x):
 
 
 @primitive(node="LinalgMatrixExpBackward0", save=("A",), namespace="linalg", method=False)
-def matrix_exp(A):
+def matrix_exp(A) -> Tensor:
     """exp(A) = sum_k A^k / k! for square matrices (*, n, n)."""
     check_square("linalg.matrix_exp", A)
     return from_array(expm(A._nd()), A._dtype)

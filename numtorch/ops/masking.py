@@ -266,7 +266,7 @@ def _is_true(t: Tensor) -> np.ndarray:
 
 
 @op(out=True)
-def nonzero(input, *, as_tuple: bool = False):
+def nonzero(input, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
     """The coordinates of the elements that are not zero, (count, ndim) int64; as_tuple: one tensor a
     dimension."""
     if as_tuple:

@@ -259,7 +259,7 @@ _dot.derivative(
 
 
 @primitive(node="VdotBackward0", save=("self", "other"), out=True)
-def vdot(self, other):
+def vdot(self, other) -> Tensor:
     """dot of the conjugate of `self` with `other`."""
     return dot(self.detach().conj(), other.detach())
 
@@ -374,7 +374,7 @@ _addmm_bias.derivative(
 class LinearBackward(Node):
     """The node of `linear` with a bias: an addmm whose second matrix is the transposed weight, as one step."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         (grad,) = grads
         if grad is None:
             return (None, None, None)
@@ -386,7 +386,7 @@ class LinearBackward(Node):
 class LinearWithoutBiasBackward(Node):
     """The node of `linear` without a bias: a product with the transposed weight."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         (grad,) = grads
         if grad is None:
             return (None, None)

@@ -202,7 +202,9 @@ def native_order_batch_norm(
     return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))[0]
 
 
-def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+def native_batch_norm(
+    input, weight, bias, running_mean, running_var, training, momentum, eps
+) -> tuple[Tensor, Tensor, Tensor]:
     """(y, batch mean, batch 1 / sqrt(var + eps))."""
     _check_batch_norm(input, weight, bias, running_mean, running_var, training)
     return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))
@@ -413,7 +415,7 @@ register("layer_norm", layer_norm, namespace="nn.functional", method=False)
 
 
 @op(method=False)
-def native_layer_norm(input, normalized_shape, weight, bias, eps):
+def native_layer_norm(input, normalized_shape, weight, bias, eps) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, 1 / sqrt(var + eps))."""
     shape = _normalized_shape(input, normalized_shape, weight, bias, "LayerNormKernelImpl")
     return _layer_norm(input, shape, weight, bias, float(eps))
@@ -490,7 +492,7 @@ _group_norm.derivative_of("input", "weight", "bias")
 
 
 @op(method=False)
-def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
+def native_group_norm(input, weight, bias, N, C, HxW, group, eps) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, 1 / sqrt(var + eps)) of N samples of C channels of HxW elements."""
     return _group_norm(input, weight, bias, N, C, HxW, group, float(eps))
 

@@ -162,7 +162,7 @@ _mode.derivative(self=_picked_rule)
 
 
 @publish(out=True)
-def kthvalue(input, k, dim=-1, keepdim=False):
+def kthvalue(input, k, dim=-1, keepdim=False) -> tuple[Tensor, Tensor]:
     """(values, indices) of the k-th smallest element along dim, k from 1; nan is the greatest."""
     _check(input, "kthvalue_cpu")
     d = wrap_dim(dim, input.ndim)
@@ -175,7 +175,7 @@ def kthvalue(input, k, dim=-1, keepdim=False):
 
 
 @publish(out=True)
-def mode(input, dim=-1, keepdim=False):
+def mode(input, dim=-1, keepdim=False) -> tuple[Tensor, Tensor]:
     """(values, indices) of the most frequent value along dim: the least of equals, where it stands last."""
     check_cpu(input, "mode")
     if input._dtype.category == COMPLEX:

@@ -91,7 +91,7 @@ def _pad_primitive(name: str, node: str, mode: str):
 
 
 @primitive("add_padding", node="PadBackwardBackward0", public=False)
-def add_padding(grad_output, pad, mode, size):
+def add_padding(grad_output, pad, mode, size) -> Tensor:
     """The gradient of a padding: every element of grad_output is added to the element of a `size` tensor that
     was read there."""
     planes, src, dst, positions, _ = _geometry(mode, size, pad)

@@ -35,7 +35,7 @@ def _max_pool(function, dims, input, kernel_size, stride, padding, dilation, cei
 
 def max_pool2d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+) -> tuple[Tensor, Tensor]:
     """(maximum, index) over windows of input (N, C, H, W) or (C, H, W); an index is y * W + x (int64)."""
     numbers = kernel_size, stride, padding, dilation, ceil_mode
     both = small_max_pool(input, "max_pool2d", 2, max_windows, MAXIMUM[2], *numbers)
@@ -44,7 +44,7 @@ def max_pool2d_with_indices(
 
 def max_pool3d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+) -> tuple[Tensor, Tensor]:
     """(maximum, index) over windows of input (N, C, D, H, W) or (C, D, H, W); an index is (z * H + y) * W + x
     (int64)."""
     numbers = kernel_size, stride, padding, dilation, ceil_mode
@@ -55,7 +55,7 @@ def max_pool3d_with_indices(
 @op(method=False)
 def max_pool1d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+) -> tuple[Tensor, Tensor]:
     """(maximum, index) over windows of input (N, C, L) or (C, L)."""
     numbers = kernel_size, stride, padding, dilation, ceil_mode
     both = small_max_pool(input, "max_pool1d", 1, max_windows_1d, None, *numbers)
@@ -68,14 +68,18 @@ def max_pool1d_with_indices(
 
 
 @op(method=False)
-def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool1d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over windows of input (N, C, L) or (C, L); with return_indices also where it was."""
     both = max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return both if return_indices else both[0]
 
 
 @op(method=False)
-def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool2d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over windows of input (N, C, H, W) or (C, H, W); with return_indices also where it was.
 
     Sizes: (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode. The
@@ -86,7 +90,9 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 
 
 @op(method=False)
-def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool3d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over windows of input (N, C, D, H, W) or (C, D, H, W); sizes as in max_pool2d."""
     both = max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return both if return_indices else both[0]

@@ -71,7 +71,7 @@ ADAPTIVE_AVERAGE = {
 
 
 @primitive("share_out", node="AvgPoolBackwardBackward0", public=False)
-def share_out(grad_output, windows):
+def share_out(grad_output, windows) -> Tensor:
     """The gradient of an average: every element of grad_output (..., *dst), divided by its count, added over
     its window."""
     dims = len(windows.src)
@@ -163,7 +163,7 @@ def _by_index_on_cuda(kernel, value, index, spatial, count_of: int, size, *flags
 
 
 @primitive("add_at", node="MaxPoolWithIndicesBackwardBackward0", save=("index",), public=False)
-def add_at(value, index, spatial):
+def add_at(value, index, spatial) -> Tensor:
     """Zeros (..., *spatial) with value (..., *dst) added at index (..., *dst), the places in the flattened
     plane."""
     size = (*index._size[: -len(spatial)], *spatial)
@@ -171,7 +171,7 @@ def add_at(value, index, spatial):
 
 
 @primitive("take_at", node="MaxUnpoolBackwardBackward0", save=("index",), public=False)
-def take_at(value, index, spatial):
+def take_at(value, index, spatial) -> Tensor:
     """value (..., *spatial) at index (..., *dst)."""
     return _by_index(_kernels.take_by_index, value, index, spatial, math.prod(spatial), index._size)
 

@@ -64,7 +64,7 @@ def fill_from(t: Tensor, draw: Callable[[np.ndarray], None], drawn: dtype) -> No
 class ZeroGradient(Node):
     """What overwrote its input with random values: the input's gradient is zero."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         (grad,) = grads
         return tuple(
             None if node is None else grad.new_zeros(size)
@@ -90,7 +90,7 @@ def without_gradient(result: Tensor, name: str, *inputs: Tensor) -> Tensor:
     return result
 
 
-def filler(name: str, node: str):
+def filler(name: str, node: str) -> Callable:
     """Make `fn(self, ...)`, which fills self, an in-place method with its checks and its node."""
 
     def decorate(fn):

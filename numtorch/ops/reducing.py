@@ -7,6 +7,7 @@ after the other where the operator allows it (sums), else brought together by a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -98,7 +99,7 @@ def check_cpu(t: Tensor, name: str) -> None:
         raise NotImplementedError(f"{name}() is not implemented for CUDA tensors yet")
 
 
-def elements(t: Tensor):
+def elements(t: Tensor) -> np.ndarray:
     """The flat contiguous buffer of `t` in the dtype that kernels compute in."""
     flat = t._flat
     if flat is None:
@@ -123,7 +124,7 @@ def brought_last(t: Tensor, dims: tuple[int, ...]) -> Tensor:
     return contiguous(t.detach().permute(*kept, *dims)) if t.ndim else t
 
 
-def rows_of(t: Tensor, dims: tuple[int, ...]):
+def rows_of(t: Tensor, dims: tuple[int, ...]) -> tuple[np.ndarray, int, int]:
     """(flat, rows, n): the elements with the given dims last, as rows of n."""
     n = prod(t._size[d] for d in dims) if t.ndim else 1
     rows = prod(s for d, s in enumerate(t._size) if d not in dims)
@@ -232,7 +233,7 @@ def _ordered(out, size, computed: dtype, order, dims, keepdim: bool) -> Tensor:
     return strided(in_memory._get_storage(), size, tuple(stride[i] for i in ranks), 0, computed)
 
 
-def numpy_names(fn):
+def numpy_names(fn) -> Callable:
     """Accept numpy's `axis` and `keepdims` for `dim` and `keepdim`, as torch does."""
 
     def call(*args, **kwargs):
@@ -251,7 +252,7 @@ def numpy_names(fn):
     return call
 
 
-def publish(**options):
+def publish(**options) -> Callable:
     """`register` as a decorator, with numpy's argument names."""
 
     def decorate(fn):

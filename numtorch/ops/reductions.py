@@ -476,7 +476,7 @@ _aminmax.derivative_of("self")
 
 
 @publish(out=True)
-def aminmax(input, *, dim=None, keepdim=False):
+def aminmax(input, *, dim=None, keepdim=False) -> tuple[Tensor, Tensor]:
     """(min, max) over one dim or all."""
     if dim is None:
         if input.numel() == 0:
@@ -550,7 +550,7 @@ def collapse_one(size, dim: int) -> tuple[int, int, int]:
     return outer, size[dim], inner
 
 
-def put_along(grad, indices, size, dim: int, keepdim: bool):
+def put_along(grad, indices, size, dim: int, keepdim: bool) -> Tensor:
     """zeros(size) with grad at `indices` along dim: the gradient of picking one element a line."""
     if not size:
         return grad

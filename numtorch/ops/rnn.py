@@ -44,7 +44,7 @@ class RnnLayerBackward0(Node):
     is_cell: bool
     buffers: tuple  # gates, saved_h, saved_c, saved_tanh, the last three empty where the arguments hold them
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         if self.is_cell:
             grad_output, grad_h = None, grads[0]
             grad_c = grads[1] if self.kind == LSTM else None
@@ -83,7 +83,7 @@ class RnnLayerBackward0(Node):
             wrap(d_b_hh, b_hh._size, dtype) if to_b_hh else None,
         )
 
-    def release(self):
+    def release(self) -> None:
         super().release()
         self.buffers = ()
 
@@ -119,7 +119,7 @@ class RnnLayerBackward0(Node):
 class ProjectedLstmBackward0(RnnLayerBackward0):
     """The node of an LSTM layer whose state is projected."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         if grad_mode.enabled:
             return self._differentiable(*grads)
         grad_output, grad_h, grad_c = grads
@@ -398,7 +398,9 @@ def _sequence(kind, args, kwargs):
     return run(kind, given["input"], hx, cx, params, *options, given["batch_first"])
 
 
-def run(kind, input, hx, cx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
+def run(
+    kind, input, hx, cx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first
+) -> tuple[Tensor, ...]:
     """(output, h_n) or (output, h_n, c_n) of a batch (T, B, I), or (B, T, I); hx None stands for zeros."""
     x = input.transpose(0, 1).contiguous() if batch_first else input
     steps, batch, _ = x._size
@@ -414,7 +416,7 @@ def run(kind, input, hx, cx, params, has_biases, num_layers, dropout, train, bid
 
 def run_packed(
     kind, data, batch_sizes, hx, cx, params, has_biases, num_layers, dropout, train, bidirectional
-):  # fmt: skip
+) -> tuple[Tensor, ...]:  # fmt: skip
     """The same of a packed batch: data (N, I), batch_sizes (T,) an int64 tensor."""
     sizes = batch_sizes.tolist()
     if not sizes or min(sizes) < 1 or any(a < b for a, b in zip(sizes, sizes[1:], strict=False)):
@@ -463,7 +465,7 @@ def _in_working_dtype(kind, x, sizes, hx, cx, params, *options):
 
 
 @op(method=False)
-def lstm(*args, **kwargs):
+def lstm(*args, **kwargs) -> tuple[Tensor, Tensor, Tensor]:
     """(output, h_n, c_n) of `lstm(input, hx, params, has_biases, num_layers, dropout, train, bidirectional,
     batch_first)`.
 
@@ -474,24 +476,24 @@ def lstm(*args, **kwargs):
 
 
 @op(method=False)
-def gru(*args, **kwargs):
+def gru(*args, **kwargs) -> tuple[Tensor, Tensor]:
     """(output, h_n) of a GRU; arguments as in `lstm`, with hx a tensor."""
     return _sequence(GRU, args, kwargs)
 
 
 @op(method=False)
-def rnn_tanh(*args, **kwargs):
+def rnn_tanh(*args, **kwargs) -> tuple[Tensor, Tensor]:
     """(output, h_n) of an RNN with tanh; arguments as in `lstm`, with hx a tensor."""
     return _sequence(RNN_TANH, args, kwargs)
 
 
 @op(method=False)
-def rnn_relu(*args, **kwargs):
+def rnn_relu(*args, **kwargs) -> tuple[Tensor, Tensor]:
     """(output, h_n) of an RNN with relu; arguments as in `lstm`, with hx a tensor."""
     return _sequence(RNN_RELU, args, kwargs)
 
 
-def run_cell(kind, input, hx, cx, w_ih, w_hh, b_ih, b_hh):
+def run_cell(kind, input, hx, cx, w_ih, w_hh, b_ih, b_hh) -> tuple[Tensor, Tensor | None]:
     """(h', c') of one step from input (B, I), hx and cx (B, H); hx None stands for zeros, c' is None but for an LSTM."""
     batch, size = input._size[0], w_hh._size[1]
     if input._size[1] != w_ih._size[1]:
@@ -513,7 +515,7 @@ def run_cell(kind, input, hx, cx, w_ih, w_hh, b_ih, b_hh):
 
 
 @op(method=False)
-def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None) -> tuple[Tensor, Tensor]:
     """One step: i, f, g, o = w_ih x + b_ih + w_hh h + b_hh; c' = s(f) c + s(i) tanh(g), h' = s(o) tanh(c').
 
     input (B, I), hx = (h, c) (B, H), w_ih (4 H, I), w_hh (4 H, H) -> (h', c').
@@ -523,18 +525,18 @@ def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
 
 
 @op(method=False)
-def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None) -> Tensor:
     """One step: r, z = s(x + y), n = tanh(x_n + r y_n), h' = (1 - z) n + z h; w_ih (3 H, I)."""
     return run_cell(GRU, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]
 
 
 @op(method=False)
-def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None) -> Tensor:
     """One step: h' = tanh(w_ih x + b_ih + w_hh h + b_hh)."""
     return run_cell(RNN_TANH, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]
 
 
 @op(method=False)
-def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None) -> Tensor:
     """One step: h' = relu(w_ih x + b_ih + w_hh h + b_hh)."""
     return run_cell(RNN_RELU, input, hx, None, w_ih, w_hh, b_ih, b_hh)[0]

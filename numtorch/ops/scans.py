@@ -174,14 +174,14 @@ _cummin.derivative(self=_running_rule)
 
 
 @publish(out=True)
-def cummax(input, dim):
+def cummax(input, dim) -> tuple[Tensor, Tensor]:
     """(values, indices): the greatest so far along dim and where it was last met."""
     check_cpu(input, "cummax")
     return return_types.cummax(*_cummax(input, wrap_dim(dim, input.ndim)))
 
 
 @publish(out=True)
-def cummin(input, dim):
+def cummin(input, dim) -> tuple[Tensor, Tensor]:
     """(values, indices): the least so far along dim and where it was last met."""
     check_cpu(input, "cummin")
     return return_types.cummin(*_cummin(input, wrap_dim(dim, input.ndim)))

@@ -22,7 +22,7 @@ from .sorting import comparable, order_rows
 
 
 class Unique2Backward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         raise NotImplementedError(
             "the derivative for '_unique2' is not implemented. If this is intended, please open an issue."
         )
@@ -123,7 +123,7 @@ def unique(
     return_inverse: bool = False,
     return_counts: bool = False,
     dim: int | None = None,
-):
+) -> Tensor | tuple[Tensor, ...]:
     """The distinct elements (or parts along dim) in ascending order.
 
     With return_inverse also where each element of input went, with return_counts how often each occurs."""
@@ -154,7 +154,9 @@ def unique(
 
 
 @op()
-def unique_consecutive(input, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None):
+def unique_consecutive(
+    input, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Tensor | tuple[Tensor, ...]:
     """The elements (or parts along dim) without those that equal the one before."""
     _no_complex(input)
     if dim is not None:

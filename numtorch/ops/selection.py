@@ -308,7 +308,7 @@ def _c_name(t: Tensor) -> str:
 
 
 @op(method=False, name="where")
-def where_(condition, input=None, other=None, *, out=None):
+def where_(condition, input=None, other=None, *, out=None) -> Tensor | tuple[Tensor, ...]:
     """input where the condition holds, else other; with the condition alone, nonzero(condition, as_tuple=True)."""
     if out is None and condition.__class__ is Tensor and condition._dtype is _dtype.bool_:
         y = _chosen_directly(condition, input, other)

@@ -15,6 +15,7 @@ from .._device import cpu
 from .._dtype import dtype
 from .._registry import op, register
 from .._size import (
+    PublicSize,
     Size,
     contiguous_strides,
     dense,
@@ -33,7 +34,7 @@ from .._views import AsStridedBackward0, make_view, plain_view, tracked
 
 
 @op(function=False)
-def size(self, dim: int | None = None):
+def size(self, dim: int | None = None) -> PublicSize | int:
     """The size of every dimension, or of one."""
     if dim is None:
         return public_size(self._size)
@@ -44,7 +45,7 @@ def size(self, dim: int | None = None):
 
 
 @op(function=False)
-def stride(self, dim: int | None = None):
+def stride(self, dim: int | None = None) -> tuple[int, ...] | int:
     """How many elements apart neighbours along each dimension (or one) lie in memory."""
     return self._stride if dim is None else self._stride[wrap_dim(dim, len(self._size))]
 
@@ -142,7 +143,7 @@ def _relative(t: Tensor, stride, offset: int):
 
 
 class ViewBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return (None if grads[0] is None else grads[0].reshape(self.input_size),)
 
 
@@ -337,17 +338,17 @@ def ravel(input) -> Tensor:
 
 
 class TransposeBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return (None if grads[0] is None else transpose(grads[0], self.dim0, self.dim1),)
 
 
 class TBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return (None if grads[0] is None else t(grads[0]),)
 
 
 class PermuteBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         if grads[0] is None:
             return (None,)
         inverse = [0] * len(self.dims)
@@ -449,7 +450,7 @@ def adjoint(input) -> Tensor:
 
 
 class UnsqueezeBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return (None if grads[0] is None else squeeze(grads[0], self.dim),)
 
 
@@ -496,7 +497,7 @@ def squeeze(input, dim=None) -> Tensor:
 
 
 class ExpandBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return (None if grads[0] is None else grads[0].sum_to_size(self.input_size),)
 
 
@@ -559,7 +560,7 @@ def sum_to_size(self, *size) -> Tensor:
 class SliceBackward0(Node):
     """Gradient of a part taken along one dimension: zeros with the gradient in its place."""
 
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         if grads[0] is None:
             return (None,)
         from .indexing import slice_backward
@@ -568,7 +569,7 @@ class SliceBackward0(Node):
 
 
 class SelectBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         if grads[0] is None:
             return (None,)
         from .indexing import select_backward
@@ -625,7 +626,7 @@ def narrow(input, dim: int, start, length: int) -> Tensor:
 
 
 class DiagonalBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         if grads[0] is None:
             return (None,)
         from .indexing import diagonal_backward
@@ -644,7 +645,7 @@ def diagonal(input, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
 
 
 class UnfoldBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         if grads[0] is None:
             return (None,)
         return (as_strided_backward(grads[0], self.input_size, self.out_size, self.out_stride, 0),)
@@ -686,7 +687,7 @@ def unfold(self, dimension: int, size: int, step: int) -> Tensor:
 
 
 class CloneBackward0(Node):
-    def apply(self, grads):
+    def apply(self, grads) -> tuple:
         return grads
 
 

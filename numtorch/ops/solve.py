@@ -41,7 +41,7 @@ _inv_ex_result = named("linalg_inv_ex", "inverse", "info")
 
 
 @primitive(node="LinalgInvExBackward0", save=("result0",), namespace="linalg", method=False, out=True)
-def inv_ex(A, *, check_errors: bool = False):
+def inv_ex(A, *, check_errors: bool = False) -> tuple[Tensor, Tensor]:
     """(inverse, info) of square matrices (*, n, n); info 0, or k where the k-th pivot is zero."""
     check_square("linalg.inv", A)
     x = A._nd()
@@ -123,7 +123,7 @@ def _check_fits(name: str, A: Tensor, B: Tensor, left: bool) -> None:
 
 
 @op(namespace="linalg", method=False, out=True)
-def solve_ex(A, B, *, left: bool = True, check_errors: bool = False):
+def solve_ex(A, B, *, left: bool = True, check_errors: bool = False) -> tuple[Tensor, Tensor]:
     """(X, info) of A X = B, or X A = B with left=False; B may be a vector or a batch of them."""
     check_square("linalg.solve", A)
     check_same_dtype("linalg.solve", A, B)
@@ -200,7 +200,9 @@ _triangular_result = named("triangular_solve", "solution", "cloned_coefficient")
 
 
 @op(out=True)
-def triangular_solve(b, A, upper: bool = True, transpose: bool = False, unitriangular: bool = False):
+def triangular_solve(
+    b, A, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> tuple[Tensor, Tensor]:
     """(X, A) of A X = b or, with `transpose`, A^T X = b; the older form of `linalg.solve_triangular`."""
     if transpose:
         x = solve_triangular(A.mT, b, upper=not upper, unitriangular=unitriangular)
@@ -354,7 +356,7 @@ def _(ctx, grad_X, grad_residuals):
 
 
 @op(namespace="linalg", method=False)
-def lstsq(A, B, rcond: float | None = None, *, driver: str | None = None):
+def lstsq(A, B, rcond: float | None = None, *, driver: str | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """X that minimises |A X - B| for (*, n, m) and (*, n, k): (solution, residuals, rank, singular_values).
 
     Drivers gelsy (the default), gels, gelsd and gelss; all run gelsd. `rank` is empty for gels, `singular_values`

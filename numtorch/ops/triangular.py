@@ -125,13 +125,13 @@ def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
 
 
 @primitive(node="TrilBackward0", inplace=True, out=True)
-def tril(self, diagonal: int = 0):
+def tril(self, diagonal: int = 0) -> Tensor:
     """The lower triangle of matrices, zeros above the diagonal given."""
     return _triangle(self, diagonal, False)
 
 
 @primitive(node="TriuBackward0", inplace=True, out=True)
-def triu(self, diagonal: int = 0):
+def triu(self, diagonal: int = 0) -> Tensor:
     """The upper triangle of matrices, zeros below the diagonal given."""
     return _triangle(self, diagonal, True)
 

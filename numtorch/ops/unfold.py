@@ -43,7 +43,7 @@ def _check(kernel, dilation, padding, stride) -> None:
 
 
 @primitive(node="Im2ColBackward0", public=False)
-def im2col(input, kernel_size, dilation, padding, stride):
+def im2col(input, kernel_size, dilation, padding, stride) -> Tensor:
     """Windows of input (..., C, H, W) as columns (..., C * KH * KW, L), L windows in row order."""
     *batch, channels, height, width = input._size
     blocks = _blocks((height, width), kernel_size, stride, padding, dilation)
@@ -57,7 +57,7 @@ def im2col(input, kernel_size, dilation, padding, stride):
 
 
 @primitive(node="Col2ImBackward0", public=False)
-def col2im(input, output_size, kernel_size, dilation, padding, stride):
+def col2im(input, output_size, kernel_size, dilation, padding, stride) -> Tensor:
     """Columns (..., C * KH * KW, L) added up at their places in (..., C, *output_size)."""
     *batch, depth, _ = input._size
     blocks = _blocks(output_size, kernel_size, stride, padding, dilation)

@@ -205,7 +205,7 @@ _RESAMPLE = {
 
 
 @primitive("spread_samples", node="UpsampleBackwardBackward0", public=False)
-def spread_samples(grad_output, table):
+def spread_samples(grad_output, table) -> Tensor:
     """The transpose of a resampling: every element of grad_output goes back, weighted, to where it was
     sampled."""
     dims = len(table.src)

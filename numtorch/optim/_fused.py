@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import types
 
@@ -40,7 +42,7 @@ class FusedStep:
         self.kernels = kernels
         self.entries: dict = {}
 
-    def entry(self, dtype, parallel: bool):
+    def entry(self, dtype, parallel: bool) -> Callable:
         found = self.entries.get((dtype, parallel))
         if found is None:
             counts = (types.int64,) * (2 if parallel else 3)

@@ -162,7 +162,7 @@ class LBFGS(Optimizer):
             offset += n
 
     @numtorch.no_grad()
-    def step(self, closure: Callable[[], Any]):
+    def step(self, closure: Callable[[], Any]) -> Tensor:
         """One call: evaluates the closure at least once and returns its first loss."""
         if len(self.param_groups) != 1:
             raise AssertionError(f"Expected exactly one param_group, but got {len(self.param_groups)}")

@@ -169,6 +169,14 @@ class TestWritesInPlace:
             write(x)
         assert x.tolist() == list(range(12))
 
+    def test_of_places_that_are_one(self):
+        x = torch.arange(3.0)
+        with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single"):
+            x.expand(2, 3).mul_(2)
+        assert x.expand(2, 3).fill_(7).eq(7).all()  # the same is written to them all
+        nothing = torch.zeros(0).as_strided((2, 0), (0, 0))
+        assert nothing.copy_(torch.ones(2, 1)).shape == (2, 0)
+
     @pytest.mark.parametrize("write", WRITES_APART)
     def test_of_a_part_over_itself_or_beside_another_are_not(self, write):
         x = torch.arange(12.0)

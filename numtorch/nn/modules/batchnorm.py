@@ -5,6 +5,7 @@ from __future__ import annotations
 from numtorch._tensor import Tensor
 from numtorch.nn import functional as F
 from numtorch.nn.modules._normbase import _LazyNormBase, _NormBase, check_dims
+from numtorch.nn.modules.module import Module
 
 __all__ = [
     "BatchNorm1d",
@@ -119,7 +120,7 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
     @classmethod
-    def convert_sync_batchnorm(cls, module, process_group=None):
+    def convert_sync_batchnorm(cls, module, process_group=None) -> Module:
         """`module` with every BatchNorm in it replaced by a SyncBatchNorm of the same state."""
         converted = module
         if isinstance(module, _BatchNorm):

@@ -98,7 +98,7 @@ class Sequential(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
 
-    def forward(self, input):
+    def forward(self, input) -> Tensor:
         for module in self._modules.values():
             input = module(input)
         return input

@@ -398,7 +398,7 @@ class Module(Hooked, Stateful):
             if module is not None:
                 yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def apply(self, fn: Callable[[Module], None]):
+    def apply(self, fn: Callable[[Module], None]) -> Module:
         """`fn(module)` for every module below this one, children first, then this one."""
         for module in self.children():
             module.apply(fn)
@@ -407,7 +407,7 @@ class Module(Hooked, Stateful):
 
     # ---- mode
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Module:
         """Training mode for this module and all below it (mode=False: evaluation mode)."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
@@ -416,11 +416,11 @@ class Module(Hooked, Stateful):
             module.train(mode)
         return self
 
-    def eval(self):
+    def eval(self) -> Module:
         """Evaluation mode: `train(False)`."""
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True):
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
         """Set `requires_grad` of every parameter."""
         for p in self.parameters():
             p.requires_grad_(requires_grad)
@@ -467,7 +467,7 @@ class Module(Hooked, Stateful):
                 self._buffers[name] = fn(buf)
         return self
 
-    def to(self, *args: Any, **kwargs: Any):
+    def to(self, *args: Any, **kwargs: Any) -> Module:
         """`to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`: move and cast, in place.
 
         The dtype applies to floating point and complex parameters and buffers only.
@@ -490,39 +490,39 @@ class Module(Hooked, Stateful):
 
         return self._apply(convert)
 
-    def cuda(self, device=None):
+    def cuda(self, device=None) -> Module:
         """Move all parameters and buffers to a CUDA device."""
         return self._apply(lambda t: t.cuda(device))
 
-    def cpu(self):
+    def cpu(self) -> Module:
         """Move all parameters and buffers to the CPU."""
         return self._apply(lambda t: t.cpu())
 
-    def type(self, dst_type):
+    def type(self, dst_type) -> Module:
         """Cast all parameters and buffers to `dst_type`."""
         return self._apply(lambda t: t.type(dst_type))
 
-    def float(self):
+    def float(self) -> Module:
         """Cast floating point parameters and buffers to float32."""
         return self._apply(lambda t: t.float() if t.is_floating_point() else t)
 
-    def double(self):
+    def double(self) -> Module:
         """Cast floating point parameters and buffers to float64."""
         return self._apply(lambda t: t.double() if t.is_floating_point() else t)
 
-    def half(self):
+    def half(self) -> Module:
         """Cast floating point parameters and buffers to float16."""
         return self._apply(lambda t: t.half() if t.is_floating_point() else t)
 
-    def bfloat16(self):
+    def bfloat16(self) -> Module:
         """Cast floating point parameters and buffers to bfloat16."""
         return self._apply(lambda t: t.bfloat16() if t.is_floating_point() else t)
 
-    def to_empty(self, *, device, recurse: bool = True):
+    def to_empty(self, *, device, recurse: bool = True) -> Module:
         """Move to `device` without copying what is stored."""
         return self._apply(lambda t: numtorch.empty_like(t, device=device), recurse=recurse)
 
-    def share_memory(self):
+    def share_memory(self) -> Module:
         """Move all parameters and buffers to shared memory."""
         return self._apply(lambda t: t.share_memory_())
 
