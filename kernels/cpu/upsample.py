@@ -7,100 +7,140 @@ gradients.
 Per dimension a table of T source positions and T weights for each output (T = 1 nearest, 2 linear, 4 cubic,
 more antialiased) holds all that the modes differ in. A row of the output is made in two steps: the input rows
 it needs are added up with their weights (contiguous, vectorised), then that one row is sampled along the
-width. Arrays are flat: x (planes, *src), out (planes, *dst).
+width. The gradient goes the other way: rows of it are added up with their weights for each input row, over the whole
+plane, then each element of an input row collects what it was sampled for. That takes the width's table by sources
+(`by_source`): reading many places and writing one is twice as fast as adding to memory over and over.
+Arrays are flat: x (planes, *src), out (planes, *dst).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from ..compiler import jit
+from ..pieces import piece
+from .spread import spread
 
-SERIAL_WORK = 50_000
-CHUNKS = 32
+
+@jit(bare=True)
+def _add_scaled(factor, source, at, width, first, target, to):
+    """target[to:] = or += factor * source[at:], over `width` elements."""
+    y, x = piece(target, to, width), piece(source, at, width)
+    if first:
+        for e in range(width):
+            y[e] = factor * x[e]
+    else:
+        for e in range(width):
+            y[e] += factor * x[e]
 
 
-@jit(nogil=True)
-def _forward_planes(first, last, x, out, src, dst, taps, place, weight):
-    td, th, tw = taps[0], taps[1], taps[2]
+@jit(bare=True)
+def _forward_plane(plane, x, out, rows, src, dst, taps, place, weight):
+    td, th, tw = taps
     h0, w0 = dst[0] * td, dst[0] * td + dst[1] * th
     volume, width = src[0] * src[1] * src[2], src[2]
-    row = np.empty(width, x.dtype)
-    for plane in range(first, last):
-        at = plane * dst[0] * dst[1] * dst[2]
-        for od in range(dst[0]):
-            for oh in range(dst[1]):
-                row[:] = 0
-                for a in range(td):
-                    for b in range(th):
-                        factor = weight[od * td + a] * weight[h0 + oh * th + b]
-                        line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
-                        source = x[line : line + width]
-                        if factor != 0:
-                            for e in range(width):
-                                row[e] += factor * source[e]
+    row = piece(rows, plane * width, width)
+    columns, shares = piece(place, w0, dst[2] * tw), piece(weight, w0, dst[2] * tw)
+    for od in range(dst[0]):
+        for oh in range(dst[1]):
+            first = True
+            for a in range(td):
+                for b in range(th):
+                    factor = weight[od * td + a] * weight[h0 + oh * th + b]
+                    line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
+                    if factor != 0:
+                        _add_scaled(factor, x, line, width, first, rows, plane * width)
+                        first = False
+            if first:
+                for e in range(width):
+                    row[e] = 0
+            to = piece(out, ((plane * dst[0] + od) * dst[1] + oh) * dst[2], dst[2])
+            if tw == 1:
+                for ow in range(dst[2]):
+                    to[ow] = shares[ow] * row[np.uint64(columns[ow])]
+            elif tw == 2:
+                for ow in range(dst[2]):
+                    left = shares[2 * ow] * row[np.uint64(columns[2 * ow])]
+                    to[ow] = left + shares[2 * ow + 1] * row[np.uint64(columns[2 * ow + 1])]
+            elif tw == 4:
+                for ow in range(dst[2]):
+                    total = shares[4 * ow] * row[np.uint64(columns[4 * ow])]
+                    total += shares[4 * ow + 1] * row[np.uint64(columns[4 * ow + 1])]
+                    total += shares[4 * ow + 2] * row[np.uint64(columns[4 * ow + 2])]
+                    to[ow] = total + shares[4 * ow + 3] * row[np.uint64(columns[4 * ow + 3])]
+            else:
                 for ow in range(dst[2]):
                     total = x.dtype.type(0)
-                    for c in range(tw):
-                        total += weight[w0 + ow * tw + c] * row[place[w0 + ow * tw + c]]
-                    out[at] = total
-                    at += 1
+                    for c in range(ow * tw, (ow + 1) * tw):
+                        total += shares[c] * row[np.uint64(columns[c])]
+                    to[ow] = total
 
 
-@jit(parallel=True)
-def _forward_parallel(chunks, planes, x, out, src, dst, taps, place, weight):
-    for i in prange(chunks):
-        _forward_planes(i * planes // chunks, (i + 1) * planes // chunks, x, out, src, dst, taps, place, weight)
+@jit
+def by_source(place, weight, first, outputs, tw, sources):
+    """(ends, order, shares) of the width's table: source s serves the outputs order[ends[s - 1] : ends[s]], ascending,
+    with these weights."""
+    count = outputs * tw
+    ends = np.zeros(sources + 1, np.int64)
+    order, shares = np.empty(count, np.int64), np.empty(count, weight.dtype)
+    for e in range(first, first + count):
+        ends[place[e] + 1] += 1
+    for s in range(sources):
+        ends[s + 1] += ends[s]
+    for e in range(count):
+        s = place[first + e]
+        order[ends[s]], shares[ends[s]] = e // tw, weight[first + e]
+        ends[s] += 1
+    return ends, order, shares
 
 
-@jit(nogil=True)
-def _backward_planes(first, last, grad, out, src, dst, taps, place, weight):
-    td, th, tw = taps[0], taps[1], taps[2]
-    h0, w0 = dst[0] * td, dst[0] * td + dst[1] * th
-    volume, width = src[0] * src[1] * src[2], src[2]
-    row = np.empty(width, grad.dtype)
-    for plane in range(first, last):
-        at = plane * dst[0] * dst[1] * dst[2]
-        for od in range(dst[0]):
-            for oh in range(dst[1]):
-                row[:] = 0
-                for ow in range(dst[2]):
-                    for c in range(tw):
-                        row[place[w0 + ow * tw + c]] += weight[w0 + ow * tw + c] * grad[at]
-                    at += 1
-                for a in range(td):
-                    for b in range(th):
-                        factor = weight[od * td + a] * weight[h0 + oh * th + b]
-                        line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
-                        target = out[line : line + width]
-                        if factor != 0:
-                            for e in range(width):
-                                target[e] += factor * row[e]
+@jit(bare=True)
+def _backward_plane(plane, grad, out, sums, src, dst, taps, place, weight, ends, order, shares):
+    td, th = taps[0], taps[1]
+    h0 = dst[0] * td
+    height, width, wide = src[0] * src[1], src[2], dst[2]
+    base = plane * height * wide
+    zero = grad.dtype.type(0)
+    mine = piece(sums, base, height * wide)
+    for e in range(height * wide):
+        mine[e] = zero
+    for od in range(dst[0]):
+        for oh in range(dst[1]):
+            at = ((plane * dst[0] + od) * dst[1] + oh) * wide
+            for a in range(td):
+                for b in range(th):
+                    factor = weight[od * td + a] * weight[h0 + oh * th + b]
+                    row = place[od * td + a] * src[1] + place[h0 + oh * th + b]
+                    if factor != 0:
+                        _add_scaled(factor, grad, at, wide, False, sums, base + row * wide)
+    for r in range(height):
+        row, to = piece(sums, base + r * wide, wide), piece(out, (plane * height + r) * width, width)
+        k = np.int64(0)
+        for s in range(width):
+            total = zero
+            end = ends[s]
+            while k < end:
+                total += shares[np.uint64(k)] * row[np.uint64(order[np.uint64(k)])]
+                k += 1
+            to[s] = total
 
 
-@jit(parallel=True)
-def _backward_parallel(chunks, planes, grad, out, src, dst, taps, place, weight):
-    for i in prange(chunks):
-        _backward_planes(i * planes // chunks, (i + 1) * planes // chunks, grad, out, src, dst, taps, place, weight)
+_forward, _backward = spread(_forward_plane, bare=True), spread(_backward_plane, bare=True)
 
 
 def interpolate_forward(x, planes: int, src: tuple, dst: tuple, taps: tuple, place, weight):
     """out of the module's formula; `place` (int64) and `weight` (dtype of x) hold the tables of depth, height
     and width in turn."""
     out = np.empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
-    if x.size + out.size < SERIAL_WORK or planes == 1:
-        _forward_planes(0, planes, x, out, src, dst, taps, place, weight)
-    else:
-        _forward_parallel(min(planes, CHUNKS), planes, x, out, src, dst, taps, place, weight)
+    rows = np.empty(planes * src[2], x.dtype)
+    _forward(x.size + out.size, planes, x, out, rows, src, dst, taps, place, weight)
     return out
 
 
 def interpolate_backward(grad, planes: int, src: tuple, dst: tuple, taps: tuple, place, weight):
     """Gradient (planes, *src) of interpolate_forward: the transposed sum."""
-    out = np.zeros(planes * src[0] * src[1] * src[2], grad.dtype)
-    if grad.size + out.size < SERIAL_WORK or planes == 1:
-        _backward_planes(0, planes, grad, out, src, dst, taps, place, weight)
-    else:
-        _backward_parallel(min(planes, CHUNKS), planes, grad, out, src, dst, taps, place, weight)
+    out = np.empty(planes * src[0] * src[1] * src[2], grad.dtype)
+    sums = np.empty(planes * src[0] * src[1] * dst[2], grad.dtype)
+    table = by_source(place, weight, dst[0] * taps[0] + dst[1] * taps[1], dst[2], taps[2], src[2])
+    _backward(grad.size + out.size, planes, grad, out, sums, src, dst, taps, place, weight, *table)
     return out
