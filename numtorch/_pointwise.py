@@ -566,22 +566,23 @@ def binary(
                     if input._requires_grad and differentiable and mode.enabled:
                         record(node_class, (input, other), result)
                     return result
-            if n >= PARALLEL_THRESHOLD:
-                return general(input, other, params, out)
-            found = fast_row.get(d)
+            found = fast_row.get(d) if n < PARALLEL_THRESHOLD else None
             if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
                 found = fast.get(d)
                 if found is None or not size or not other._size or check is not None or input._device is not cpu:
                     return general(input, other, params, out)
                 walk = broadcast(size, input._stride, other._size, other._stride)
-                if walk.numel >= PARALLEL_THRESHOLD:
+                large = walk.numel >= PARALLEL_THRESHOLD
+                if large and (walk.turned or not walk.vectorises):
                     return general(input, other, params, out)
                 _, out_np, out_dtype = found
-                y = _np_empty(walk.numel, out_np)
+                y = _empty(walk.numel, out_np)
                 if walk.numel:
-                    strided = fast_strided.get(d)
+                    strided = None if large else fast_strided.get(d)
                     if strided is None:
-                        strided = fast_strided[d] = loops.entry("strided", d.np, 0)
+                        strided = loops.entry("strided parallel" if large else "strided", d.np, 0)
+                        if not large:
+                            fast_strided[d] = strided
                     strided(a, 0, b, 0, y, 0, walk.meta, ())
                 result = _over(y, walk.size, walk.stride, out_dtype)
                 if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:

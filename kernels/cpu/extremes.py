@@ -10,11 +10,13 @@ from numba import prange
 from ..compiler import jit
 from ..pieces import piece
 from .lanes import lane_max, lane_min
-from .reductions import PART, TILE, UNIT
+from .reductions import PART, UNIT
 
 # A row is searched in two steps: the lanes find the extreme of each piece of 1024 elements, and only the
 # piece that holds the extreme of the row is searched for its place.
 PIECE = 1024
+# Columns are searched in tiles of 512: values and indices of a tile are 6 KiB, beside a row's piece of 2.
+TILE = 512
 # A launch of threads costs 2 us, the extremes of so many elements 19 on one core.
 PARALLEL_SIZE = 32768
 

@@ -150,6 +150,19 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
         if layout is not None:
             return _reduced_directly(t._flat, layout, kernels, d, computed)
     flat = t._flat if t._flat is not None else t.flat()
+    if flat is None and d.np is d.compute:
+        apart = apart_layout(size, t._stride, dims)
+        if apart is not None:
+            done = all(apart.left[i] == 1 for i in apart.dims)
+            if done or staged is not None:
+                out = np.empty(apart.outer * apart.inner, computed.np)
+                kernels.run_apart(t._buffer(), t._offset, *apart[:7], out)
+                if not done:
+                    out = _in_steps(out, apart.left, apart.dims, staged, computed)
+                full = tuple(size[i] for i in apart.order)
+                return _ordered(
+                    out, reduced_size(full, apart.dims, keepdim), computed, apart.order, apart.dims, keepdim
+                )
     order = None
     if flat is None and is_dense(size, t._stride):
         order = sorted(range(len(size)), key=lambda i: -t._stride[i])
@@ -171,8 +184,16 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
     if shape is None and staged is None:
         kernels.run(flat, numel, flat.size // numel, 1, out)
         return wrap(out, reduced_size(t._size, given, keepdim), computed)
-    full_size = size
-    while shape is None:
+    if shape is None:
+        out = _in_steps(flat, size, dims, kernels, computed, staged)
+    else:
+        kernels.run(flat, *shape, out)
+    return _ordered(out, reduced_size(size, dims, keepdim), computed, order, dims, keepdim)
+
+
+def _in_steps(flat, size, dims, kernels, computed: dtype, staged=None):
+    """A contiguous array reduced over dims that need not be neighbours: by `kernels`, then by `staged` (or they again)."""
+    while True:
         # The innermost group of neighbours first: it is the one that reads the whole input, along memory.
         last = max(i for i in dims if size[i] != 1)
         group = [last]
@@ -181,11 +202,64 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
         outer, n, inner = collapse(size, tuple(group))
         part = np.empty(outer * inner, computed.np)
         kernels.run(flat, outer, n, inner, part)
-        flat, kernels = part, staged
+        flat, kernels = part, staged or kernels
         size = tuple(1 if i in group else s for i, s in enumerate(size))
-        shape = collapse(size, dims)
-    kernels.run(flat, *shape, out)
-    return _ordered(out, reduced_size(full_size, dims, keepdim), computed, order, dims, keepdim)
+        if all(size[i] == 1 for i in dims):
+            return flat
+
+
+class Apart(NamedTuple):
+    """The first step of a reduction that reads a tensor with gaps, or in another order, where it lies.
+
+    The kernel's arguments (kernels/cpu/reductions.py), and what is left: the sizes in the order of memory with the
+    reduced ones as 1, and the dims to reduce in that order.
+    """
+
+    outer: int
+    some: int
+    far: int
+    near: int
+    n: int
+    step: int
+    inner: int
+    order: list[int]
+    left: tuple[int, ...]
+    dims: tuple[int, ...]
+
+
+#: Elements from which a tensor with gaps is reduced where it lies: copying fewer costs less than the way there.
+WORTH_READING_APART = 16384
+
+
+@lru_cache(maxsize=4096)
+def apart_layout(size: tuple[int, ...], stride: tuple[int, ...], dims: tuple[int, ...]) -> Apart | None:
+    """How the innermost of the reduced dims is folded in place; None where memory is not walked element by element, or
+    the other dims make more than two steps."""
+    order = sorted(range(len(size)), key=lambda i: -stride[i])
+    runs: list[list] = []  # [elements, step, whether reduced, dims in the order of memory]
+    for place, d in enumerate(order):
+        if size[d] == 1:
+            continue
+        if runs and runs[-1][2] == (d in dims) and runs[-1][1] == stride[d] * size[d]:
+            runs[-1][0] *= size[d]
+            runs[-1][1] = stride[d]
+            runs[-1][3].append(place)
+        else:
+            runs.append([size[d], stride[d], d in dims, [place]])
+    reduced = [i for i, run in enumerate(runs) if run[2]]
+    if not reduced or runs[-1][1] != 1 or prod(size) < WORTH_READING_APART:
+        return None
+    n, step, _, folded = runs[reduced[-1]]
+    inner = 1 if reduced[-1] == len(runs) - 1 else runs[-1][0]
+    others = [run for i, run in enumerate(runs) if i != reduced[-1] and (inner == 1 or i != len(runs) - 1)]
+    if len(others) > 2:
+        return None
+    outer = prod(run[0] for run in others)
+    some, near = others[-1][:2] if others else (1, 0)
+    far = others[0][1] if len(others) == 2 else 0
+    left = tuple(1 if place in folded else size[d] for place, d in enumerate(order))
+    in_memory = tuple(sorted(order.index(i) for i in dims))
+    return Apart(outer, some, far, near, n, step, inner, order, left, in_memory)
 
 
 def _reduced_directly(flat, layout: Layout, kernels, d: dtype, computed: dtype) -> Tensor:

@@ -138,7 +138,7 @@ def _mean(t: Tensor, dims, keepdim: bool) -> Tensor:
     computed = compute_dtype(d)
     if t._device is not cpu:
         result = reduce(t, dims, keepdim, _kernels.SUM, computed, 0) / _count(size, dims)
-    elif collapse(size, dims) is None:
+    elif t._flat is None or collapse(size, dims) is None:
         result = reduce(t, dims, keepdim, _kernels.SUM, computed, float("nan"), _kernels.SUM)
         result._buffer()[...] /= _count(size, dims)
     else:
