@@ -13,7 +13,7 @@ from numtorch.kernels.cpu.matmul import bmm, mm, scaled_matmul
 
 from ._device import cpu
 from ._dtype import FLOATING
-from ._size import dense, expanded_strides
+from ._size import broadcast_size, dense, expanded_strides
 from ._tensor import Tensor, _new
 
 
@@ -114,7 +114,7 @@ def multiplied_and_added(
         b_shape, b_strides = _turned(b_shape), _turned(b_strides)
     batch = a_shape[:-2]
     if batch != b_shape[:-2]:
-        batch = np.broadcast_shapes(batch, b_shape[:-2])
+        batch = broadcast_size(batch, b_shape[:-2])
         a_shape, a_strides = _expanded(a_shape, a_strides, batch)
         b_shape, b_strides = _expanded(b_shape, b_strides, batch)
     result = _new(Tensor)

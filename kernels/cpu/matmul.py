@@ -26,8 +26,8 @@ from .gemm_batches import (
     vectors_parallel,
     vectors_part,
 )
-from .gemv import DOT_ROWS, TILES, vector_form
-from .small_matmul import SMALL, mm_small
+from .gemv import DOT_ROWS, MATRIX_TIMES_COLUMN, TILES, TRANSPOSED_TIMES_COLUMN, vector_form
+from .small_matmul import SMALL, SMALL_IN_BATCH, SMALL_TO_TURN, bmm_small_parallel, bmm_small_part, mm_small
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
 _ROWS_PER_PANEL = 64
@@ -37,6 +37,8 @@ _COLUMNS_PER_PANEL = 256
 #: a vector wait for memory and reach 10 us sooner.
 PARALLEL_WORK = 2**19
 PARALLEL_VECTOR_WORK = 2**18
+# What a small matrix of a batch costs before its first multiply-add, counted in those: 20 ns.
+_WORK_OF_A_MATRIX = 1000
 # Parts for each thread: one that comes late leaves its second part to the others.
 _PARTS = 2
 
@@ -87,6 +89,7 @@ class _Kernels:
 
     small               mm_small: the fewest instructions before the first multiply-add
     dense               one product on the calling thread
+    bmm_small_part, bmm_small_parallel                      batches of small matrices, on one thread or several
     serial              strided batches, alpha and beta, on the calling thread
     parallel            the same on several threads
     vectors_dense, vectors_serial, vectors_parallel         those for what vector_form names
@@ -105,6 +108,9 @@ class _Kernels:
         flat, size, flag = self.flat, types.int64, types.boolean
         if name in ("small", "dense", "vectors_dense"):
             signature = (flat, flag, flat, flag, flat, flat, size, size, size)
+        elif name.startswith("bmm_small"):
+            operand = (flat, size, types.UniTuple(size, 3))
+            signature = (*operand, *operand, flat, *(size,) * 5)
         else:
             three, four, five = (types.UniTuple(size, n) for n in (3, 4, 5))
             operand = (flat, size, four)
@@ -121,6 +127,8 @@ class _Kernels:
 _entries = {
     "small": mm_small,
     "dense": multiply_dense,
+    "bmm_small_part": bmm_small_part,
+    "bmm_small_parallel": bmm_small_parallel,
     "serial": multiply_part,
     "parallel": multiply_parallel,
     "vectors_dense": vectors_dense,
@@ -153,11 +161,13 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
         if bias is None:
             bias = kernels.none
         work = n * k * m
-        if work <= SMALL and (work <= 1024 or (m > 1 and (n > 1 or not transpose_b))):
+        if work <= SMALL and ((work <= 1024 and k <= 64) or (m > 1 and (n > 1 or not transpose_b))):
             kernels.small(a, transpose_a, b, transpose_b, bias, out, n, k, m)
             return out
         form = TILES
-        if m == 1 or n == 1 or (transpose_b and n <= DOT_ROWS):
+        if m == 1 and n > 1 and not bias.size:
+            form = TRANSPOSED_TIMES_COLUMN if transpose_a else MATRIX_TIMES_COLUMN  # what vector_form says too
+        elif m == 1 or n == 1 or (transpose_b and n <= DOT_ROWS):
             left, right = (1, n) if transpose_a else (k, 1), (1, k) if transpose_b else (m, 1)
             form = vector_form(n, k, m, *left, *right, 0 if bias.size else 1, kernels.width)
         if work < PARALLEL_VECTOR_WORK or (threads := _threads_for(work, n, m)) == 1:
@@ -236,7 +246,14 @@ def bmm(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int
     The strides are those of the batch, rows and columns.
     """
     kernels = _single if out.dtype is _float32 else _kernels[out.dtype]
-    if batch * n * k * m < PARALLEL_VECTOR_WORK and n > DOT_ROWS and m > 1:
+    if n * k * m <= SMALL_IN_BATCH and n > 1 and m > 1 and (b_strides[2] == 1 or k * m <= SMALL_TO_TURN):
+        work = batch * (n * k * m + _WORK_OF_A_MATRIX)
+        if work < PARALLEL_WORK or (threads := get_num_threads()) == 1:
+            kernels.bmm_small_part(a, a0, a_strides, b, b0, b_strides, out, 0, batch, n, k, m)
+        else:
+            parts = threads * _PARTS
+            kernels.bmm_small_parallel(a, a0, a_strides, b, b0, b_strides, out, batch, n, k, m, parts)
+    elif batch * n * k * m < PARALLEL_VECTOR_WORK and n > DOT_ROWS and m > 1:
         kernels.serial(
             a, a0, (0, *a_strides), b, b0, (0, *b_strides), kernels.none, 0, (0, 0, 0), False, 1.0, 1.0,
             out, (1, batch, n, k, m), 0, 1,
@@ -267,6 +284,21 @@ def _multiply(kernels, a, a0, a_strides, b, b0, b_strides, start, s0, s_strides,
         parts = threads * _PARTS
         kernel, tail = (kernels.vectors_parallel, (form, parts)) if form else (kernels.parallel, (parts,))
     kernel(a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, has_start, alpha, beta, out, sizes, *tail)
+
+
+def mm_added(a, b, start, n: int, k: int, m: int, alpha, beta, transpose_a=False, transpose_b=False):
+    """alpha * op(a) op(b) + beta * start for float32 or float64, flat and dense as in `mm`; start (n, m).
+
+    With beta 0 it is not read.
+    """
+    kernels = _single if a.dtype is _float32 else _kernels[a.dtype]
+    out = _empty(n * m, a.dtype)
+    if out.size:
+        _multiply(
+            kernels, a, 0, (0, 0, 1, n) if transpose_a else (0, 0, k, 1), b, 0, (0, 0, 1, k) if transpose_b else (0, 0, m, 1),
+            start if beta else None, 0, (0, 0, m), alpha, beta, out, (1, 1, n, k, m),
+        )  # fmt: skip
+    return out
 
 
 def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides, out, start=None, alpha=1.0, beta=1.0):

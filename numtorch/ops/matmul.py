@@ -23,6 +23,7 @@ from .._tensor import Tensor, _new, wrap
 from .shape import unsafe_view
 
 _multiply = _kernels.mm
+_NUMBERS = (int, float)
 
 
 def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
@@ -97,17 +98,35 @@ BmmBackward.__name__ = BmmBackward.__qualname__ = "BmmBackward0"
 MatmulBackward.__name__ = MatmulBackward.__qualname__ = "UnsafeViewBackward0"
 
 
+def _turned(t: Tensor):
+    """The buffer of a matrix of which it is the whole transpose, as t() gives; None for anything else."""
+    if t._stride[0] == 1 and t._device is cpu:
+        rows, columns = t._size
+        if t._stride[1] == rows:
+            buffer = t._buffer()
+            if buffer.size == rows * columns:
+                return buffer
+    return None
+
+
 @op()
 def mm(input, mat2, *, out=None) -> Tensor:
     """The product of two matrices, (n, k) and (k, m) -> (n, m)."""
     a, b, d = input._size, mat2._size, input._dtype
     if out is None and len(a) == len(b) == 2 and a[1] == b[0]:
         flat_a, flat_b = input._flat, mat2._flat
+        turned_a = turned_b = False
+        if flat_a is None:
+            flat_a = _turned(input)
+            turned_a = True
+        if flat_b is None:
+            flat_b = _turned(mat2)
+            turned_b = True
         if flat_a is None or flat_b is None:
             result = multiplied(input, mat2) if is_plain(input, mat2) else None
         elif d is mat2._dtype and (d is float32 or d is float64):
             result = _new(Tensor)
-            result._flat = _multiply(flat_a, flat_b, a[0], a[1], b[1])
+            result._flat = _multiply(flat_a, flat_b, a[0], a[1], b[1], None, None, turned_a, turned_b)
             result._size, result._stride, _ = dense((a[0], b[1]))
             result._dtype = d
         else:
@@ -180,10 +199,21 @@ _bmm.derivative(
 @op()
 def mv(input, vec, *, out=None) -> Tensor:
     """The product of a matrix and a vector, (n, k) and (k) -> (n)."""
-    a, b = input._size, vec._size
-    in_graph = input._requires_grad or vec._requires_grad
-    if out is None and not in_graph and len(a) == 2 and len(b) == 1 and a[1] == b[0] and is_plain(input, vec):
-        return multiplied_by_vector(input, vec)
+    a, b, d = input._size, vec._size, input._dtype
+    in_graph = mode.enabled and (input._requires_grad or vec._requires_grad)
+    if out is None and not in_graph and len(a) == 2 and len(b) == 1 and a[1] == b[0]:
+        x, flat = vec._flat, input._flat
+        is_turned = flat is None
+        if is_turned:
+            flat = _turned(input)
+        if flat is not None and x is not None and d is vec._dtype and (d is float32 or d is float64):
+            result = _new(Tensor)
+            result._flat = _multiply(flat, x, a[0], a[1], 1, None, None, is_turned)
+            result._size, result._stride, _ = dense(a[:1])
+            result._dtype = d
+            return result
+        if is_plain(input, vec):
+            return multiplied_by_vector(input, vec)
     result = _mv(input, vec)
     return result if out is None else write_out(result, out, "mv")
 
@@ -279,6 +309,25 @@ def outer(input, vec2) -> Tensor:
     return input.unsqueeze(1) * vec2
 
 
+def _folded_product(a: Tensor, b: Tensor) -> Tensor | None:
+    """(*, k) times (k, m) or (k) outside the graph, all rows as one matrix; None where anything is unusual."""
+    x, y, d, k = a.flat(), b._flat, a._dtype, a._size[-1]
+    is_turned = y is None and len(b._size) == 2
+    if is_turned:
+        y = _turned(b)
+    if x is None or y is None or d is not b._dtype or (d is not float32 and d is not float64):
+        return None
+    if b._size[0] != k or not x.size:
+        return None
+    columns = b._size[1:]
+    m = columns[0] if columns else 1
+    result = _new(Tensor)
+    result._flat = _multiply(x, y, x.size // k, k, m, None, None, False, is_turned)
+    result._size, result._stride, _ = dense((*a._size[:-1], *columns))
+    result._dtype = d
+    return result
+
+
 def matmul(input, other) -> Tensor:
     """numpy's matmul: vectors, matrices, and batches of matrices whose batch dimensions broadcast."""
     a, b = input, other
@@ -293,6 +342,10 @@ def matmul(input, other) -> Tensor:
         return mv(a, b)
     if na == 1 and nb == 2:
         return mm(a.unsqueeze(0), b).squeeze_(0)
+    if nb <= 2 and not (mode.enabled and (a._requires_grad or b._requires_grad)):
+        result = _folded_product(a, b)
+        if result is not None:
+            return result
     if nb == 1:
         # One product of the folded rows with a column.
         rows = a.reshape(prod(a._size[:-1]), a._size[-1])
@@ -447,11 +500,35 @@ def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor |
     return result
 
 
+def _linear_of_any(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+    """`linear` of a contiguous (*, in) outside the graph; None where anything is unusual."""
+    x, w, d = input.flat(), weight._flat, input._dtype
+    if x is None or w is None or d is not weight._dtype or (d is not float32 and d is not float64):
+        return None
+    m, k = weight._size
+    if k != input._size[-1] or not x.size:
+        return None
+    b = None
+    if bias is not None:
+        b = bias._flat
+        if b is None or bias._size != (m,) or d is not bias._dtype or (mode.enabled and bias._requires_grad):
+            return None
+    result = _new(Tensor)
+    result._flat = _multiply(x, w, x.size // k, k, m, None, b, False, True)
+    result._size, result._stride, _ = dense((*input._size[:-1], m))
+    result._dtype = d
+    return result
+
+
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, with input (*, in), weight (out, in) or (in), bias (out)."""
     n = len(input._size)
     if n == 2 and len(weight._size) == 2:
         result = _linear_rows(input, weight, bias)
+        if result is not None:
+            return result
+    elif n and not (mode.enabled and (input._requires_grad or weight._requires_grad)) and len(weight._size) == 2:
+        result = _linear_of_any(input, weight, bias)
         if result is not None:
             return result
     if len(weight._size) == 1:
@@ -514,6 +591,7 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
     """
 
     in_one_pass = multiply is bmm or multiply is _addmm_product
+    with_vector = multiply is mv
 
     @primitive(name, save=("first", "second"), public=False)
     def forward(input, first, second, beta, alpha):
@@ -532,6 +610,10 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
     def call(input, first, second, *, beta=1, alpha=1, out=None):
         if in_one_pass and out is None and not _in_graph(input, first, second):
             result = _added_in_one_pass(input, first, second, beta, alpha)
+            if result is not None:
+                return result
+        elif with_vector and out is None and len(second._size) == 1 and not _in_graph(input, first, second):
+            result = _dense_added(input, first, second, beta, alpha)
             if result is not None:
                 return result
         _check_scaled(name, input, beta, alpha)
@@ -646,9 +728,47 @@ def _rows_and_bias(bias: Tensor, mat1: Tensor, mat2: Tensor) -> Tensor | None:
     return result
 
 
+def _dense_added(input: Tensor, mat1: Tensor, mat2: Tensor, beta, alpha) -> Tensor | None:
+    """beta * input + alpha * mat1 @ mat2 outside the graph; None where they are not all dense matrices or sizes differ.
+
+    mat2 may be a vector, input then is one too.
+    """
+    a, b, d = mat1._size, mat2._size, input._dtype
+    if (
+        (d is not float32 and d is not float64)
+        or len(a) != 2
+        or not 1 <= len(b) <= 2
+        or a[1] != b[0]
+        or input._size != (a[0], *b[1:])
+        or mat1._dtype is not d
+        or mat2._dtype is not d
+        or type(alpha) not in _NUMBERS
+        or type(beta) not in _NUMBERS
+    ):
+        return None
+    start, x, y = input._flat, mat1._flat, mat2._flat
+    turned_x = turned_y = False
+    if x is None:
+        x, turned_x = _turned(mat1), True
+    if y is None and len(b) == 2:
+        y, turned_y = _turned(mat2), True
+    if start is None or x is None or y is None:
+        return None
+    m = b[1] if len(b) == 2 else 1
+    result = _new(Tensor)
+    result._flat = _kernels.mm_added(x, y, start, a[0], a[1], m, float(alpha), float(beta), turned_x, turned_y)
+    result._size, result._stride, _ = dense(input._size)
+    result._dtype = d
+    return result
+
+
 @op(inplace=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
+    if out is None and not _in_graph(input, mat1, mat2):
+        result = _dense_added(input, mat1, mat2, beta, alpha)
+        if result is not None:
+            return result
     if (
         out is None
         and type(beta) is int
