@@ -21,15 +21,20 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
-from ..simd import lanes, larger, load, smaller, store
+from ..pieces import piece
+from ..simd import lanes, larger, load, pick, smaller, store
 from .sorting import keys_float32, keys_float64
 
 #: Elements of the rows that one task takes.
 TASK = 1 << 13
 #: Rows that go through a sorting network side by side: one vector of AVX-512, several of narrower machines.
 SIDE = 8
-#: Longest row that is sorted by a network: its eight rows fill 64 KB. Beyond, a radix sort does less work.
+#: Longest row that is sorted by a network: its eight rows fill 64 KB (half as many of 64 bits do). Beyond, a radix sort
+#: does less work.
 NETWORK_MAX = 1024
+#: Fewer rows than these would leave most of the network's columns unused: 1000 elements take 6 us by digits, 44 us as
+#: eight rows by the network.
+FEW_ROWS = 4
 #: Up to this many keys each is compared with each: a comparison of two vectors, no more.
 COUNT_MAX = 16
 #: A single row up to this length is sorted by counting, for each element, what comes before it.
@@ -41,7 +46,7 @@ DIGIT = 11
 GLANCE = 32
 
 
-@jit
+@jit(bare=True)
 def row_keys(bits, floating, flip, keys):
     """The keys of one row; `flip` is 0, or -1 to turn the order round."""
     if bits.itemsize == 4:
@@ -171,7 +176,7 @@ def select_rows(bits, floating, nan_key, rows, n, k, median, skip_nan, out, plac
 # --- sorting networks ---------------------------------------------------------------------------------------
 
 
-@jit
+@jit(bare=True)
 def _exchange(tile, a, b):
     width = lanes(tile)
     for v in range(0, SIDE, width):
@@ -189,9 +194,35 @@ def _exchange_python(tile, a, b):
 exchange = _exchange_python if numba.config.DISABLE_JIT else _exchange
 
 
-@jit
-def sort_columns(tile, n):
-    """Sort each of the SIDE columns of tile (n, SIDE), uint64: algorithm M."""
+@jit(bare=True)
+def _exchange_pairs(tile, n, a, b):
+    width = lanes(tile)
+    for v in range(0, SIDE, width):
+        x, y = load(tile, a * SIDE + v), load(tile, b * SIDE + v)
+        px, py = load(tile, (n + a) * SIDE + v), load(tile, (n + b) * SIDE + v)
+        low, high = pick(y < x, py, px), pick(y < x, px, py)
+        store(tile, a * SIDE + v, smaller(x, y))
+        store(tile, b * SIDE + v, larger(x, y))
+        store(tile, (n + a) * SIDE + v, pick(x == y, smaller(px, py), low))
+        store(tile, (n + b) * SIDE + v, pick(x == y, larger(px, py), high))
+
+
+def _exchange_pairs_python(tile, n, a, b):
+    """exchange for keys in the rows 0 .. n - 1 of the tile, whose places are in n .. 2n - 1: of equal keys that with the
+    smaller place counts as smaller."""
+    for c in range(SIDE):
+        x, y = (tile[a * SIDE + c], tile[(n + a) * SIDE + c]), (tile[b * SIDE + c], tile[(n + b) * SIDE + c])
+        tile[a * SIDE + c], tile[(n + a) * SIDE + c] = min(x, y)
+        tile[b * SIDE + c], tile[(n + b) * SIDE + c] = max(x, y)
+
+
+exchange_pairs = _exchange_pairs_python if numba.config.DISABLE_JIT else _exchange_pairs
+
+
+@jit(bare=True)
+def sort_columns(tile, n, pairs):
+    """Sort each of the SIDE columns of tile (n, SIDE), uint64: algorithm M. With `pairs` it is (2n, SIDE), keys and then
+    their places."""
     top = 1
     while top < n:
         top *= 2
@@ -202,8 +233,12 @@ def sort_columns(tile, n):
             # Every i < n - d with i & p == r: runs of p neighbours.
             first = r
             while first < n - d:
-                for i in range(first, min(first + p, n - d)):
-                    exchange(tile, i, i + d)
+                if pairs:
+                    for i in range(first, min(first + p, n - d)):
+                        exchange_pairs(tile, n, i, i + d)
+                else:
+                    for i in range(first, min(first + p, n - d)):
+                        exchange(tile, i, i + d)
                 first += 2 * p
             if q == p:
                 break
@@ -350,7 +385,7 @@ def topk_rows(bits, floating, flip, kind, rows, n, k, out, places):
             for j in range(k):
                 tile[j * SIDE + c] = (np.uint64(held[j]) << np.uint64(32)) | np.uint64(order[j])
             if c == SIDE - 1 or r == last - 1:
-                sort_columns(tile, k)
+                sort_columns(tile, k, False)
                 for b in range(c + 1):
                     to = places[(r - c + b) * k : (r - c + b + 1) * k]
                     for j in range(k):
@@ -382,30 +417,86 @@ def _sort_by_rank(bits, floating, flip, out, places):
         out[rank] = bits[i]
 
 
-@jit(parallel=True)
-def sort_short_rows(bits, floating, flip, rows, n, out, places):
-    """out[r, :], places[r, :] = each row of bits (rows, n), int32, in the order of its keys, and where it stood.
+@jit
+def _sort_by_digits(bits, floating, flip, kind, out, places):
+    """One row of some hundred elements: a radix sort by bytes, whose counters are few and are all filled in one pass."""
+    n, digits = bits.size, kind.itemsize
+    keys, spare_keys = np.empty(n, kind.dtype), np.empty(n, kind.dtype)
+    order, spare_order = np.empty(n, np.int32), np.empty(n, np.int32)
+    counts = np.zeros(256 * digits, np.int32)
+    row_keys(bits, floating, flip, keys)
+    for i in range(n):
+        key = np.uint64(keys[i])
+        order[i] = i
+        for d in range(digits):
+            counts[np.uint64(256 * d) + ((key >> np.uint64(8 * d)) & np.uint64(255))] += 1
+    for d in range(digits):
+        shift = np.uint64(8 * d)
+        ends = counts[256 * d : 256 * (d + 1)]
+        if ends[(np.uint64(keys[0]) >> shift) & np.uint64(255)] == n:
+            continue
+        total = np.int32(0)
+        for b in range(256):
+            held = ends[b]
+            ends[b] = total
+            total = np.int32(total + held)
+        for i in range(n):
+            digit = (np.uint64(keys[i]) >> shift) & np.uint64(255)
+            to = np.uint64(ends[digit])
+            ends[digit] += 1
+            spare_keys[to] = keys[i]
+            spare_order[to] = order[i]
+        keys, spare_keys = spare_keys, keys
+        order, spare_order = spare_order, order
+    for i in range(n):
+        places[i] = order[i]
+        out[i] = bits[np.uint64(order[i])]
 
-    Stable: a number of the network is key * 2**32 + position."""
-    if rows == 1 and n <= RANK_MAX:
+
+@jit(bare=True)
+def _sort_side(bits, floating, flip, first, count, n, tile, keys, out, places):
+    """Rows first .. first + count - 1, at most SIDE of them, through the network."""
+    narrow = bits.itemsize == 4
+    low = np.uint64(0xFFFFFFFF)
+    for c in range(SIDE):
+        r = first + min(c, count - 1)
+        row_keys(piece(bits, r * n, n), floating, flip, keys)
+        if narrow:
+            for i in range(n):
+                tile[np.uint64(i * SIDE + c)] = (np.uint64(keys[i]) << np.uint64(32)) | np.uint64(i)
+        else:
+            for i in range(n):
+                tile[np.uint64(i * SIDE + c)] = np.uint64(keys[i])
+                tile[np.uint64((n + i) * SIDE + c)] = np.uint64(i)
+    sort_columns(tile, n, not narrow)
+    found = piece(tile, 0 if narrow else n * SIDE, n * SIDE)
+    for c in range(count):
+        at = (first + c) * n
+        row, to, where = piece(bits, at, n), piece(out, at, n), piece(places, at, n)
+        for i in range(n):
+            place = found[np.uint64(i * SIDE + c)] & low
+            where[i] = np.int64(place)
+            to[i] = row[place]
+
+
+@jit(parallel=True)
+def sort_short_rows(bits, floating, flip, kind, rows, n, out, places):
+    """out[r, :], places[r, :] = each row of bits (rows, n), int32 or int64, in the order of its keys, and where it stood.
+
+    Stable: a number of the network is key * 2**32 + position, and with keys of 64 bits two numbers. `kind` is an array
+    of the keys' dtype."""
+    narrow = bits.itemsize == 4
+    if narrow and rows == 1 and n <= RANK_MAX:
         _sort_by_rank(bits, floating, flip, out, places)
+        return
+    if rows < FEW_ROWS:
+        for r in range(rows):
+            at = r * n
+            _sort_by_digits(bits[at : at + n], floating, flip, kind, out[at : at + n], places[at : at + n])
         return
     chunk = max(TASK // (n * SIDE), 1) * SIDE
     for task in prange((rows + chunk - 1) // chunk):
-        tile = np.empty(n * SIDE, np.uint64)
-        keys = np.empty(n, np.uint32)
-        for r0 in range(task * chunk, min((task + 1) * chunk, rows), SIDE):
-            count = min(SIDE, rows - r0)
-            for c in range(SIDE):
-                r = r0 + min(c, count - 1)
-                row_keys(bits[r * n : (r + 1) * n], floating, flip, keys)
-                for i in range(n):
-                    tile[np.uint64(i * SIDE + c)] = (np.uint64(keys[i]) << np.uint64(32)) | np.uint64(i)
-            sort_columns(tile, n)
-            for c in range(count):
-                first = (r0 + c) * n
-                row, to, at = bits[first : first + n], out[first : first + n], places[first : first + n]
-                for i in range(n):
-                    place = tile[np.uint64(i * SIDE + c)] & np.uint64(0xFFFFFFFF)
-                    at[i] = np.int64(place)
-                    to[i] = row[place]
+        tile = np.empty(n * SIDE * (1 if narrow else 2), np.uint64)
+        keys = np.empty(n, kind.dtype)
+        for first in range(task * chunk, min((task + 1) * chunk, rows), SIDE):
+            _sort_side(bits, floating, flip, first, min(SIDE, rows - first), n, tile, keys, out, places)

@@ -30,7 +30,7 @@ TASK = 1 << 13
 # --- keys ---------------------------------------------------------------------------------------------------
 
 
-@jit
+@jit(bare=True)
 def keys_float32(bits, keys, flip):
     """keys (uint32) of float32 given as its bits (int32); `flip` is 0, or -1 to invert the order."""
     for i in range(bits.size):
@@ -42,7 +42,7 @@ def keys_float32(bits, keys, flip):
         keys[i] = np.uint32(key ^ flip)
 
 
-@jit
+@jit(bare=True)
 def keys_float64(bits, keys, flip):
     """keys (uint64) of float64 given as its bits (int64)."""
     lowest = np.int64(-0x8000000000000000)

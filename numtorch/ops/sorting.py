@@ -25,7 +25,7 @@ from .._size import Size, wrap_dim
 from .._tensor import Tensor, wrap
 from . import positions as at
 
-_sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnnnxi")
+_sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnknnxi")
 _topk_rows = at.compiled_pair(_short.topk_rows, "xbnknnnxi")
 _INT32, _FLOAT32 = np.dtype(np.int32), np.dtype(np.float32)
 _LAST_KEY = {4: np.full(1, 0xFFFFFFFF, np.uint32), 8: np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)}
@@ -125,17 +125,18 @@ def _sorted(input, dim: int, descending: bool):
             rows, n, size = plan
             out, order = np.empty(flat.size, np.int32), np.empty(flat.size, np.int64)
             kernel = _sort_rows[is_parallel(rows, n)][_INT32]
-            kernel(flat.view(_INT32), True, -1 if descending else 0, rows, n, out, order)
+            kernel(flat.view(_INT32), True, -1 if descending else 0, _LAST_KEY[4], rows, n, out, order)
             return return_types.sort(wrap(out.view(_FLOAT32), size, float32), wrap(order, size, int64))
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
     order = np.empty(rows.flat.size, np.int64)
-    if 0 < rows.n <= _short.NETWORK_MAX and input._dtype.itemsize <= 4:
+    few = rows.rows < _short.FEW_ROWS  # no network then
+    if 0 < rows.n * (4 if few else max(input._dtype.itemsize, 4)) <= 4 * _short.NETWORK_MAX and rows.flat.size:
         flat = comparable(rows.flat, input._dtype)
-        bits, floating, _ = bits_to_order(flat)
+        bits, floating, last = bits_to_order(flat)
         out = np.empty(bits.size, bits.dtype)
         kernel = _sort_rows[is_parallel(rows.rows, rows.n)][bits.dtype]
-        kernel(bits, floating, -1 if descending else 0, rows.rows, rows.n, out, order)
+        kernel(bits, floating, -1 if descending else 0, last, rows.rows, rows.n, out, order)
         values = values_of_bits(out, flat.dtype)
         if flat is not rows.flat:
             values = cast_array(values, float32, input._dtype)

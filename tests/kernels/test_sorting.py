@@ -140,16 +140,16 @@ def test_long_rows_of_integers_are_cut_down_by_their_digits(spread):
         assert out[0] == np.sort(x)[k_]
 
 
-@pytest.mark.parametrize("dtype", ["f4", "i4"])
+@pytest.mark.parametrize("dtype", ["f4", "i4", "f8", "i8"])
 @pytest.mark.parametrize(
-    "rows, n", [*ROWS[:6], (1, s.RANK_MAX), (1, s.RANK_MAX + 1), (9, 64), (17, 8), (300, 100), (3, 1024)]
+    "rows, n", [*ROWS[:6], (1, s.RANK_MAX), (1, s.RANK_MAX + 1), (9, 64), (17, 8), (300, 100), (3, 1024), (4, 1024)]
 )
 def test_short_rows_are_sorted_stably(dtype, rows, n):
     x = sample(rows * n, dtype, n)
     bits, floating = bits_of(x)
     for flip in (0, -1):
         out, places = np.empty_like(bits), np.empty(x.size, np.int64)
-        s.sort_short_rows(bits, floating, flip, rows, n, out, places)
+        s.sort_short_rows(bits, floating, flip, last_key(x), rows, n, out, places)
         want = np.stack([expected(row, flip == -1) for row in x.reshape(rows, n)])
         np.testing.assert_array_equal(places.reshape(rows, n), want)
         np.testing.assert_array_equal(out.reshape(rows, n), np.take_along_axis(bits.reshape(rows, n), want, 1))
