@@ -211,7 +211,7 @@ def _load(name: str, target_context) -> CompileResult | None:
     """The compile result in the file `name`, with all that its code needs; None where something is missing."""
     found = callees.published(name)
     if found is not None:
-        return found
+        return found._replace(metadata=None)  # to which Numba adds the times of a compilation, once
     content = store().read(name)
     if content is None:
         return None

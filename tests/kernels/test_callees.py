@@ -1,7 +1,9 @@
 """Kernels that call kernels: what is copied, what is called through its address, and what a second process finds."""
 
 import gc
+import os
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -192,3 +194,30 @@ def test_a_name_for_one_process_is_never_given_twice():
         return jit(lambda v: v, apart=True)._cache.name_of(())
 
     assert len({name() for _ in range(50)}) == 50
+
+
+def test_dispatchers_of_one_content_share_what_the_first_of_them_compiled():
+    number = int.from_bytes(os.urandom(4), "little")  # no file on disk has it
+
+    def make():
+        @jit(nogil=True)
+        def moved(x, out):
+            for i in range(x.size):
+                out[i] = x[i] + number
+
+        return moved
+
+    results, start = [], threading.Barrier(4)
+
+    def run():
+        x, out = np.arange(3), np.empty(3, np.int64)
+        start.wait()
+        make()(x, out)
+        results.append((out - number).tolist())
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [[0, 1, 2]] * 4
