@@ -30,6 +30,7 @@ estimated time.
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 from .tile_sizes import ROWS, VECTORS, lanes
@@ -52,6 +53,8 @@ COPY_COSTS = {IN_PLACE: 0, DENSE: 4, EVEN: 8, MAPPED: 24}
 STORE_COST, TASK_COST, SUMS_COST = 4, 600, 2
 # Bytes of the weight, and of a large region, that arrive in a cycle from beyond the second-level cache.
 WEIGHT_BYTES, FAR_BYTES = 6, 10
+# Share of the taps that blocks of single rows have, from which they are tried.
+RAGGED = 0.85
 
 
 class Axis(NamedTuple):
@@ -67,45 +70,36 @@ class Axis(NamedTuple):
     widest: int  # the largest shift
     places: list  # (kernel index, source offset) of each tap
 
+    def form(self) -> tuple:
+        """What the blocks of the axis follow from: all but where its outputs and the taps in the kernel begin."""
+        first = self.places[0][0]
+        places = tuple([(k - first, place) for k, place in self.places])
+        return self.step, self.base, self.count, self.ostep, places
 
-class Blocks(NamedTuple):
-    """How one phase is cut into tasks."""
 
-    axes: list
-    block: list
-    merged: int
-    beside: bool  # the images of a block lie side by side in each row
-    copy: int
-    chunk: int
-    cut: int
-    cost: float
+class Blocks:
+    """How one phase is cut into tasks: blocks of `block` outputs of `merged` images each, and how a region is laid out."""
 
-    @property
-    def extent(self):
-        return [b + a.widest for a, b in zip(self.axes, self.block, strict=True)]
-
-    @property
-    def pitches(self):
-        """Distance in the region of two images, planes and rows of a block."""
-        depth, height, width = self.extent
-        row = width * self.merged if self.beside else width
-        return (width if self.beside else depth * height * width), height * row, row
-
-    @property
-    def variants(self):
-        return [len(a.starts) for a in self.axes]
-
-    @property
-    def volume(self):
-        depth, height, width = self.extent
-        return depth * height * width * self.merged
-
-    @property
-    def pitch(self):
-        """Distance of two channels' planes in a region: an odd number of cache lines, so that planes do not fall on the
-        same cache sets, with room for a whole vector (of at most 16 elements) behind the last pixel."""
+    def __init__(self, axes: list, block: list, merged: int, beside: bool):
+        self.axes, self.block, self.merged = axes, block, merged
+        self.beside = beside  # the images of a block lie side by side in each row
+        self.copy, self.chunk, self.cut, self.cost = IN_PLACE, 0, 0, 0.0
+        depth, height, width = self.extent = [b + a.widest for a, b in zip(axes, block, strict=True)]
+        self.variants = [len(a.starts) for a in axes]
+        self.volume = depth * height * width * merged
+        row = width * merged if beside else width
+        # distance in the region of two images, planes and rows of a block
+        self.pitches = (width if beside else depth * height * width), height * row, row
+        # Distance of two channels' planes in a region: an odd number of cache lines, so that planes do not fall on the
+        # same cache sets, with room for a whole vector (of at most 16 elements) behind the last pixel.
         lines = ceil(self.volume + 16, 16)
-        return (lines + 1 - lines % 2) * 16
+        self.pitch = (lines + 1 - lines % 2) * 16
+
+    def but(self, **fields) -> Blocks:
+        """The same blocks with other values of some fields, which no other field follows from."""
+        made = copy.copy(self)
+        vars(made).update(fields)
+        return made
 
     def pixels(self, images, counts):
         """One more than the last pixel that is an output."""
@@ -125,6 +119,25 @@ def expanded(axis: Axis) -> Axis:
     """The same dimension with a variant for each tap."""
     taps = [(k, v, 0) for v, (k, _) in enumerate(axis.places)]
     return axis._replace(taps=taps, starts=[place for _, place in axis.places], widest=0)
+
+
+def within(axis: Axis, size) -> Axis:
+    """The same dimension of a source of `size` elements without the taps that find none of them at any output."""
+    last = axis.base + (axis.count - 1) * axis.step
+    places = [(k, place) for k, place in axis.places if axis.base + place < size and last + place >= 0]
+    if len(places) == len(axis.places):
+        return axis
+    return _axis(places, axis.step, axis.base, axis.count, axis.ostart, axis.ostep)
+
+
+def _mean_taps(axis: Axis, block, size) -> float:
+    """The taps of a block of `block` outputs, in the mean over the blocks: at the edges of the source some are left out."""
+    total = 0
+    for first in range(0, axis.count, block):
+        low = axis.base + first * axis.step
+        high = low + (min(block, axis.count - first) - 1) * axis.step
+        total += sum([low + place < size and high + place >= 0 for _, place in axis.places])
+    return total / ceil(axis.count, block)
 
 
 def forward_axes(kernel, stride, padding, dilation, out):
@@ -161,9 +174,9 @@ def _layouts(axes):
     return found
 
 
-def _cuttings(axes, images, most, width):
+def _cuttings(axes, images, most, width, ragged):
     """(block, merged) candidates of about `most` pixels: several whole images, one, or a part of one, cut along
-    the outermost dimension first."""
+    the outermost dimension first; and, where it is `ragged`, some rows of several images."""
     counts, widest = [a.count for a in axes], [a.widest for a in axes]
 
     def size(block):
@@ -174,6 +187,11 @@ def _cuttings(axes, images, most, width):
         fitting = min(images, most // size(counts))
         some = {fitting, ceil(fitting, 2), min(fitting, 4), min(fitting, 2), 1}
         yield from ((counts, m) for m in sorted({ceil(images, ceil(images, m)) for m in some}))  # in equal shares
+        if ragged:
+            for rows in sorted({1, ceil(counts[1], 3)}):
+                block = [1, rows, counts[2]]
+                some = {max(1, min(images, n // size(block))) for n in (most, 2 * width, width)}
+                yield from ((block, m) for m in sorted({ceil(images, ceil(images, m)) for m in some}))
         return
     block = list(counts)
     for i in range(3):
@@ -223,15 +241,17 @@ def _ways(made: Blocks, src, vl):
         yield (DENSE if made.axes[2].step == 1 else EVEN), variants * (volume // run) * ceil(run, vl)
 
 
-def _arranged(axes, images, most, width, src, itemsize, in_place):
+def _arranged(axes, images, most, width, src, itemsize, in_place, ragged=False):
     """Candidates: (blocks, cycles to fill a region's channel)."""
-    for block, merged in _cuttings(axes, images, most, width):
+    for block, merged in _cuttings(axes, images, most, width, ragged):
         for beside in (False, True) if merged > 1 and axes[2].widest == 0 < axes[1].widest else (False,):
-            made = Blocks(axes, block, merged, beside, IN_PLACE, 0, 0, 0.0)
-            cost, kind = min((COPY_COSTS[way] * vectors, way) for way, vectors in _ways(made, src, lanes(itemsize)))
-            yield made._replace(copy=kind), cost
+            made = Blocks(axes, block, merged, beside)
+            cost, made.copy = min(
+                [(COPY_COSTS[way] * vectors, way) for way, vectors in _ways(made, src, lanes(itemsize))]
+            )
+            yield made, cost
             if in_place and _in_place(made, src):
-                yield made, 0
+                yield made.but(copy=IN_PLACE), 0
 
 
 def _chunks(made: Blocks, channels, itemsize):
@@ -250,18 +270,27 @@ def best_blocks(phase, images, groups, channels, outputs, src, all_taps, phases,
     """The blocks of one phase: of all candidates, those of the least estimated cycles."""
     vl = lanes(itemsize)
     width = VECTORS * vl
-    best = None
+    best, least = None, float("inf")
+    means = {}  # (dimension, outputs of a block) -> taps
+    # where single rows leave out many taps, blocks of whole images are not all that is tried
+    ragged = _mean_taps(phase[0], 1, src[0]) * _mean_taps(phase[1], 1, src[1]) < RAGGED * len(phase[0].taps) * len(
+        phase[1].taps
+    )
     for axes in _layouts(phase):
-        taps = 1
-        for a in axes:
-            taps *= len(a.taps)
+        arranged = {}  # several cuts of the outputs often leave room for the same number of pixels
         for cut in sorted({min(outputs, 128), min(outputs, 256), outputs}):
             most = max(width, SUMS_BYTES // itemsize // cut)
-            for made, copy in _arranged(axes, images, most, width, src, itemsize, in_place):
+            if most not in arranged:
+                arranged[most] = list(_arranged(axes, images, most, width, src, itemsize, in_place, ragged))
+            for made, copying in arranged[most]:
                 block, merged = made.block, made.merged
-                blocks = 1
-                for a, b in zip(axes, block, strict=True):
-                    blocks *= ceil(a.count, b)
+                taps = 1.0
+                for i in range(3):
+                    key = (i, block[i])
+                    if key not in means:
+                        means[key] = _mean_taps(phase[i], block[i], src[i])
+                    taps *= means[key]
+                blocks = ceil(axes[0].count, block[0]) * ceil(axes[1].count, block[1]) * ceil(axes[2].count, block[2])
                 tasks = blocks * ceil(images, merged) * groups * phases
                 cuts = max(ceil(outputs, cut), min(ceil(wanted, tasks), ceil(outputs, 2 * ROWS)))
                 some = min(outputs, ceil(ceil(outputs, cuts), ROWS) * ROWS)
@@ -269,21 +298,21 @@ def best_blocks(phase, images, groups, channels, outputs, src, all_taps, phases,
                 pixels = ceil(made.pixels(merged, block), vl)
                 # of the weight whole lines arrive, with the taps of the other phases too
                 products = outputs * channels * (taps * pixels + all_taps * itemsize / WEIGHT_BYTES)
-                dense = not made.beside and all(
-                    e == a.count for e, a in zip(made.extent[1:], axes[1:], strict=True)
-                ) and phase[2].ostep == 1  # fmt: skip
+                _, height, row = made.extent
+                dense = not made.beside and height == axes[1].count and row == axes[2].count and phase[2].ostep == 1
                 lines = merged * block[0] * block[1]
                 vectors = merged * ceil(lines // merged * block[2], vl) if dense else lines * ceil(block[2], vl)
                 products += outputs * STORE_COST * vectors + cuts * TASK_COST
                 for chunk, far in _chunks(made, channels, itemsize):
-                    copies = (cuts if chunk < channels else min(cuts, 2)) * copy * channels
+                    copies = (cuts if chunk < channels else min(cuts, 2)) * copying * channels
                     sums = outputs * pixels * SUMS_COST * ceil(channels, chunk)
                     cost = (products + copies + sums + cuts * far / FAR_BYTES) * blocks
                     cost *= ceil(images, merged) if made.beside else images / merged
                     cost *= 1 + (max(0, wanted - tasks * cuts) / wanted if wanted > 1 else 0) / 2
-                    if best is None or cost < best.cost:
-                        best = made._replace(chunk=chunk, cut=some, cost=cost)
-    return best
+                    if cost < least:
+                        best, least = (made, chunk, some), cost
+    made, chunk, some = best
+    return made.but(chunk=chunk, cut=some, cost=least)
 
 
 def weight_blocks(phase, images, groups, channels, outputs, src, itemsize, in_place, wanted, dot) -> Blocks:
@@ -293,12 +322,12 @@ def weight_blocks(phase, images, groups, channels, outputs, src, itemsize, in_pl
     vl = lanes(itemsize)
     ldm = outputs * vl if dot else ceil(outputs, vl) * vl
     most = min(1024, max(64, SUMS_BYTES // itemsize // ldm))
-    best = None
+    best, least = None, float("inf")
     for axes in _layouts(phase)[:2] if dot else _layouts(phase):
         variants, taps = len(axes[0].starts) * len(axes[1].starts) * len(axes[2].starts), 1
         for a in axes:
             taps *= len(a.taps)
-        for made, copy in _arranged(axes, images, most, vl, src, itemsize, in_place):
+        for made, copying in _arranged(axes, images, most, vl, src, itemsize, in_place):
             block, merged = made.block, made.merged
             if dot and made.beside:
                 continue
@@ -320,8 +349,9 @@ def weight_blocks(phase, images, groups, channels, outputs, src, itemsize, in_pl
                 products = vectors * channels * taps * outputs
             else:
                 products = chunks * pixels * ldm // 2
-            cost = copy * channels + chunks * TASK_COST + products + channels * taps * ldm / vl * SUMS_COST
+            cost = copying * channels + chunks * TASK_COST + products + channels * taps * ldm / vl * SUMS_COST
             cost *= blocks
-            if best is None or cost < best.cost:
-                best = made._replace(chunk=chunk, cut=outputs, cost=cost)
-    return best
+            if cost < least:
+                best, least = (made, chunk), cost
+    made, chunk = best
+    return made.but(chunk=chunk, cut=outputs, cost=least)

@@ -21,11 +21,11 @@ from .conv_layout import (
     Blocks,
     best_blocks,
     ceil,
-    expanded,
     forward_axes,
     run_length,
     transposed_axes,
     weight_blocks,
+    within,
 )
 from .tile_sizes import lanes
 
@@ -41,16 +41,18 @@ DOT_OUTPUTS = 7
 (GROUPS, CHANNELS, OUTPUTS, IMAGES, SRC_PLANE, OUT_PLANE, WEIGHT_GROUP, WEIGHT_CHANNEL, WEIGHT_ROWS_AT, REGION, SUMS,
  PARTS, CHANNEL_TASKS, LDM, DOT, TURNED, OUT_WIDTH) = range(17)  # fmt: skip
 HEAD = 17
-# ... of a phase; behind the last one the number of all tasks ...
-(FIRST_TASK, TAPS, BLOCKS, IMAGE_BLOCKS, MERGED, CUT, CUTS, CHUNK, COPY, PITCH, OSTEP, PLACES, DIRECT_PLACES, WHOLE, LAST,
- IMAGE_PITCH, ROW_PITCH) = range(17)  # fmt: skip
-PHASE = 17
+# ... of a phase (its shifts are the distances of its taps and outputs from those of the first phase that is like it);
+# behind the last one the number of all tasks ...
+(FIRST_TASK, BLOCKS, IMAGE_BLOCKS, MERGED, CUT, CUTS, CHUNK, COPY, PITCH, OSTEP, WHOLE, LAST, IMAGE_PITCH, ROW_PITCH,
+ TAP_SHIFT, OUT_SHIFT) = range(16)  # fmt: skip
+PHASE = 16
 # ... and of a block: where its first input and its first output are in their planes, its pixels, how far it reads behind
-# its first pixel, the elements of a row of its sums, and its lists: vectors to copy, and vectors or runs of outputs; for
-# the weight's gradient also the places of its pixels, and its rows and columns.
-(SRC_AT, OUT_AT, PIXELS, REACH, LDC, COPIES, COPY_COUNT, STORES, STORE_COUNT, PIXEL_PLACES, PIXEL_COUNT, LINES,
- WIDTH) = range(13)  # fmt: skip
-BLOCK = 13
+# its first pixel, the elements of a row of its sums, and its lists: vectors to copy, and vectors or runs of outputs; its
+# taps, and where they are in the region and in the source; for the weight's gradient also the places of its pixels, and
+# its rows and columns.
+(SRC_AT, OUT_AT, PIXELS, REACH, LDC, COPIES, COPY_COUNT, STORES, STORE_COUNT, TAPS, PLACES, DIRECT_PLACES, PIXEL_PLACES,
+ PIXEL_COUNT, LINES, WIDTH) = range(16)  # fmt: skip
+BLOCK = 16
 
 
 class Plan(NamedTuple):
@@ -58,6 +60,7 @@ class Plan(NamedTuple):
     tasks: int
     cuts: int  # tasks that share a block of pixels
     work: int  # multiply-adds, to choose between serial and parallel
+    sparse: bool  # some outputs belong to no task, for no tap reaches them
 
 
 class _Table:
@@ -79,7 +82,7 @@ def _spans(far, near, inside, run, vl, every):
     """Vectors along `run` consecutive elements: (far place, near place + mask * 2**32) of each.
 
     `far`, `near` and `inside` (which elements count) are given for all elements; in a far place elements are `every`
-    apart (1, or 2: then the mask has 2 * vl bits)."""
+    apart (1, or 2: then the mask has 2 * vl bits; 0: in its place stands how many elements count)."""
     far, near, inside = (np.broadcast_to(a, inside.shape).reshape(-1, run) for a in (far, near, inside))
     vectors = ceil(run, vl)
     bits = np.zeros((len(inside), vectors * vl), np.uint64)
@@ -148,39 +151,62 @@ def _outputs(made: Blocks, counts, images, out, image_step):
     return far, grid((plane, row, 1), image), run
 
 
-def _classes(a: Axis, block, extent, size):
+def _classes(a: Axis, block, extent, size, all_taps):
     """The blocks along an axis: (first source place, first output place, class) of each, and of each class (outputs,
-    which elements (variants, extent) the source has)."""
+    which elements (variants, extent) the source has, its taps).
+
+    Taps that find only what lies outside of the source are left out, unless all are asked for."""
     rows, known = [], {}
     element = np.array(a.starts)[:, None] + np.arange(extent) * a.step
+    taps = sorted(a.taps)
     for first in range(0, a.count, block):
         origin = a.base + first * a.step
         inside = (element >= -origin) & (element < size - origin)
         count = min(block, a.count - first)
         key = (count, inside.tobytes())
-        known.setdefault(key, (len(known), count, inside))
+        if key not in known:
+            some = taps if all_taps or inside.all() else [t for t in taps if inside[t[1], t[2] : t[2] + count].any()]
+            known[key] = (len(known), count, inside, some)
         rows.append((origin, a.ostart + first * a.ostep, known[key][0]))
     return np.array(rows), [entry[1:] for entry in known.values()]
 
 
-def _blocks_of(made: Blocks, images, table: _Table, src, out, steps, vl, shift, weight):
+def _tap_places(made: Blocks, taps, kernel, table: _Table, head, weight):
+    """(number of taps, their places in the region and in the source, the largest place in the source's first channel) for
+    the taps of three axes; a place in the weight stands before each but for its own gradient."""
+    counts = made.variants
+    _, plane, row = made.pitches
+    found = []
+    for (kd, vd, sd), (kh, vh, sh), (kw, vw, sw) in product(*taps):
+        variant = (vd * counts[1] + vh) * counts[2] + vw
+        found.append((variant, sd * plane + sh * row + sw, (kd * kernel[1] + kh) * kernel[2] + kw))
+    variant, shift, number = np.array(found, np.int64).reshape(-1, 3).T
+    channel = np.arange(made.chunk)[:, None]
+    inputs = variant * made.chunk * made.pitch + shift + channel * made.pitch
+    direct = shift + channel * head[SRC_PLANE]
+    if weight is None:
+        weights = number + channel * head[WEIGHT_CHANNEL]
+        inputs, direct = np.stack([weights, inputs], -1), np.stack([weights, direct], -1)
+    direct_at = table.add(direct) if made.copy == IN_PLACE else 0
+    return len(found), table.add(inputs), direct_at, int(shift.max(initial=0))
+
+
+def _blocks_of(made: Blocks, images, kernel, table: _Table, src, out, head, vl, weight):
     """Descriptions of all blocks of a phase for `images` images; returns where they begin.
 
-    steps: distance of two images in source and output; shift: the largest place of a tap when reading in place; weight:
-    (ldm, dot) of a weight's gradient, else None."""
-    found = [_classes(*args) for args in zip(made.axes, made.block, made.extent, src, strict=True)]
+    weight: (ldm, dot) of a weight's gradient, else None."""
+    steps = head[GROUPS] * head[CHANNELS] * head[SRC_PLANE], head[GROUPS] * head[OUTPUTS] * head[OUT_PLANE]
+    sized = zip(made.axes, made.block, made.extent, src, strict=True)
+    found = [_classes(*args, weight is not None) for args in sized]
     kinds = []
-    for (nd, d), (nh, h), (nw, w) in product(*(classes for _, classes in found)):
+    for (nd, d, taps_d), (nh, h, taps_h), (nw, w, taps_w) in product(*(classes for _, classes in found)):
         counts = (nd, nh, nw)
+        taps, places, direct, shift = _tap_places(made, (taps_d, taps_h, taps_w), kernel, table, head, weight)
         pixels = made.pixels(images, counts)
         lines = ceil(pixels, vl)
-        row = [
-            0,
-            0,
-            pixels,
-            shift + lines * vl,
-            (lines + 1 - lines % 2) * vl,
-        ]  # rows do not fall on the same cache sets
+        reach = shift + (head[CHANNELS] - 1) * head[SRC_PLANE] + lines * vl
+        # rows of sums do not fall on the same cache sets
+        row = [0, 0, pixels, reach, (lines + 1 - lines % 2) * vl]
         copies = _copies(made, src, (d, h, w), images, steps[0], vl) if weight is None or made.copy != IN_PLACE else []
         row += [table.add(copies), len(copies)]
         far, pixel, run = _outputs(made, counts, images, out, steps[1])
@@ -190,13 +216,13 @@ def _blocks_of(made: Blocks, images, table: _Table, src, out, steps, vl, shift, 
             elif run > counts[1] * counts[2] and made.extent[1] != counts[1]:
                 run = counts[1] * counts[2]
             step = made.axes[2].ostep
-            stores = _spans(far, pixel, np.ones(far.shape, bool), run, vl, step if step == 2 else 1)
-            row += [table.add(stores), len(stores), 0, 0, 0, 0]
+            stores = _spans(far, pixel, np.ones(far.shape, bool), run, vl, step if step <= 2 else 0)
+            row += [table.add(stores), len(stores), taps, places, direct, 0, 0, 0, 0]
         else:
             firsts = far.reshape(-1, run)[:, 0]
-            row += [table.add(np.stack([firsts, np.full(len(firsts), run)], 1)), len(firsts)]
-            places = np.stack([pixel.reshape(-1), np.arange(pixel.size) * weight[0]], 1)
-            row += [table.add([] if weight[1] else places), pixel.size]
+            row += [table.add(np.stack([firsts, np.full(len(firsts), run)], 1)), len(firsts), taps, places, direct]
+            pixels_at = np.stack([pixel.reshape(-1), np.arange(pixel.size) * weight[0]], 1)
+            row += [table.add([] if weight[1] else pixels_at), pixel.size]
             joined = made.extent[2] == counts[2] == out[2]
             row += [1, nh * nw] if joined else [nh, nw]
         kinds.append(row)
@@ -209,28 +235,12 @@ def _blocks_of(made: Blocks, images, table: _Table, src, out, steps, vl, shift, 
     return table.add(rows)
 
 
-def _phase(made: Blocks, first_task, kernel, images, table: _Table, src, out, head, vl, weight):
+def _phase(made: Blocks, kernel, images, table: _Table, src, out, head, vl, weight):
     """The fields of one phase, and what it needs: (row, tasks of a group, elements of a region, of its sums)."""
     axes, counts = made.axes, made.variants
-    _, plane, row = made.pitches
-    taps = []
-    for (kd, vd, sd), (kh, vh, sh), (kw, vw, sw) in product(*(sorted(a.taps) for a in axes)):
-        variant = (vd * counts[1] + vh) * counts[2] + vw
-        taps.append((variant, sd * plane + sh * row + sw, (kd * kernel[1] + kh) * kernel[2] + kw))
-    taps = np.array(taps, np.int64).reshape(-1, 3)
-    channel = np.arange(made.chunk)[:, None]
-    inputs = taps[:, 0] * made.chunk * made.pitch + taps[:, 1] + channel * made.pitch
-    direct = taps[:, 1] + channel * head[SRC_PLANE]
-    shift = int(taps[:, 1].max(initial=0)) + (head[CHANNELS] - 1) * head[SRC_PLANE]
-    if weight is None:
-        weights = taps[:, 2] + channel * head[WEIGHT_CHANNEL]
-        inputs, direct = np.stack([weights, inputs], -1), np.stack([weights, direct], -1)
-    places = table.add(inputs)
-    direct_places = table.add(direct) if made.copy == IN_PLACE else 0
     last = images % made.merged or made.merged
-    steps = head[GROUPS] * head[CHANNELS] * head[SRC_PLANE], head[GROUPS] * head[OUTPUTS] * head[OUT_PLANE]
     whole, *rest = [
-        _blocks_of(made, n, table, src, out, steps, vl, shift, weight)
+        _blocks_of(made, n, kernel, table, src, out, head, vl, weight)
         for n in ([made.merged] if last == made.merged else [made.merged, last])
     ]
     blocks = 1
@@ -238,8 +248,8 @@ def _phase(made: Blocks, first_task, kernel, images, table: _Table, src, out, he
         blocks *= ceil(a.count, b)
     image_blocks, cuts = ceil(images, made.merged), ceil(head[OUTPUTS], made.cut)
     image, _, row = made.pitches
-    fields = [first_task, len(taps), blocks, image_blocks, made.merged, made.cut, cuts, made.chunk, made.copy, made.pitch,
-              axes[2].ostep, places, direct_places, whole, rest[0] if rest else whole, image, row]  # fmt: skip
+    fields = [0, blocks, image_blocks, made.merged, made.cut, cuts, made.chunk, made.copy, made.pitch, axes[2].ostep,
+              whole, rest[0] if rest else whole, image, row, 0, 0]  # fmt: skip
     region = counts[0] * counts[1] * counts[2] * made.chunk * made.pitch + 16
     pixels = made.pixels(made.merged, made.block)
     return fields, image_blocks * blocks * cuts, region, (ceil(pixels, vl) + 1) * vl * made.cut + vl
@@ -280,22 +290,27 @@ def plan(
     transposed = kind == "transposed"
     make = transposed_axes if transposed else forward_axes
     axes = [make(k, s, p, d, o) for k, s, p, d, o in zip(kernel, stride, padding, dilation, out, strict=True)]
+    sparse = False
+    if kind != "weight":
+        reached = [[a for a in (within(a, n) for a in each) if a.taps] for each, n in zip(axes, src, strict=True)]
+        sparse = [len(each) for each in reached] != [len(each) for each in axes]
+        axes = reached
     phases = list(product(*axes))
-    work = images * groups * outputs * channels * sum(
-        int(np.prod([len(a.taps) * a.count for a in phase])) for phase in phases
-    )  # fmt: skip
+    work = images * groups * outputs * channels
+    for each in axes:
+        work *= sum(len(a.taps) * a.count for a in each)
     # planes that are a multiple of 2 KB apart would share a few cache sets: copy those
     in_place = src_plane * itemsize % 2048 != 0
     wanted = 1 if work < SERIAL_WORK else WEIGHT_TASKS if kind == "weight" else WANTED_TASKS
     table = _Table(HEAD + PHASE * (len(phases) + 1))
     head = [groups, channels, outputs, images, src_plane, out_plane, channels * outputs * taps,
             outputs * taps if transposed else taps, 0, 0, 0, 0, 0, 0, 0, 0, out[2]]  # fmt: skip
-    arguments, rows, tasks = (images, groups, channels, outputs, src), [], 0
+    arguments, rows, tasks, cuts = (images, groups, channels, outputs, src), [], 0, 1
     if kind == "weight":
         dot = outputs <= DOT_OUTPUTS and src[0] == out[0] == kernel[0] == 1
         made = weight_blocks(phases[0], *arguments, itemsize, in_place, wanted, dot)
         ldm = ceil(outputs, vl) * vl
-        fields, blocks, head[REGION], _ = _phase(made, 0, kernel, images, table, src, out, head, vl, (ldm, dot))
+        fields, blocks, head[REGION], _ = _phase(made, kernel, images, table, src, out, head, vl, (ldm, dot))
         rows += fields
         chunks, depth = ceil(channels, made.chunk), made.chunk * taps
         head[PARTS] = min(blocks, ceil(wanted, groups * chunks))
@@ -305,19 +320,22 @@ def plan(
         tasks = head[PARTS] * groups * chunks
     else:
         head[WEIGHT_ROWS_AT] = table.add(np.arange(outputs) * (taps if transposed else channels * taps))
-        alike: dict[str, Blocks] = {}  # of a wide stride most phases are
+        alike: dict[tuple, tuple] = {}  # of a wide stride most phases are, but for where their taps and outputs begin
+        forms = [{id(a): a.form() for a in each} for each in axes]
         for phase in phases:
-            key = repr([(a.starts, a.step, a.base, a.count, a.ostep, [place for _, place in a.places]) for a in phase])
+            key = tuple([form[id(a)] for form, a in zip(forms, phase, strict=True)])
             if key not in alike:
-                alike[key] = best_blocks(phase, *arguments, taps, len(phases), wanted, itemsize, in_place)
-            made = alike[key]
-            made = made._replace(
-                axes=[expanded(a) if b.widest < a.widest else a for a, b in zip(phase, made.axes, strict=True)]
-            )
-            fields, more, *sizes = _phase(made, tasks, kernel, images, table, src, out, head, vl, None)
+                made = best_blocks(phase, *arguments, taps, len(phases), wanted, itemsize, in_place)
+                alike[key] = phase, _phase(made, kernel, images, table, src, out, head, vl, None)
+            first, (fields, more, *sizes) = alike[key]
+            fields, cuts = fields.copy(), fields[CUTS]
+            moved = [(a.places[0][0] - b.places[0][0], a.ostart - b.ostart) for a, b in zip(phase, first, strict=True)]
+            (kd, od), (kh, oh), (kw, ow) = moved
+            fields[FIRST_TASK], fields[TAP_SHIFT] = tasks, (kd * kernel[1] + kh) * kernel[2] + kw
+            fields[OUT_SHIFT] = (od * out[1] + oh) * out[2] + ow
             rows += fields
             tasks += more * groups
             head[REGION], head[SUMS] = max(head[REGION], sizes[0]), max(head[SUMS], sizes[1])
     end = [tasks] + [0] * (PHASE - 1)
     fields = np.array(head + rows + end, np.int64)
-    return Plan(np.concatenate([fields, *table.parts]), tasks, rows[CUTS], work)
+    return Plan(np.concatenate([fields, *table.parts]), tasks, cuts, work, sparse)

@@ -36,6 +36,7 @@ from .conv_plan import (
     OSTEP,
     OUT_AT,
     OUT_PLANE,
+    OUT_SHIFT,
     OUTPUTS,
     PHASE,
     PITCH,
@@ -48,6 +49,7 @@ from .conv_plan import (
     STORE_COUNT,
     STORES,
     SUMS,
+    TAP_SHIFT,
     TAPS,
     WEIGHT_CHANNEL,
     WEIGHT_GROUP,
@@ -56,17 +58,15 @@ from .conv_plan import (
 )
 from .conv_region import copy_region, multiply
 from .conv_tile import store_spans
-from .tile_sizes import VECTOR_BYTES
 
 
 @jit
 def _scatter(step, sums, v0, shift, table, t0, count, target, o0):
-    """store_spans for any step, an element at a time."""
+    """store_spans for steps of three and more, an element at a time; their number stands in place of the mask."""
     for i in range(t0, t0 + 2 * count, 2):
-        bits, near = table[i + 1] >> 32, table[i + 1] & 0xFFFFFFFF
-        for e in range(VECTOR_BYTES // sums.itemsize):
-            if bits >> e & 1:
-                target[o0 + table[i] + e * step] = sums[v0 + near + e] + shift
+        near, far = v0 + (table[i + 1] & 0xFFFFFFFF), o0 + table[i]
+        for e in range(table[i + 1] >> 32):
+            target[np.uint64(far + e * step)] = sums[np.uint64(near + e)] + shift
 
 
 @jit(nogil=True)
@@ -78,7 +78,7 @@ def _conv_tasks(first, last, src, weight, bias, out, plan):
     for task in range(first, last):
         while task >= plan[phase + PHASE + FIRST_TASK]:
             phase += PHASE
-        blocks, cuts, taps = plan[phase + BLOCKS], plan[phase + CUTS], plan[phase + TAPS]
+        blocks, cuts = plan[phase + BLOCKS], plan[phase + CUTS]
         number = task - plan[phase + FIRST_TASK]
         row0, number = number % cuts * plan[phase + CUT], number // cuts
         rows = min(plan[phase + CUT], outputs - row0)
@@ -87,17 +87,18 @@ def _conv_tasks(first, last, src, weight, bias, out, plan):
         at = plan[phase + LAST] if image_block == plan[phase + IMAGE_BLOCKS] - 1 else plan[phase + WHOLE]
         at += number % blocks * BLOCK
         start = (image * groups + group) * channels * plane + plan[at + SRC_AT]
-        ldc = plan[at + LDC]
+        ldc, taps = plan[at + LDC], plan[at + TAPS]
+        weights = group * plan[WEIGHT_GROUP] + plan[phase + TAP_SHIFT]
         # in place, unless the last vector of the last channel reaches beyond the end of the input
         direct = plan[phase + COPY] == IN_PLACE and start + plan[at + REACH] <= src.size
         block = phase * last + number
         for chunk in range(0, channels, plan[phase + CHUNK]):
             some = min(plan[phase + CHUNK], channels - chunk)
-            a0, c0 = group * plan[WEIGHT_GROUP] + chunk * plan[WEIGHT_CHANNEL], start + chunk * plane
+            a0, c0 = weights + chunk * plan[WEIGHT_CHANNEL], start + chunk * plane
             if direct:
-                source, b0, places = src, c0, plan[phase + DIRECT_PLACES]
+                source, b0, places = src, c0, plan[at + DIRECT_PLACES]
             else:
-                source, b0, places = region, 0, plan[phase + PLACES]
+                source, b0, places = region, 0, plan[at + PLACES]
                 if block != copied or some < channels:  # the block's other output channels find the region as it is
                     copy_region(
                         src, c0, plane, some, plan[phase + COPY], plan, plan[at + COPIES], plan[at + COPY_COUNT],
@@ -109,10 +110,11 @@ def _conv_tasks(first, last, src, weight, bias, out, plan):
                 plan[at + PIXELS], chunk > 0,
             )  # fmt: skip
         step, stores, count = plan[phase + OSTEP], plan[at + STORES], plan[at + STORE_COUNT]
+        target = plan[at + OUT_AT] + plan[phase + OUT_SHIFT]
         for m in range(rows):
             channel = group * outputs + row0 + m
             shift = bias[channel] if bias.size > 0 else sums.dtype.type(0)
-            to = (image * groups * outputs + channel) * plan[OUT_PLANE] + plan[at + OUT_AT]
+            to = (image * groups * outputs + channel) * plan[OUT_PLANE] + target
             if step == 1:
                 store_spans(1, sums, m * ldc, shift, plan, stores, count, out, to)
             elif step == 2:
@@ -129,6 +131,8 @@ def _conv_parallel(chunks, tasks, src, weight, bias, out, plan):
 
 def run_tasks(p, src, weight, bias, out, serial):
     """Compute a plan's convolution of src into out."""
+    if p.sparse:
+        out.reshape(-1, bias.size or 1, int(p.table[OUT_PLANE]))[:] = bias[:, None] if bias.size else 0
     threads = 1 if serial else get_num_threads()
     if threads == 1:
         _conv_tasks(0, p.tasks, src, weight, bias, out, p.table)

@@ -103,7 +103,9 @@ def _weight_tasks(first, last, x, grad, parts, plan):
     """parts[part][group][m, c, t] for (part, group, chunk of channels) number first .. last - 1."""
     channels, outputs, groups, ldm, dot = plan[CHANNELS], plan[OUTPUTS], plan[GROUPS], plan[LDM], plan[DOT] == 1
     phase, plane, out_plane = HEAD, plan[SRC_PLANE], plan[OUT_PLANE]
-    taps, blocks, chunks = plan[phase + TAPS], plan[phase + BLOCKS], plan[CHANNEL_TASKS]
+    # the taps and their places are the same for all blocks
+    at = plan[phase + WHOLE]
+    taps, blocks, chunks = plan[at + TAPS], plan[phase + BLOCKS], plan[CHANNEL_TASKS]
     all_blocks = blocks * plan[phase + IMAGE_BLOCKS]
     vl = VECTOR_BYTES // x.itemsize
     width = plan[phase + CHUNK] * taps + vl
@@ -113,7 +115,7 @@ def _weight_tasks(first, last, x, grad, parts, plan):
     back = np.empty(vl * width, x.dtype)
     row = np.empty(width, np.int64)
     direct = plan[phase + COPY] == IN_PLACE
-    places = plan[phase + DIRECT_PLACES] if direct else plan[phase + PLACES]
+    places = plan[at + DIRECT_PLACES] if direct else plan[at + PLACES]
     for item in range(first, last):
         chunk = item % chunks * plan[phase + CHUNK]
         group, part = item // chunks % groups, item // chunks // groups

@@ -27,7 +27,7 @@ from .pooling_columns import average_of_columns, max_of_columns, max_of_rows, sh
 from .pooling_lines import add_line, average_line, max_line, spread_line
 
 # Elements touched below which a parallel launch costs more than it gains.
-SERIAL_WORK = 50_000
+SERIAL_WORK = 25_000
 CHUNKS = 32
 _INT64 = np.dtype(np.int64)
 # What stands behind the windows in a table: how windows lie along the last dimension (see `lines`), 6 numbers.
