@@ -125,6 +125,7 @@ def multi_head_attention_forward(
         query, key, value = _with_batch(query, key, value)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     tgt_len, bsz, embed_dim = query.shape
+    batch_inside = _batch_inside(query)
     src_len = key.shape[0]
     other_type = None if attn_mask is None else attn_mask.dtype
     key_padding_mask = _canonical_mask(key_padding_mask, "key_padding_mask", other_type, "attn_mask", query.dtype)
@@ -172,55 +173,46 @@ def multi_head_attention_forward(
     elif bias_k is not None or bias_v is not None:
         raise AssertionError("bias_k and bias_v must be given together")
 
-    # heads become batch: (length, N heads, head_dim) -> (N heads, length, head_dim)
-    q = q.reshape(tgt_len, bsz * num_heads, head_dim).transpose(0, 1)
-    k = _heads(k, static_k, "static_k", bsz * num_heads, head_dim)
-    v = _heads(v, static_v, "static_v", bsz * num_heads, head_dim)
+    q = _heads(q, None, "", bsz, num_heads, head_dim)
+    k = _heads(k, static_k, "static_k", bsz, num_heads, head_dim)
+    v = _heads(v, static_v, "static_v", bsz, num_heads, head_dim)
     if add_zero_attn:
-        zero = (bsz * num_heads, 1, head_dim)
-        k = numtorch.cat([k, numtorch.zeros(zero, dtype=k.dtype, device=k.device)], dim=1)
-        v = numtorch.cat([v, numtorch.zeros(zero, dtype=v.dtype, device=v.device)], dim=1)
+        zero = (bsz, num_heads, 1, head_dim)
+        k = numtorch.cat([k, numtorch.zeros(zero, dtype=k.dtype, device=k.device)], dim=2)
+        v = numtorch.cat([v, numtorch.zeros(zero, dtype=v.dtype, device=v.device)], dim=2)
         attn_mask, key_padding_mask = grow_masks()
-    src_len = k.size(1)
+    src_len = k.size(2)
+    if attn_mask is not None:
+        lead = (1, 1) if attn_mask.size(0) == 1 else (bsz, num_heads)
+        attn_mask = attn_mask.view(*lead, *attn_mask.shape[1:])
     if key_padding_mask is not None:
         if key_padding_mask.shape != (bsz, src_len):
             raise AssertionError(
                 f"expecting key_padding_mask shape of {(bsz, src_len)}, but got {key_padding_mask.shape}"
             )
-        per_head = key_padding_mask.view(bsz, 1, 1, src_len).expand(-1, num_heads, -1, -1)
-        per_head = per_head.reshape(bsz * num_heads, 1, src_len)
-        attn_mask = per_head if attn_mask is None else attn_mask + per_head
+        per_row = key_padding_mask.view(bsz, 1, 1, src_len)
+        attn_mask = per_row if attn_mask is None else attn_mask + per_row
     if not training:
         dropout_p = 0.0
 
     weights = None
     if need_weights:
-        scores = (q * math.sqrt(1.0 / head_dim)).bmm(k.transpose(-2, -1))
+        scores = (q * math.sqrt(1.0 / head_dim)).matmul(k.transpose(-2, -1))
         if attn_mask is not None:
             scores = scores + attn_mask
         weights = softmax(scores, -1)
         if dropout_p > 0.0:
             weights = dropout(weights, dropout_p, True)
-        attended = weights.bmm(v)
-        weights = weights.view(bsz, num_heads, tgt_len, src_len)
+        attended = weights.matmul(v)
         if average_attn_weights:
             weights = weights.mean(dim=1)
     else:
-        if attn_mask is not None:
-            if attn_mask.size(0) == 1 and attn_mask.dim() == 3:
-                attn_mask = attn_mask.unsqueeze(0)
-            else:
-                attn_mask = attn_mask.view(bsz, num_heads, -1, src_len)
-        attended = scaled_dot_product_attention(
-            q.view(bsz, num_heads, tgt_len, head_dim),
-            k.view(bsz, num_heads, src_len, head_dim),
-            v.view(bsz, num_heads, src_len, head_dim),
-            attn_mask,
-            dropout_p,
-            is_causal,
-        ).reshape(bsz * num_heads, tgt_len, head_dim)
-    output = attended.transpose(0, 1).reshape(tgt_len * bsz, embed_dim)
-    output = linear(output, out_proj_weight, out_proj_bias).view(tgt_len, bsz, -1)
+        attended = scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal)
+    attended = attended.transpose(1, 2)  # (N, L, heads, head_dim)
+    if batch_inside:
+        output = linear(attended.reshape(bsz, tgt_len, embed_dim), out_proj_weight, out_proj_bias).transpose(0, 1)
+    else:
+        output = linear(attended.transpose(0, 1).reshape(tgt_len, bsz, embed_dim), out_proj_weight, out_proj_bias)
     if not is_batched:
         output = output.squeeze(1)
         weights = None if weights is None else weights.squeeze(0)
@@ -233,17 +225,30 @@ def _with_batch(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tens
     return tuple(seen.setdefault(id(t), t.unsqueeze(1)) for t in (query, key, value))
 
 
+def _batch_inside(t: Tensor) -> bool:
+    """Whether (length, N, width) is the transpose of a contiguous (N, length, width), as modules with batch_first give."""
+    length, batch, width = t._size
+    return length > 1 and batch > 1 and t._stride == (width, length * width, 1)
+
+
+def _projected(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """linear(x, weight, bias) of (length, N, width), whose rows stay where they lie if the batch is inside."""
+    if _batch_inside(x):
+        return linear(x.transpose(0, 1), weight, bias).transpose(0, 1)
+    return linear(x, weight, bias)
+
+
 def _in_projection_packed(q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Tensor | None = None):
     """Projections of the three by the thirds of w (3E, E): one product where the inputs are the same tensor."""
     embed = q.size(-1)
     if k is v and q is k:
-        return linear(q, w, b).chunk(3, -1)
+        return _projected(q, w, b).chunk(3, -1)
     wq, wk, wv = w.chunk(3)
     bq, bk, bv = (None, None, None) if b is None else b.chunk(3)
     if k is v:
-        both = linear(k, w[embed:], None if b is None else b[embed:])
-        return (linear(q, wq, bq), *both.chunk(2, -1))
-    return linear(q, wq, bq), linear(k, wk, bk), linear(v, wv, bv)
+        both = _projected(k, w[embed:], None if b is None else b[embed:])
+        return (_projected(q, wq, bq), *both.chunk(2, -1))
+    return _projected(q, wq, bq), _projected(k, wk, bk), _projected(v, wv, bv)
 
 
 def _separate_projections(q, k, v, wq, wk, wv, bias):
@@ -251,17 +256,18 @@ def _separate_projections(q, k, v, wq, wk, wv, bias):
         if w is None:
             raise AssertionError(f"use_separate_proj_weight is True but {name} is None")
     bq, bk, bv = (None, None, None) if bias is None else bias.chunk(3)
-    return linear(q, wq, bq), linear(k, wk, bk), linear(v, wv, bv)
+    return _projected(q, wq, bq), _projected(k, wk, bk), _projected(v, wv, bv)
 
 
-def _heads(t: Tensor, static: Tensor | None, name: str, batch_heads: int, head_dim: int) -> Tensor:
+def _heads(t: Tensor, static: Tensor | None, name: str, bsz: int, num_heads: int, head_dim: int) -> Tensor:
+    """(length, N, heads head_dim) as (N, heads, length, head_dim): a view, which attention reads in place."""
     if static is None:
-        return t.reshape(t.shape[0], batch_heads, head_dim).transpose(0, 1)
-    if static.size(0) != batch_heads:
-        raise AssertionError(f"expecting {name}.size(0) of {batch_heads}, but got {static.size(0)}")
+        return t.reshape(t.size(0), bsz, num_heads, head_dim).permute(1, 2, 0, 3)
+    if static.size(0) != bsz * num_heads:
+        raise AssertionError(f"expecting {name}.size(0) of {bsz * num_heads}, but got {static.size(0)}")
     if static.size(2) != head_dim:
         raise AssertionError(f"expecting {name}.size(2) of {head_dim}, but got {static.size(2)}")
-    return static
+    return static.reshape(bsz, num_heads, static.size(1), head_dim)
 
 
 def _three_dimensional(mask: Tensor, tgt_len: int, src_len: int, batch_heads: int) -> Tensor:
