@@ -3,7 +3,8 @@
 The parameters are rows of a table that `enter` fills: the addresses of five buffers (the parameter, its gradient and up
 to three of state, each flat and of one dtype, float32 or float64) and a length. What all rows share comes in `shared`,
 what is a row's own in two numbers of `own`, both float64 and rounded to the dtype once, as torch rounds them; each
-element then goes through torch's operations in torch's order.
+element then goes through torch's operations in torch's order. Without decay the parameter has no part in its gradient:
+0 times an infinite one would be nan.
 
 Rows are worked through in blocks of BLOCK elements: within a block the loops are short enough in arrays that LLVM's
 run-time checks for overlap stay below its limit (so each is vectorised), and the block's arrays stay in L1 from one loop
@@ -94,6 +95,7 @@ def _sgd_block(p, g, b, second, third, shared, own, work):
     scalar = p.dtype.type
     step, mu, keep = scalar(-lr), scalar(momentum), scalar(1.0 - dampening)
     decay, s = scalar(weight_decay), scalar(sign)
+    decays, zero = weight_decay != 0.0, scalar(0)
     n = p.size
     if momentum == 0.0:
         if weight_decay == 0.0:
@@ -105,12 +107,12 @@ def _sgd_block(p, g, b, second, third, shared, own, work):
         return
     if first:
         for i in range(n):
-            d = s * g[i] + decay * p[i]
+            d = s * g[i] + decay * (p[i] if decays else zero)
             b[i] = d
             p[i] += step * (d + mu * d if nesterov else d)
         return
     for i in range(n):
-        d = s * g[i] + decay * p[i]
+        d = s * g[i] + decay * (p[i] if decays else zero)
         moved = mu * b[i] + keep * d
         b[i] = moved
         p[i] += step * (d + mu * moved if nesterov else moved)
@@ -148,10 +150,10 @@ def _adam_block(p, g, m, v, largest, shared, own, work):
         for i in range(n):
             p[i] *= factor
     if sign != 1.0 or l2 != 0.0:
-        s, decay = scalar(sign), scalar(l2)
+        s, decay, zero = scalar(sign), scalar(l2), scalar(0)
         d = work[:n]
         for i in range(n):
-            d[i] = s * g[i] + decay * p[i]
+            d[i] = s * g[i] + decay * (p[i] if l2 != 0.0 else zero)
         g = d
     _lerp(m, g, scalar(1.0 - beta1))
     b2, c2 = scalar(beta2), scalar(1.0 - beta2)
@@ -159,7 +161,7 @@ def _adam_block(p, g, m, v, largest, shared, own, work):
         v[i] = b2 * v[i] + c2 * g[i] * g[i]
     if largest.size:
         for i in range(n):
-            largest[i] = max(largest[i], v[i])
+            largest[i] = largest[i] if v[i] <= largest[i] else v[i]  # nan if v is
         v = largest
     move, root, e = scalar(-step_size), scalar(correction), scalar(eps)
     for i in range(n):
@@ -181,10 +183,10 @@ def _rmsprop_block(p, g, v, average, buf, shared, own, work):
     scalar = p.dtype.type
     n = p.size
     if sign != 1.0 or weight_decay != 0.0:
-        s, decay = scalar(sign), scalar(weight_decay)
+        s, decay, zero = scalar(sign), scalar(weight_decay), scalar(0)
         d = work[:n]
         for i in range(n):
-            d[i] = s * g[i] + decay * p[i]
+            d[i] = s * g[i] + decay * (p[i] if weight_decay != 0.0 else zero)
         g = d
     keep, take, e = scalar(alpha), scalar(1.0 - alpha), scalar(eps)
     for i in range(n):
@@ -218,8 +220,9 @@ def _adagrad_block(p, g, v, second, third, shared, own, work):
     """v += g^2; p -= rate g / (sqrt(v) + eps), g = sign grad + weight_decay p."""
     scalar = p.dtype.type
     e, decay, s, step = scalar(shared[0]), scalar(shared[1]), scalar(shared[2]), scalar(-own[0])
+    decays, zero = shared[1] != 0.0, scalar(0)
     for i in range(p.size):
-        d = s * g[i] + decay * p[i]
+        d = s * g[i] + decay * (p[i] if decays else zero)
         v[i] += d * d
         p[i] += step * d / (np.sqrt(v[i]) + e)
 

@@ -250,3 +250,19 @@ def test_the_norm_of_many_gradients_is_that_of_one_vector(dtype):
     np.testing.assert_allclose(norm.item(), np.linalg.norm(before), rtol=1e-6 if dtype is torch.float32 else 1e-14)
     after = np.concatenate([p.grad.numpy() for p in params])
     np.testing.assert_allclose(after, before * (2.0 / np.linalg.norm(before)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", [*FUSED, "Adagrad(p{})", "SGD(p, momentum=0.9{})", "RMSprop(p, maximize=True{})"])
+def test_kernels_take_infinities_and_nan_as_the_operators_do(text):
+    inf, nan = float("inf"), float("nan")
+    results = []
+    for how in ("", ", differentiable=True"):
+        p = torch.tensor([1.0, inf, -inf, nan, 1.0, 1.0, 1.0, 0.0] * 5)
+        optimizer = _make(text.format(how), [p])
+        for grad in ([1.0, 1.0, -1.0, 1.0, inf, -inf, nan, 0.0], [1.0] * 8):
+            p.grad = torch.tensor(grad * 5)
+            optimizer.step()
+        state = [value.numpy() for value in optimizer.state[p].values() if isinstance(value, torch.Tensor)]
+        results.append([p.numpy(), *state])
+    for fused, by_operators in zip(*results, strict=True):
+        np.testing.assert_allclose(fused, by_operators, rtol=1e-5)
