@@ -264,6 +264,19 @@ def unique_consecutive_forward(values, first, inverse):
 
 
 @jit
+def unique_consecutive_values(values, out):
+    """out = the values that differ from the one before them; returns how many."""
+    if values.size == 0:
+        return 0
+    out[0] = values[0]
+    run = np.int64(0)
+    for i in range(1, values.size):
+        out[np.uint64(run + 1)] = values[i]
+        run += np.int64(values[i] != values[i - 1])
+    return run + 1
+
+
+@jit
 def count_values(values, low, bins):
     """bins[v - low] += 1 for every value; all lie within the bins."""
     for i in range(values.size):

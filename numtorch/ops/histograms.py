@@ -11,6 +11,7 @@ from .._dtype import FLOATING, INTEGRAL, int64
 from .._registry import op
 from .._tensor import Tensor, wrap
 from .reducing import check_cpu, elements
+from .searching import places_behind
 
 
 @jit
@@ -108,7 +109,7 @@ def histc(input, bins=100, min=0, max=0) -> Tensor:
 
 def _places_in(values, edges):
     """Which bin each value falls in (-1 for none); the last bin holds its right edge too."""
-    places = np.searchsorted(edges, values, side="right") - 1
+    places = places_behind(edges, values) - 1
     places[values == edges[-1]] = len(edges) - 2
     places[(values < edges[0]) | (values > edges[-1]) | np.isnan(values)] = -1
     return places

@@ -8,6 +8,7 @@ import numpy as np
 
 from numtorch.graph import mode
 from numtorch.kernels.cpu import scans as _kernels
+from numtorch.kernels.cpu.log_sums import log_cumulative
 
 from .. import _dtype, return_types
 from .._allocator import empty
@@ -103,7 +104,7 @@ def cumprod(input, dim, *, dtype=None) -> Tensor:
 
 @primitive("logcumsumexp_", node="LogcumsumexpBackward0", save=("self", "result"), public=False)
 def _logcumsumexp(self, dim):
-    kernel = _kernels.LOGCUMSUMEXP_COMPLEX if self._dtype.category == COMPLEX else _kernels.LOGCUMSUMEXP
+    kernel = _kernels.LOGCUMSUMEXP_COMPLEX if self._dtype.category == COMPLEX else log_cumulative
     return _scan(self, dim, kernel, None)
 
 

@@ -58,12 +58,12 @@ def _take(flat: np.ndarray, order: np.ndarray) -> np.ndarray:
     return out
 
 
-def _runs_of_elements(compared: np.ndarray, return_inverse: bool):
-    """(first positions, inverse if wanted, counts) of the runs of equal elements."""
+def _runs_of_elements(compared: np.ndarray, return_inverse: bool, return_counts: bool):
+    """(first positions, inverse if wanted, counts if wanted) of the runs of equal elements."""
     first, inverse = np.empty(compared.size, np.int64), np.empty(compared.size if return_inverse else 0, np.int64)
     runs = _kernels.unique_consecutive_forward(compared, first, inverse)
-    first = first[:runs].copy()
-    return first, inverse, np.diff(first, append=compared.size)
+    first = first[:runs]
+    return first, inverse, np.diff(first, append=compared.size) if return_counts else first[:0]
 
 
 #: Integers are counted, not sorted, where they lie in a range of at most this many values, or of as many as they are.
@@ -142,7 +142,7 @@ def unique(
         values, inverse, counts = counted
     else:
         order = _sorted_order(compared)
-        first, inverse, counts = _runs_of_elements(_take(compared, order), return_inverse)
+        first, inverse, counts = _runs_of_elements(_take(compared, order), return_inverse, return_counts)
         if return_inverse:
             places = np.empty(flat.size, np.int64)
             _kernels.scatter_inverse(order, inverse, places)
@@ -163,7 +163,11 @@ def unique_consecutive(
         d = wrap_dim(dim, len(input._size))
         return _pick(_runs_of_parts(input if input._size else input.reshape(1), d, True), return_inverse, return_counts)
     flat = contiguous(input)._flat
-    first, inverse, counts = _runs_of_elements(comparable(flat, input._dtype), return_inverse)
+    if not return_inverse and not return_counts and input._dtype.np == input._dtype.compute:
+        kept = np.empty(flat.size, flat.dtype)
+        runs = _kernels.unique_consecutive_values(flat, kept)
+        return wrap(kept if runs == kept.size else kept[:runs].copy(), (runs,), input._dtype)
+    first, inverse, counts = _runs_of_elements(comparable(flat, input._dtype), return_inverse, return_counts)
     values = wrap(_take(flat, first), (first.size,), input._dtype)
     places = wrap(inverse, input._size, int64) if return_inverse else None
     return _pick((values, places, wrap(counts, (counts.size,), int64)), return_inverse, return_counts)
@@ -230,6 +234,14 @@ def _search(boundaries: Tensor, values: Tensor, right: bool, sorter: np.ndarray,
             kernel = _searchsorted[out.size >= _PARALLEL_SEARCH][bounds.dtype]
         kernel(bounds, wanted, sorter, rows, n, count, shared, right, out)
     return wrap(out, values._size, int32 if out_int32 else int64)
+
+
+def places_behind(bounds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value would go in the ascending bounds, behind equal ones: arrays of one dtype, flat and contiguous."""
+    out = np.empty(values.size, np.int64)
+    kernel = _searchsorted[out.size >= _PARALLEL_SEARCH][bounds.dtype]
+    kernel(bounds, values, _NO_SORTER, 1, bounds.size, values.size, True, True, out)
+    return out
 
 
 def _number_tensor(value) -> Tensor:
