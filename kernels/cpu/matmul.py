@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from numba import from_dtype, types
@@ -311,7 +312,7 @@ def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides
     rank = len(a_shape) - 2
     buffer, s0, s_strides = (None, 0, (0,) * (rank + 1)) if start is None else start
     if rank > 1:
-        sizes, strides = _joined(a_shape[:-2], (a_strides, b_strides, s_strides))
+        sizes, strides = _joined(tuple(a_shape[:-2]), (tuple(a_strides), tuple(b_strides), tuple(s_strides)))
         a_strides = (*strides[0], *a_strides[-2:])
         b_strides = (*strides[1], *b_strides[-2:])
         s_strides = (*strides[2], s_strides[-1])
@@ -339,6 +340,7 @@ def scaled_matmul(a, a0: int, a_shape, a_strides, b, b0: int, b_shape, b_strides
     return out
 
 
+@lru_cache(maxsize=1024)
 def _joined(sizes, strides):
     """The batch dimensions with neighbours joined where every operand steps through both at one stride.
 

@@ -173,6 +173,8 @@ def multi_head_attention_forward(
     elif bias_k is not None or bias_v is not None:
         raise AssertionError("bias_k and bias_v must be given together")
 
+    if need_weights:
+        q = q * math.sqrt(1.0 / head_dim)
     q = _heads(q, None, "", bsz, num_heads, head_dim)
     k = _heads(k, static_k, "static_k", bsz, num_heads, head_dim)
     v = _heads(v, static_v, "static_v", bsz, num_heads, head_dim)
@@ -197,7 +199,7 @@ def multi_head_attention_forward(
 
     weights = None
     if need_weights:
-        scores = (q * math.sqrt(1.0 / head_dim)).matmul(k.transpose(-2, -1))
+        scores = q.matmul(k.transpose(-2, -1))
         if attn_mask is not None:
             scores = scores + attn_mask
         weights = softmax(scores, -1)
