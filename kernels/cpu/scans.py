@@ -58,7 +58,7 @@ def scan(widen, step, light: bool = False) -> Callable:
 
     @jit(bare=True)
     def tile(p, x, n, inner, carried, reverse, out):
-        lo, width = tile_bounds(p, n, inner)
+        lo, width = tile_bounds(p, n, inner, TILE)
         first, by = (lo + (n - 1) * inner, -inner) if reverse else (lo, inner)
         run = piece(carried, p * TILE, width)
         for j in range(width):

@@ -4,7 +4,8 @@
     y = x - max x - log sum exp(x - max x)             gx = g - exp(y) * sum g
 
 Rows (inner = 1) take three sweeps over a row that stays in cache; columns keep the maximum and the sum of
-each of TILE columns in small arrays, and sweep the tile row by row.
+each column of a tile in small arrays, and sweep the tile row by row. The exponentials of short rows are taken over many
+rows at once: what is left over behind the last whole vectors of each row would be computed one by one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,17 @@ from .lanes import lane_add, lane_max
 from .spread import spread
 
 # 64 float32 columns are four cache lines a row: wide enough for whole vectors, narrow enough that a tile of
-# 1000 rows stays in the second-level cache between the sweeps.
+# 1000 rows stays in the second-level cache between the sweeps. With few rows tiles are wider, up to so many elements.
 TILE = 64
+TILE_ELEMENTS = 8192
+# Rows of fewer elements are taken in groups of about GROUP elements, 8 KiB of float32. Rows of 31: 66 to 32 ns.
+SHORT = 128
+GROUP = 2048
+
+
+def tile_width(n: int) -> int:
+    """How many columns of n elements make a tile."""
+    return max(TILE, min(1024, TILE_ELEMENTS // n // TILE * TILE))
 
 
 @jit(bare=True)
@@ -31,11 +41,11 @@ def row_max(v):
 
 
 @jit(bare=True)
-def tile_bounds(p, n, inner):
+def tile_bounds(p, n, inner, tile):
     """Offset of the first element and the width of tile p of (outer, n, inner)."""
-    tiles = (inner + TILE - 1) // TILE
-    j = p % tiles * TILE
-    return p // tiles * n * inner + j, min(TILE, inner - j)
+    tiles = (inner + tile - 1) // tile
+    j = p % tiles * tile
+    return p // tiles * n * inner + j, min(tile, inner - j)
 
 
 @jit(bare=True)
@@ -98,15 +108,21 @@ def logsumexp_forward_row(p, x, n, out):
 
 
 @jit(bare=True)
-def column_sums_of_exp(x, lo, n, inner, width, top, total):
-    """top[j] = max over r, total[j] = sum over r of exp(x[lo + r * inner + j] - top[j])."""
+def column_tops(x, lo, n, inner, width, top):
+    """top[j] = max over r of x[lo + r * inner + j]."""
     for j in range(width):
         top[j] = x[lo + j]
-        total[j] = 0
     for r in range(1, n):
         v = piece(x, lo + r * inner, width)
         for j in range(width):
             top[j] = lane_max(top[j], v[j])
+
+
+@jit(bare=True)
+def column_sums_of_exp(x, lo, n, inner, width, top, total):
+    """total[j] = sum over r of exp(x[lo + r * inner + j] - top[j])."""
+    for j in range(width):
+        total[j] = 0
     for r in range(n):
         v = piece(x, lo + r * inner, width)
         for j in range(width):
@@ -114,9 +130,10 @@ def column_sums_of_exp(x, lo, n, inner, width, top, total):
 
 
 @jit
-def softmax_forward_tile(p, x, n, inner, out):
-    lo, width = tile_bounds(p, n, inner)
+def softmax_forward_tile(p, x, n, inner, tile, out):
+    lo, width = tile_bounds(p, n, inner, tile)
     top, total = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    column_tops(x, lo, n, inner, width, top)
     column_sums_of_exp(x, lo, n, inner, width, top, total)
     for r in range(n):
         v, y = piece(x, lo + r * inner, width), piece(out, lo + r * inner, width)
@@ -125,9 +142,10 @@ def softmax_forward_tile(p, x, n, inner, out):
 
 
 @jit
-def log_softmax_forward_tile(p, x, n, inner, out):
-    lo, width = tile_bounds(p, n, inner)
+def log_softmax_forward_tile(p, x, n, inner, tile, out):
+    lo, width = tile_bounds(p, n, inner, tile)
     top, total = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    column_tops(x, lo, n, inner, width, top)
     column_sums_of_exp(x, lo, n, inner, width, top, total)
     for j in range(width):
         total[j] = log(total[j])
@@ -138,8 +156,22 @@ def log_softmax_forward_tile(p, x, n, inner, out):
 
 
 @jit
-def softmax_backward_tile(p, grad, y, n, inner, out):
-    lo, width = tile_bounds(p, n, inner)
+def logsumexp_forward_tile(p, x, n, inner, tile, out):
+    lo, width = tile_bounds(p, n, inner, tile)
+    top, total = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    column_tops(x, lo, n, inner, width, top)
+    for j in range(width):
+        if np.isinf(top[j]):
+            top[j] = 0
+    column_sums_of_exp(x, lo, n, inner, width, top, total)
+    y = piece(out, (lo - lo % inner) // n + lo % inner, width)
+    for j in range(width):
+        y[j] = log(total[j]) + top[j]
+
+
+@jit
+def softmax_backward_tile(p, grad, y, n, inner, tile, out):
+    lo, width = tile_bounds(p, n, inner, tile)
     total = np.zeros(width, y.dtype)
     for r in range(n):
         at = lo + r * inner
@@ -154,8 +186,8 @@ def softmax_backward_tile(p, grad, y, n, inner, out):
 
 
 @jit
-def log_softmax_backward_tile(p, grad, y, n, inner, out):
-    lo, width = tile_bounds(p, n, inner)
+def log_softmax_backward_tile(p, grad, y, n, inner, tile, out):
+    lo, width = tile_bounds(p, n, inner, tile)
     total = np.zeros(width, y.dtype)
     for r in range(n):
         at = lo + r * inner
@@ -169,18 +201,106 @@ def log_softmax_backward_tile(p, grad, y, n, inner, out):
             gx[j] = g[j] - exp(v[j]) * total[j]
 
 
-@jit(nogil=True, bare=True)
+@jit(bare=True)
+def sums_of_exp(x, lo, rows, n, shifted, top, total):
+    """For short rows: shifted[r, i] = exp(x[r, i] - top[r]) and total[r] = sum of them; top given where it is finite."""
+    for r in range(rows):
+        v, e = piece(x, lo + r * n, n), piece(shifted, r * n, n)
+        least = top[r]
+        for i in range(n):
+            e[i] = v[i] - least
+    for i in range(rows * n):
+        shifted[i] = exp(shifted[i])
+    for r in range(rows):
+        e, sum_of_row = piece(shifted, r * n, n), x.dtype.type(0)
+        for i in range(n):
+            sum_of_row = lane_add(sum_of_row, e[i])
+        total[r] = sum_of_row
+
+
+@jit
+def softmax_forward_group(p, x, outer, n, group, out):
+    rows = min(group, outer - p * group)
+    lo = p * group * n
+    top, total = np.empty(rows, x.dtype), np.empty(rows, x.dtype)
+    for r in range(rows):
+        top[r] = row_max(piece(x, lo + r * n, n))
+    y = piece(out, lo, rows * n)
+    sums_of_exp(x, lo, rows, n, y, top, total)
+    for r in range(rows):
+        scale, z = x.dtype.type(1) / total[r], piece(y, r * n, n)
+        for i in range(n):
+            z[i] *= scale
+
+
+@jit
+def log_softmax_forward_group(p, x, outer, n, group, out):
+    rows = min(group, outer - p * group)
+    lo = p * group * n
+    top, total = np.empty(rows, x.dtype), np.empty(rows, x.dtype)
+    for r in range(rows):
+        top[r] = row_max(piece(x, lo + r * n, n))
+    sums_of_exp(x, lo, rows, n, piece(out, lo, rows * n), top, total)
+    for r in range(rows):
+        total[r] = log(total[r])
+    for r in range(rows):
+        v, y = piece(x, lo + r * n, n), piece(out, lo + r * n, n)
+        first, rest = top[r], total[r]
+        for i in range(n):
+            y[i] = v[i] - first - rest
+
+
+@jit
+def logsumexp_forward_group(p, x, outer, n, group, out):
+    rows = min(group, outer - p * group)
+    lo = p * group * n
+    top, total, shifted = np.empty(rows, x.dtype), np.empty(rows, x.dtype), np.empty(rows * n, x.dtype)
+    for r in range(rows):
+        greatest = row_max(piece(x, lo + r * n, n))
+        top[r] = x.dtype.type(0) if np.isinf(greatest) else greatest
+    sums_of_exp(x, lo, rows, n, shifted, top, total)
+    y = piece(out, p * group, rows)
+    for r in range(rows):
+        y[r] = log(total[r]) + top[r]
+
+
+@jit(bare=True)
+def log_softmax_backward_group(p, grad, y, outer, n, group, out):
+    rows = min(group, outer - p * group)
+    lo = p * group * n
+    v, gx = piece(y, lo, rows * n), piece(out, lo, rows * n)
+    for i in range(rows * n):
+        gx[i] = exp(v[i])
+    for r in range(rows):
+        g, z, total = piece(grad, lo + r * n, n), piece(gx, r * n, n), y.dtype.type(0)
+        for i in range(n):
+            total = lane_add(total, g[i])
+        for i in range(n):
+            z[i] = g[i] - z[i] * total
+
+
+@jit(nogil=True)
 def softmax_rows(x, outer, n, out):
     """softmax of the rows of x: (outer, n), for calls where every 100 ns counts."""
-    for p in range(outer):
-        softmax_forward_row(p, x, n, out)
+    if n < SHORT and outer >= 4:
+        group = GROUP // n
+        for p in range((outer + group - 1) // group):
+            softmax_forward_group(p, x, outer, n, group, out)
+    else:
+        for p in range(outer):
+            softmax_forward_row(p, x, n, out)
 
 
-@jit(nogil=True, bare=True)
+@jit(nogil=True)
 def log_softmax_rows(x, outer, n, out):
     """log_softmax of the rows of x: (outer, n)."""
-    for p in range(outer):
-        log_softmax_forward_row(p, x, n, out)
+    if n < SHORT and outer >= 4:
+        group = GROUP // n
+        for p in range((outer + group - 1) // group):
+            log_softmax_forward_group(p, x, outer, n, group, out)
+    else:
+        for p in range(outer):
+            log_softmax_forward_row(p, x, n, out)
 
 
 _forward_rows = {False: spread(softmax_forward_row, bare=True), True: spread(log_softmax_forward_row, bare=True)}
@@ -188,24 +308,43 @@ _forward_tiles = {False: spread(softmax_forward_tile), True: spread(log_softmax_
 _backward_rows = {False: spread(softmax_backward_row, bare=True), True: spread(log_softmax_backward_row, bare=True)}
 _backward_tiles = {False: spread(softmax_backward_tile), True: spread(log_softmax_backward_tile)}
 _logsumexp_rows = spread(logsumexp_forward_row, bare=True)
+_logsumexp_tiles = spread(logsumexp_forward_tile)
+_forward_groups = {False: spread(softmax_forward_group), True: spread(log_softmax_forward_group)}
+_logsumexp_groups = spread(logsumexp_forward_group)
+_log_softmax_backward_groups = spread(log_softmax_backward_group, bare=True)
 
 
 def softmax_forward(x, outer, n, inner, log_of_it, out):
     """out = softmax (or log_softmax) of x: (outer, n, inner) along the middle dim; sizes at least 1."""
-    if inner == 1:
-        _forward_rows[log_of_it](x.size, outer, x, n, out)
+    if inner > 1:
+        tile = tile_width(n)
+        _forward_tiles[log_of_it](x.size, outer * -(-inner // tile), x, n, inner, tile, out)
+    elif n < SHORT:
+        group = GROUP // n
+        _forward_groups[log_of_it](x.size, -(-outer // group), x, outer, n, group, out)
     else:
-        _forward_tiles[log_of_it](x.size, outer * ((inner + TILE - 1) // TILE), x, n, inner, out)
+        _forward_rows[log_of_it](x.size, outer, x, n, out)
 
 
 def softmax_backward(grad, y, outer, n, inner, log_of_it, out):
     """out = gradient of the input, given grad and the result y of the forward."""
-    if inner == 1:
-        _backward_rows[log_of_it](y.size, outer, grad, y, n, out)
+    if inner > 1:
+        tile = tile_width(n)
+        _backward_tiles[log_of_it](y.size, outer * -(-inner // tile), grad, y, n, inner, tile, out)
+    elif n < SHORT and log_of_it:
+        group = GROUP // n
+        _log_softmax_backward_groups(y.size, -(-outer // group), grad, y, outer, n, group, out)
     else:
-        _backward_tiles[log_of_it](y.size, outer * ((inner + TILE - 1) // TILE), grad, y, n, inner, out)
+        _backward_rows[log_of_it](y.size, outer, grad, y, n, out)
 
 
-def logsumexp_forward(x, outer, n, out):
-    """out[o] = log sum exp x[o, :]; x: (outer, n), n >= 1."""
-    _logsumexp_rows(x.size, outer, x, n, out)
+def logsumexp_forward(x, outer, n, inner, out):
+    """out[o, j] = log sum exp x[o, :, j]; x: (outer, n, inner), n >= 1."""
+    if inner > 1:
+        tile = tile_width(n)
+        _logsumexp_tiles(x.size, outer * -(-inner // tile), x, n, inner, tile, out)
+    elif n < SHORT:
+        group = GROUP // n
+        _logsumexp_groups(x.size, -(-outer // group), x, outer, n, group, out)
+    else:
+        _logsumexp_rows(x.size, outer, x, n, out)

@@ -692,12 +692,18 @@ argmin = _argument("argmin", _extremes.MIN, "Index of the (first) least element 
 def _logsumexp(self, dims, keepdim):
     d = self._dtype
     size = reduced_size(self._size, dims, keepdim)
-    flat, rows, n = rows_of(self, dims)
-    out = np.empty(rows, flat.dtype)
+    shape = collapse(self._size, dims) if self.flat() is not None else None
+    if shape is None:
+        flat, rows, n = rows_of(self, dims)
+        shape = rows, n, 1
+    else:
+        flat = elements(self)
+    outer, n, inner = shape
+    out = np.empty(outer * inner, flat.dtype)
     if n == 0:
         out.fill(-np.inf)
-    elif rows:
-        _softmax.logsumexp_forward(flat, rows, n, out)
+    elif out.size:
+        _softmax.logsumexp_forward(flat, outer, n, inner, out)
     return finished(out, size, compute_dtype(d), d)
 
 
