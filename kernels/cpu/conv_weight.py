@@ -113,7 +113,7 @@ def _weight_tasks(first, last, x, grad, parts, plan):
     turned = np.empty(plan[TURNED], x.dtype)
     sums = np.empty(plan[SUMS], x.dtype)
     back = np.empty(vl * width, x.dtype)
-    row = np.empty(width, np.int64)
+    row = np.empty(plan[phase + CHUNK] * taps + 3, np.int64)  # `depth` up to the next multiple of four
     direct = plan[phase + COPY] == IN_PLACE
     places = plan[at + DIRECT_PLACES] if direct else plan[at + PLACES]
     for item in range(first, last):
