@@ -85,6 +85,22 @@ ALIASES = {
 _TO_REAL = {complex64: float32, complex128: float64}
 FROM_NUMPY = {d.np: d for d in ALL if d is not bfloat16}
 
+#: The C++ types that torch names in some of its messages.
+C_NAMES = {
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short int",
+    "int32": "int",
+    "int64": "long int",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
 
 def _dtype_by_name(name: str) -> dtype:
     return BY_NAME[name]

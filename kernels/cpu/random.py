@@ -152,13 +152,7 @@ def _draw_normal(state, spare):
     return radius * math.cos(angle)
 
 
-# --- words and integers -------------------------------------------------------------------------------------
-
-
-@jit
-def random_words(state, out):
-    """out[i] (uint32): the next words of the stream."""
-    _draw_words(state, out, out.size)
+# --- integers -------------------------------------------------------------------------------------
 
 
 @jit

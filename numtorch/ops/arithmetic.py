@@ -476,8 +476,6 @@ def _finish(result, out, name):
 
 # -- operators --------------------------------------------------------------------------------------------------------
 
-OPERAND = (Tensor, int, float, complex)
-
 
 def _reflected(call):
     def operator(self, other):

@@ -10,7 +10,7 @@ from numtorch.kernels.cpu.masks import BLOCK
 
 from .._copy import cast_array, contiguous, copy_into
 from .._device import cpu
-from .._dtype import COMPLEX, INTEGRAL, bool_, int64
+from .._dtype import C_NAMES, COMPLEX, INTEGRAL, bool_, int64
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size, broadcast_size
@@ -19,21 +19,6 @@ from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
 from .gather_scatter import copied, inplace
-
-_C_NAMES = {
-    "uint8": "unsigned char",
-    "int8": "signed char",
-    "int16": "short int",
-    "int32": "int",
-    "int64": "long int",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "float32": "float",
-    "float64": "double",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
-
 
 _true_ends = at.compiled_pair(_masks.true_ends, "mi")
 _masked_select = at.compiled_pair(_masks.masked_select_block, "xmix")
@@ -85,10 +70,10 @@ def _check_fill(self: Tensor, mask: Tensor, value) -> object:
         value = value.item()
     if mask._dtype is not bool_:
         raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {_C_NAMES[mask._dtype.name]}"
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {C_NAMES[mask._dtype.name]}"
         )
     if isinstance(value, complex) and self._dtype.category != COMPLEX:
-        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[self._dtype.name]} without overflow")
+        raise RuntimeError(f"value cannot be converted to type {C_NAMES[self._dtype.name]} without overflow")
     if isinstance(value, float) and self._dtype.category <= INTEGRAL and not np.isfinite(value):
         raise RuntimeError(f"value cannot be converted to type {self._dtype.name}_t without overflow")
     return value

@@ -12,7 +12,7 @@ from numtorch.kernels.cpu import matmul as _kernels
 from .. import _dtype
 from .._copy import cast, contiguous
 from .._device import cpu
-from .._dtype import COMPLEX, FLOATING, float32, float64
+from .._dtype import C_NAMES, COMPLEX, FLOATING, float32, float64
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
@@ -40,20 +40,8 @@ def _check_same(name: str, *tensors: Tensor) -> None:
             check_devices(tensors)
 
 
-_C_NAMES = {
-    "float32": "float",
-    "float64": "double",
-    "int64": "long long",
-    "int32": "int",
-    "int16": "short",
-    "int8": "signed char",
-    "uint8": "unsigned char",
-    "bool": "bool",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
+# The products say it in other words.
+_C_NAMES = {**C_NAMES, "int64": "long long", "int16": "short"}
 
 
 def _c_name(t: Tensor) -> str:

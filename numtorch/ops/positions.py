@@ -7,7 +7,6 @@ accumulating alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from .._compiled import Compiled as Compiled
 from .._compiled import compiled_pair
 from .._copy import _BITS, contiguous
 from .._device import cpu
-from .._dtype import dtype, int32, int64
+from .._dtype import int32, int64
 from .._size import Size, is_contiguous, wrap_dim
 from .._tensor import Tensor
 
@@ -243,12 +242,3 @@ def accumulate(t: Tensor, places: Places, values: np.ndarray) -> None:
     """Add flat `values` at `places`, in order. `t` has a dtype that kernels compute in."""
     if places.numel:
         _kernels.index_accumulate(t._buffer(), places.outer, places.base, places.inner, places.width, values)
-
-
-def in_compute_dtype(t: Tensor, d: dtype) -> bool:
-    """Whether kernels can add in t's own buffer (not so for the halves)."""
-    return d.np is d.compute or d.np == d.compute
-
-
-def sizes_text(sizes: Sequence[int]) -> str:
-    return str(list(sizes))

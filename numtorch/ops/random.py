@@ -22,7 +22,7 @@ from numtorch.kernels.cpu import random as _kernels
 from .. import _dtype
 from .._copy import cast_array, copy_elements
 from .._device import cpu
-from .._dtype import BOOL, COMPLEX, FLOATING, bfloat16, dtype, float16, float32, float64, int64
+from .._dtype import BOOL, C_NAMES, COMPLEX, FLOATING, bfloat16, dtype, float16, float32, float64, int64
 from .._generator import Generator, default_generator
 from .._inplace import check_writable, rebase, resize_out
 from .._layout import output_strides
@@ -301,24 +301,10 @@ _rare_filler("geometric_", "GeometricBackward0", _kernels.geometric, None, _geom
 # --- integers -----------------------------------------------------------------------------------------------
 
 _DIGITS = {float16: 11, bfloat16: 8, float32: 24, float64: 53}
-_C_NAMES = {
-    "bool": "bool",
-    "uint8": "unsigned char",
-    "int8": "signed char",
-    "int16": "short int",
-    "int32": "int",
-    "int64": "long int",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "float32": "float",
-    "float64": "double",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
 
 
 def _c_name(d: dtype) -> str:
-    return _C_NAMES[d.name]
+    return C_NAMES[d.name]
 
 
 def _round(value: int, d: dtype) -> int:

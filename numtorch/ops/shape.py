@@ -6,6 +6,8 @@ Each view has a node that knows the way back; the general one is AsStridedBackwa
 
 from __future__ import annotations
 
+from math import prod
+
 from numtorch.graph import Node, mode, next_sequence
 
 from .. import _view_geometry
@@ -59,7 +61,7 @@ def dim(self) -> int:
 @op(aliases=("nelement",))
 def numel(input) -> int:
     """The number of elements."""
-    return input._size.numel()
+    return prod(input._size)
 
 
 @op(function=False)
@@ -71,7 +73,7 @@ def storage_offset(self) -> int:
 @op(function=False, name="is_contiguous")
 def is_contiguous_(self, memory_format=None) -> bool:
     """Whether the elements lie in row-major order without gaps."""
-    return is_contiguous(self._size, self._stride)
+    return self._flat is not None or is_contiguous(self._size, self._stride)
 
 
 @op(function=False)
@@ -148,10 +150,6 @@ class ViewBackward0(Node):
 
 
 class UnsafeViewBackward0(ViewBackward0):
-    pass
-
-
-class ReshapeAliasBackward0(ViewBackward0):
     pass
 
 

@@ -125,7 +125,7 @@ def test_words_are_numpys_legacy_generator_at_any_chunk_boundary():
     got = []
     for n in (1, 622, 1, 1, 623, 5000, 3):
         out = np.empty(n, np.uint32)
-        k.random_words(state, out)
+        k._draw_words(state, out, n)
         got.append(out)
     want = np.random.RandomState(7).randint(0, 2**32, 6251, dtype=np.uint32)
     np.testing.assert_array_equal(np.concatenate(got), want)
