@@ -14,34 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..compiler import jit
-from .conv_plan import SERIAL_WORK, plan
+from .conv_plan import SERIAL_WORK, Plan, plan
 from .conv_tasks import run_tasks
 from .conv_weight import run_weight_tasks
 from .depthwise import depthwise_backward_weight, depthwise_forward, is_depthwise
 from .matmul import mm
 from .winograd import winograd_backward_weight, winograd_forward
-from .winograd_plan import winograd_tile
-
-
-@jit(nogil=True)
-def _bias_sum(grad, images, channels, plane, out):
-    """out[c] = sum over images and pixels, in double precision over eight lanes."""
-    for c in range(channels):
-        lane = np.zeros(8, np.float64)
-        total = 0.0
-        for n in range(images):
-            row = grad[(n * channels + c) * plane : (n * channels + c + 1) * plane]
-            whole = plane // 8
-            for i in range(whole):
-                eight = row[8 * i : 8 * i + 8]
-                for j in range(8):
-                    lane[j] += eight[j]
-            for e in range(8 * whole, plane):
-                total += row[e]
-        for j in range(8):
-            total += lane[j]
-        out[c] = total
+from .winograd_plan import winograd_allowed, winograd_tile
 
 
 def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype) -> str:
@@ -60,6 +39,29 @@ def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding
     return f"winograd {tile}x{tile}" if tile else "tiles"
 
 
+# (algorithm, plan of the tiles) for each shape met, the oldest given up when the plans hold more than so many bytes: a plan
+# has 10 to 100 KB, that of large images or kernels 1 MB.
+KEPT_BYTES = 64 * 1024 * 1024
+_ways: dict[tuple, tuple[str, Plan | None]] = {}
+_held = {"bytes": 0}
+
+
+def _way(kind, sizes, x) -> tuple[str, Plan | None]:
+    """The algorithm for the sizes of a convolution of x, and its plan where it is that of the tiles."""
+    key = kind, x.itemsize, winograd_allowed(), sizes
+    found = _ways.get(key)
+    if found is None:
+        how = choose(kind, *sizes, x.dtype)
+        found = how, plan(kind, *sizes, x.itemsize) if how == "tiles" else None
+        if found[1] is not None:
+            _held["bytes"] += found[1].table.nbytes
+        while _held["bytes"] > KEPT_BYTES and _ways:
+            _, old = _ways.pop(next(iter(_ways)))
+            _held["bytes"] -= old.table.nbytes if old is not None else 0
+        _ways[key] = found
+    return found
+
+
 # Names of `choose` -> side of the output tiles of winograd.py
 _WINOGRAD = {"winograd 2x2": 2, "winograd 4x4": 4}
 
@@ -76,7 +78,7 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     if count == 0:
         return np.empty(0, x.dtype)
     sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
-    how = choose("forward", *sizes, x.dtype)
+    how, p = _way("forward", sizes, x)
     if how == "matrix":
         depth = channels * kernel[0] * kernel[1] * kernel[2]
         return mm(x, weight, images, depth, outputs, bias=bias if bias.size else None, transpose_b=True)
@@ -87,7 +89,6 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     if how == "depthwise":
         size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
         return depthwise_forward(x, weight, bias, result, "forward", *size)
-    p = plan("forward", *sizes, x.itemsize)
     return run_tasks(p, x, weight, bias, result, p.work < SERIAL_WORK)
 
 
@@ -106,7 +107,7 @@ def conv_transpose_forward(
     if count == 0:
         return np.empty(0, x.dtype)
     sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
-    how = choose("transposed", *sizes, x.dtype)
+    how, p = _way("transposed", sizes, x)
     if bias.size == 0 and how == "matrix":
         return mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2])
     if how in _WINOGRAD:
@@ -116,7 +117,6 @@ def conv_transpose_forward(
     if how == "depthwise":
         size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
         return depthwise_forward(x, weight, bias, result, "transposed", *size)
-    p = plan("transposed", *sizes, x.itemsize)
     return run_tasks(p, x, weight, bias, result, p.work < SERIAL_WORK)
 
 
@@ -131,7 +131,7 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
         result[:] = 0
         return result
     sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
-    how = choose("weight", *sizes, x.dtype)
+    how, p = _way("weight", sizes, x)
     if how == "matrix":
         return mm(grad, x, outputs, images, depth, out=result, transpose_a=True)
     if how in _WINOGRAD:
@@ -140,12 +140,4 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     if how == "depthwise":
         size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
         return depthwise_backward_weight(x, grad, result, *size)
-    p = plan("weight", *sizes, x.itemsize)
     return run_weight_tasks(p, x, grad, result, p.work < SERIAL_WORK)
-
-
-def conv_backward_bias(grad, images, channels, plane):
-    """Sum of grad (images, channels, plane) over images and pixels: (channels,)."""
-    result = np.empty(channels, grad.dtype)
-    _bias_sum(grad, images, channels, plane, result)
-    return result

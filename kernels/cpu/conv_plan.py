@@ -8,7 +8,6 @@ the places of its taps. Blocks that lie alike in the image (all that do not touc
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -262,7 +261,6 @@ def _pointwise(kernel, stride, padding, src, out):
     return src
 
 
-@lru_cache(maxsize=256)
 def plan(
     kind: str,
     images: int,
@@ -281,7 +279,8 @@ def plan(
     height, width).
 
     kind is "forward", "transposed" or "weight" (the forward's geometry in the blocks that its weight gradient
-    likes). `padding` is what lies before the first element; what lies behind the last follows from `out`.
+    likes). It takes half a millisecond: conv.py keeps it. `padding` is what lies before the first element; what lies
+    behind the last follows from `out`.
     """
     vl = lanes(itemsize)
     joined = _pointwise(kernel, stride, padding, src, out)

@@ -73,7 +73,7 @@ def _strip(rows: int, wanted: int, most: int) -> int:
     return min(empty, key=lambda strip: (empty[strip], strip > wanted, -strip))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)  # 10 to 100 KB each
 def plan(
     images: int,
     channels: int,
@@ -145,6 +145,10 @@ _state = {"allowed": True}
 def allow_winograd(allowed: bool) -> None:
     """Let convolutions use Winograd's algorithm where it is faster (as they do from the start), or never."""
     _state["allowed"] = bool(allowed)
+
+
+def winograd_allowed() -> bool:
+    return _state["allowed"]
 
 
 def winograd_tile(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype) -> int:
