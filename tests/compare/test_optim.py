@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import numtorch  # noqa: E402
+from numtorch.kernels import host  # noqa: E402
 
 # One line a case, as it is written after `optim.`, with the parameters left out.
 OPTIMIZERS = [
@@ -110,6 +111,8 @@ def test_twenty_steps_go_where_torch_goes(text, dtype):
     theirs, expected = _trajectory(torch, text, dtype, steps)
     ours, got = _trajectory(numtorch, text, dtype, steps)
     tolerance = {"float32": (1e-4, 1e-5), "float64": (1e-9, 1e-10)}[dtype]
+    if dtype == "float32" and not host.has_fma():
+        tolerance = (1e-3, 1e-4)  # a rounding more each operation: twenty steps of NAdam make 4e-5 of it
     for step, (a, b) in enumerate(zip(got, expected, strict=True)):
         for x, y in zip(a, b, strict=True):
             assert x.dtype == y.dtype

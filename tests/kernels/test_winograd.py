@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numtorch as torch
+from numtorch.kernels import host
 from numtorch.kernels.cpu import conv, winograd_plan
 from numtorch.kernels.cpu.winograd import winograd_backward_weight, winograd_forward
 from numtorch.kernels.threads import get_num_threads, set_num_threads
 
 TOLERANCE = {2: 1e-5, 4: 1e-4}
-# What is seen is well below, so that a wrong constant is not missed.
-SEEN = {2: 1e-6, 4: 5e-6}
+# What is seen is well below, so that a wrong constant is not missed; without fused multiply-adds one rounding more counts.
+SEEN = {2: 1e-6, 4: 5e-6} if host.has_fma() else {2: 2e-6, 4: 7e-6}
 
 
 class Case:
