@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import from_dtype, types
 
+from numtorch.kernels.compiler import entry_point
 from numtorch.kernels.cpu import copy as _kernels
 from numtorch.kernels.cpu import half as _half
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
@@ -89,6 +91,9 @@ def _copy_flat(out: np.ndarray, x: np.ndarray) -> None:
         _kernels.copy_strided_parallel(x.view(bits), 0, out.view(bits), 0, np.array((1, x.size, 1, 1)))
 
 
+_casts: dict = {}  # (from, to) -> the compiled cast
+
+
 def cast_array(x: np.ndarray, source: _dtype.dtype, target: _dtype.dtype) -> np.ndarray:
     """A 1-D array of one dtype as one of another."""
     if source is target:
@@ -107,6 +112,14 @@ def cast_array(x: np.ndarray, source: _dtype.dtype, target: _dtype.dtype) -> np.
         _kernels.nonzero_complex(x, out)
     elif source.category == COMPLEX and target.category != COMPLEX:
         _kernels.real_part(x, out)
+    elif x.size < PARALLEL_THRESHOLD and x.flags.c_contiguous:
+        entry = _casts.get((source, target))
+        if entry is None:
+            kinds = [
+                types.Array(types.boolean if d.category == BOOL else from_dtype(d.np), 1, "C") for d in (source, target)
+            ]
+            entry = _casts[source, target] = entry_point(_kernels.cast, tuple(kinds))
+        entry(x, out)
     elif x.size < PARALLEL_THRESHOLD:
         _kernels.cast(x, out)
     else:

@@ -204,6 +204,11 @@ def check_devices(tensors) -> bool:
 
     Whether all that counts lies on another device than the CPU.
     """
+    for t in tensors:
+        if t._device is not cpu:
+            break
+    else:
+        return False
     devices = {t._device for t in tensors if t._size or t._device is not cpu}
     if len(devices) > 1:
         a, b = sorted(map(str, devices), reverse=True)[:2]

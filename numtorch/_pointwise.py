@@ -46,6 +46,8 @@ from ._tensor import Tensor, _new, wrap
 from ._views import apart, tracked
 
 _np_empty = np.empty
+# What an operand is, nearly always.
+_USUAL = {Tensor, float, int}
 
 
 class Pointwise:
@@ -101,7 +103,7 @@ class Pointwise:
         d = self.dtype_of(operands)
         inner = d if d.np is d.compute else _dtype.float32
         loops = self.loops
-        tensors = [t for t in operands if isinstance(t, Tensor)]
+        tensors = [t for t in operands if t.__class__ is Tensor or isinstance(t, Tensor)]
         if len(tensors) > 1 and check_devices(tensors) and tensors[0]._device is cpu:
             where = next(t._device for t in tensors if t._device is not cpu)
             tensors[0] = tensors[0].to(where)
@@ -375,6 +377,7 @@ def binary(
     fast_strided: dict = {}  # dtype -> the loop for any other broadcast
     fast_float: dict = {}  # the same for a tensor and a Python float
     fast_int: dict = {}  # and an int
+    tried: set = set()  # dtypes for which a direct way with a number has been made, or cannot be
 
     def prepare(d: dtype) -> None:
         probe = wrap(_np_empty(0, d.np), (0,), d)
@@ -410,6 +413,8 @@ def binary(
         if not isinstance(a, Tensor) and not isinstance(b, Tensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
         for i, t in enumerate((a, b)):
+            if t.__class__ in _USUAL:
+                continue
             if not isinstance(t, Tensor) and not isinstance(t, (int, float, complex, np.number, np.bool_)):
                 argument = ("input", "other")[i]
                 raise TypeError(
@@ -431,7 +436,8 @@ def binary(
             return write_out(y, out, name)
         if isinstance(a, Tensor) and a._flat is not None and a._device is cpu:
             if not isinstance(b, Tensor):
-                if a._dtype not in fast_int:
+                if a._dtype not in tried:
+                    tried.add(a._dtype)
                     prepare_number(a._dtype)
             elif a._dtype is b._dtype:
                 d = a._dtype

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numtorch.graph import Node, mode, next_sequence, save, stamp, unpack
+from numtorch.graph import Node, mode, next_sequence, rare, save, stamp, unpack
 from numtorch.kernels.cpu.matmul import bmm, mm, scaled_matmul
 
 from ._device import cpu
@@ -182,7 +182,10 @@ def recorded(node_class, result: Tensor, a: Tensor, b: Tensor) -> Tensor:
         node.next_nodes = (a._edge() if a._requires_grad else None, b._edge() if b._requires_grad else None)
         if a._output_nr or b._output_nr:
             node.next_nrs = (a._output_nr, b._output_nr)
-        save(node, (a, b))
-        stamp(node)
+        if rare.active:
+            save(node, (a, b))
+        else:
+            node.saved, node.versions = (a, b), (a._version, b._version)
+        stamp(node, 3)
         result._grad_fn, result._requires_grad = node, True
     return result

@@ -22,6 +22,13 @@ def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
 
 def result_type(*operands) -> dtype:
     """The dtype of an operation between tensors and Python numbers (torch.result_type)."""
+    if len(operands) == 2:
+        a, b = operands
+        if a.__class__ is Tensor and a._size:
+            if b.__class__ is Tensor and b._size:
+                return promote_types(a._dtype, b._dtype)
+            if b.__class__ is float or b.__class__ is int:
+                return _combine(a._dtype, scalar_dtype(b))
     dimensioned = zero_dim = number = None
     for operand in operands:
         if isinstance(operand, Tensor):

@@ -120,7 +120,7 @@ class Tensor:
 
     @property
     def is_cuda(self) -> bool:
-        return self._device.type == "cuda"
+        return self._device is not cpu and self._device.type == "cuda"
 
     @property
     def is_cpu(self) -> bool:
@@ -214,7 +214,7 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The accumulated gradient of a leaf, or of any tensor after `retain_grad()`; otherwise None."""
-        if self._grad is None and self._grad_fn is not None and not self._retains_grad and self._requires_grad:
+        if self._grad_fn is not None and self._grad is None and not self._retains_grad and self._requires_grad:
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't "
                 "be populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
@@ -404,11 +404,9 @@ class Tensor:
     def data(self) -> Tensor:
         """The same memory outside the graph with a version counter of its own: the graph does not notice writes to it."""
         storage = self._storage
-        if storage is None:
-            return wrap_as(self._flat, self)  # with a storage of its own, made when asked for
         result = _new(Tensor)
         result._flat, result._size, result._stride, result._dtype = self._flat, self._size, self._stride, self._dtype
-        result._storage = storage.twin(0)
+        result._storage = Storage(self._flat, 0, cpu) if storage is None else storage.twin(0)
         if self._offset:
             result._offset = self._offset
         if self._device is not cpu:

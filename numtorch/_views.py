@@ -19,9 +19,11 @@ def make_view(t: Tensor, size, stride, offset: int, node_class=None, /, **argume
     `arguments` become attributes of the node, next to `input_size`, the size of `t`.
     """
     result = plain_view(t, size if type(size) is Size else Size(size), stride, offset)
-    base = t._base
-    if t._requires_grad or (base is not None and base._requires_grad):
+    if t._requires_grad:
         return track_view(result, t, node_class, arguments)
+    base = t._base
+    if base is not None and base._requires_grad:
+        result._view_version = result._storage.version
     return result
 
 
@@ -78,25 +80,22 @@ def make_parts(t: Tensor, geometries: list, node_class, /, **arguments) -> tuple
 
 
 def track_view(result: Tensor, t: Tensor, node_class, arguments) -> Tensor:
-    """Note of whom `result` is a view, and record the view in the graph."""
+    """Record `result`, a view of `t` that needs gradients, in the graph."""
     base = t._base
-    result._base = t if base is None else base
-    if t._requires_grad:
-        if mode.enabled:
-            node = _node(node_class)
-            node.sequence_nr = next_sequence()
-            node.next_nodes = (t._edge(),)
-            if t._output_nr:
-                node.next_nrs = (t._output_nr,)
-            node.input_size = t._size
-            if arguments:
-                node.__dict__.update(arguments)
-            result._grad_fn = node
-            result._requires_grad = True
-        storage = result._storage
-        result._view_version = storage.version
-    elif base is not None and base._requires_grad:
-        result._view_version = result._storage.version
+    if mode.enabled:
+        node = _node(node_class)
+        node.sequence_nr = next_sequence()
+        node.next_nodes = (t._grad_fn or t._acc or t._edge() if base is None else t._edge(),)
+        if t._output_nr:
+            node.next_nrs = (t._output_nr,)
+        node.input_size = t._size
+        for name, value in arguments.items():
+            setattr(node, name, value)  # (an update of its __dict__ would cost the node its inline attributes)
+        result._grad_fn = node
+        result._requires_grad = True
+    version = result._storage.version
+    if version:
+        result._view_version = version
     return result
 
 

@@ -240,6 +240,24 @@ def reduction(of, combine, start, finish=only):
     )
 
 
+@jit(bare=True)
+def first_unequal(x, y):
+    """The first i with x[i] != y[i], or -1."""
+    for i in range(len(x)):
+        if x[i] != y[i]:
+            return i
+    return -1
+
+
+@jit(bare=True)
+def first_outside(x, low, high):
+    """The first i for which low <= x[i] <= high does not hold (of nan it never does), or -1."""
+    for i in range(len(x)):
+        if not (x[i] >= low and x[i] <= high):
+            return i
+    return -1
+
+
 # The scalar functions. An element arrives in the dtype of the input; what `of` returns is the dtype of the
 # output.
 

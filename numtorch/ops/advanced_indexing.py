@@ -130,7 +130,8 @@ def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
     spans = tuple((entry.dim, entry.span) for entry in entries)
     frame = _kept_frame if prod(size) <= _KEPT_ELEMENTS else _frame
     outer, inner, width, result, filled = frame(size, stride, spans, shape)
-    base = np.full(prod(shape), t._offset, np.int64)
+    base = np.empty(prod(shape), np.int64)
+    base.fill(t._offset)
     position = 0
     for entry in entries:
         flat = entry.flat
@@ -162,6 +163,14 @@ def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
 @primitive(node="IndexBackward0", public=False)
 def index(self, entries) -> Tensor:
     """self[entries]: the elements that the indices address, copied."""
+    source = self._flat
+    if len(entries) == 1 and entries[0].span == 1 and source is not None and source.size and self._device is cpu:
+        # One index of whole parts of a contiguous tensor.
+        entry = entries[0]
+        d, outer, n, width = at.block_of(self._size, entry.dim)
+        out, bad = at.read_rows(source, entry.flat, n, -n, outer, width)
+        if bad < 0:
+            return wrap(out, (*self._size[:d], *entry.shape, *self._size[d + 1 :]), self._dtype)
     places = locate(self, entries)
     return wrap(at.read(self, places), places.size, self._dtype)
 

@@ -17,6 +17,7 @@ from numtorch.kernels.cpu import losses as _kernels
 
 from .. import _dtype
 from .._allocator import empty
+from .._compiled import Compiled
 from .._device import cpu
 from .._dtype import FLOATING, int64
 from .._primitive import primitive
@@ -72,16 +73,20 @@ def _nll_of_parts(x, target, weight, reduction, ignore_index):
         return each.sum() / total if reduction == "mean" else each.sum(), total
 
 
+_first_out_of_range = Compiled(_kernels.first_out_of_range, "xnn")
+_nll_losses = Compiled(_kernels.nll_forward, "xinnnxnx")
+
+
 def _nll_forward(self, target, weight, reduction, ignore_index):
     if self._device is not cpu:
         return _nll_of_parts(self.detach(), target, weight, reduction, ignore_index)
     n, c, length = _geometry(self)
     x, t = elements(self), _targets(target)
-    bad = _kernels.first_out_of_range(t, c, ignore_index)
+    bad = _first_out_of_range[t.dtype](t, c, ignore_index)
     if bad >= 0:
         raise IndexError(f"Target {t[bad]} is out of bounds.")
     each = np.empty(n * length, x.dtype)
-    total, weights = _kernels.nll_forward(x, t, n, c, length, _weights(weight, x.dtype), ignore_index, each)
+    total, weights = _nll_losses[x.dtype](x, t, n, c, length, _weights(weight, x.dtype), ignore_index, each)
     computed = compute_dtype(self._dtype)
     if reduction == "mean":
         total = total / weights if weights else math.nan

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+from numtorch.kernels.cpu import reductions as _reductions
+
+from .._compiled import Compiled
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
 from .._pointwise import binary, unary
@@ -139,6 +142,9 @@ lcm = binary("lcm", _lcm_text, category=INTEGRAL, refuse=(BOOL,))
 # -- whole tensors ----------------------------------------------------------------------------------------------------
 
 
+_first_unequal = Compiled(_reductions.first_unequal, "xx")
+
+
 @op()
 def equal(input, other) -> bool:
     """Whether two tensors have the same size and elements."""
@@ -147,7 +153,7 @@ def equal(input, other) -> bool:
         if input._size != other._size:
             return False
         if x.size < _FEW and input._dtype.np is input._dtype.compute:
-            return not (x != y).any()
+            return _first_unequal[x.dtype](x, y) < 0
     if input._dtype is not other._dtype and input._size == other._size:
         return bool(eq(input, other).all().item())
     return input._size == other._size and bool(eq(input, other).all().item())

@@ -65,6 +65,10 @@ def inner(input, other) -> Tensor:
             f"inner() the last dimension must match on both input tensors but got shapes {list(input._size)} and "
             f"{list(other._size)}"
         )
+    if len(input._size) == len(other._size) == 1:
+        from .matmul import dot
+
+        return dot(input, other)
     return tensordot(input, other, dims=([-1], [-1]))
 
 

@@ -65,6 +65,8 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
         arg = args[0]
         if arg is self._dtype or (arg is cpu or arg.__class__ is str and arg == "cpu") and self._device is cpu:
             return self
+        if arg.__class__ is Tensor and arg._dtype is self._dtype and arg._device is self._device:
+            return self
         if arg.__class__ is _dtype.dtype and self._dtype.category != COMPLEX and self._device is cpu:
             return _converted(self, arg, cpu)
     for arg in args[:3]:

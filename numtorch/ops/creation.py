@@ -747,6 +747,13 @@ def make_complex(real: Tensor, imag: Tensor) -> Tensor:
     from .complex_ops import view_as_complex
     from .joining import stack
 
+    in_graph = mode.enabled and (real._requires_grad or imag._requires_grad)
+    if not in_graph and real._flat is not None and imag._flat is not None and real._size == imag._size:
+        d = real._dtype.to_complex()
+        if real._device is imag._device is cpu and d.to_real() is real._dtype:
+            flat = np.empty(real._flat.size, d.np)
+            flat.real, flat.imag = real._flat, imag._flat
+            return wrap(flat, real._size, d)
     parts = stack(broadcast_pair(real, imag), -1)
     return view_as_complex(parts)
 

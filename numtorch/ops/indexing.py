@@ -167,7 +167,15 @@ def _getitem(self: Tensor, key):
             size, stride, _ = _basic_geometry(self._size, self._stride, (None,))
             return _plain_view(self, size, stride, self._offset)
     elif kind is Tensor and key._device is cpu:
+        if not key._size and self._size and key._dtype.category == int64.category:
+            return _getitem(self, key.item())
         result = _indexed_by_one(self, key)
+        if result is not None:
+            return result
+    elif kind is list and key and set(map(type, key)) == {int} and self._device is cpu:
+        from .creation import tensor
+
+        result = _indexed_by_one(self, tensor(key))
         if result is not None:
             return result
     view, entries = _take_apart(self, key)
@@ -397,6 +405,11 @@ def _prepare(each):
     )
 
 
+# What _prepare leaves as it is.
+_PREPARED = {int, slice, Tensor, bool}
+_ALL = slice(None)
+
+
 def _consumes(each) -> int:
     """How many dimensions of the tensor an item uses up."""
     if each is None or each is Ellipsis or type(each) is bool:
@@ -408,15 +421,19 @@ def _consumes(each) -> int:
 
 def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
     """The view that the basic part of an index expression makes, and the entries that remain for it."""
-    items = [_prepare(each) for each in _items(key)]
+    items = [each if each.__class__ in _PREPARED else _prepare(each) for each in _items(key)]
     ndim = len(self._size)
-    specified = sum(_consumes(each) for each in items)
+    specified = 0
+    for each in items:
+        specified += 1 if each.__class__ is int or each.__class__ is slice else _consumes(each)
     if specified > ndim:
         raise IndexError(f"too many indices for tensor of dimension {ndim}")
     view, dim = self, 0
     tensors: list[tuple[int, Tensor]] = []
     for position, each in enumerate(items):
-        if each is Ellipsis:
+        if each.__class__ is int:
+            view = _select_item(view, dim, each, position)
+        elif each is Ellipsis:
             dim += ndim - specified
         elif each is None:
             view = unsqueeze(view, dim)
@@ -427,7 +444,7 @@ def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
             dim += 1
         elif isinstance(each, slice):
             n = view._size[dim]
-            start, stop, step = _slice_bounds(each, n)
+            start, stop, step = (0, n, 1) if each == _ALL else _slice_bounds(each, n)
             if each.start not in (None, 0) or stop != n or step != 1:
                 view = slice_along(view, dim, start, stop, step)
             dim += 1

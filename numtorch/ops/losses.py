@@ -15,8 +15,10 @@ import warnings
 
 from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import losses as _kernels
+from numtorch.kernels.cpu import reductions as _reductions
 
 from .._allocator import empty
+from .._compiled import Compiled
 from .._device import cpu
 from .._dtype import FLOATING
 from .._primitive import primitive
@@ -136,6 +138,8 @@ _soft_margin = _fused(
 def _pair(input: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
     """Both in their common dtype and size."""
     d = result_type(input, target)
+    if d is input._dtype is target._dtype and d.category == FLOATING and input._size == target._size:
+        return input, target
     if d.category != FLOATING:
         raise NotImplementedError(f"\"{name}\" not implemented for '{d.type_name}'")
     if input._size != target._size:
@@ -239,11 +243,21 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     return reduced(_bce(x, t, 0.0, "none") * weight.expand(size), reduction)
 
 
+_first_outside = Compiled(_reductions.first_outside, "xvv")
+# Elements up to which one loop that stops at the first bad one beats two reductions.
+_FEW = 4096
+
+
 def _check_probabilities(t: Tensor, what: str) -> None:
-    with no_grad():
-        # (nan is neither below nor above, and comes out of both.)
-        if t.numel() and not (t.min().item() >= 0 and t.max().item() <= 1):
-            raise RuntimeError(f"all elements of {what} should be between 0 and 1")
+    flat, d = t._flat, t._dtype
+    if flat is not None and flat.size <= _FEW and d.np is d.compute and t._device is cpu:
+        fine = _first_outside[flat.dtype](flat, 0.0, 1.0) < 0
+    else:
+        with no_grad():
+            # (nan is neither below nor above, and comes out of both.)
+            fine = not t.numel() or t.min().item() >= 0 and t.max().item() <= 1
+    if not fine:
+        raise RuntimeError(f"all elements of {what} should be between 0 and 1")
 
 
 @op(**_FUNCTIONAL)

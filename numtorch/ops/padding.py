@@ -8,16 +8,39 @@ the others        out = x at a table of positions; the gradient is added where i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
+
 from numtorch.kernels.cpu import padding as _kernels
 
 from .. import _dtype
 from .._copy import contiguous, copy_elements
+from .._dtype import FLOATING
 from .._primitive import primitive
 from .._size import Size
 from .._tensor import Tensor, strided, wrap
-from .creation import filled
+from .creation import _python_number, filled
 from .reducing import check_cpu
 from .spatial import elements, integers, result, triple
+
+# Elements of an input that numpy pads sooner than a copy of ours is reached.
+_FEW = 1 << 14
+
+
+@lru_cache(maxsize=1024)
+def _windows(size, pad):
+    """(padded size, the part of the result that holds input, the part of the input that it holds), as slices."""
+    padded, window, source = list(size), [slice(None)] * len(size), [slice(None)] * len(size)
+    for i in range(len(pad) // 2):
+        d, before, after = len(size) - 1 - i, pad[2 * i], pad[2 * i + 1]
+        first, last = max(-before, 0), size[d] + min(after, 0)
+        if last < first:
+            raise RuntimeError("narrow(): length must be non-negative.")
+        padded[d] += before + after
+        source[d] = slice(first, last)
+        window[d] = slice(max(before, 0), max(before, 0) + last - first)
+    return Size(padded), tuple(window), tuple(source)
 
 
 @primitive(node="ConstantPadNdBackward0", method=False)
@@ -29,6 +52,14 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
     """
     check_cpu(input, "pad")
     pad = _amounts(input, pad)
+    flat, d = input._flat, input._dtype
+    if flat is not None and flat.size <= _FEW and d.category == FLOATING and d.np is d.compute:
+        size, window, source = _windows(input._size, pad)
+        out = np.zeros(size, flat.dtype)
+        if value != 0:
+            out.fill(_python_number(value, d))
+        out[window] = flat.reshape(input._size)[source]
+        return wrap(out.reshape(-1), size, d)
     size, stride = list(input._size), input._stride
     length, from_offset, to_start = list(size), input._offset, [0] * len(size)
     for i in range(len(pad) // 2):
@@ -53,7 +84,8 @@ constant_pad_nd.derivative(input=lambda ctx, grad: constant_pad_nd(grad, [-p for
 
 
 def _amounts(input, pad) -> tuple[int, ...]:
-    pad = integers(pad, "pad", "pad")
+    if pad.__class__ is not tuple or set(map(type, pad)) != {int}:
+        pad = integers(pad, "pad", "pad")
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * len(input._size):

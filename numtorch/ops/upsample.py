@@ -18,7 +18,7 @@ from .. import _dtype
 from .._copy import contiguous
 from .._primitive import primitive
 from .._tensor import Tensor, wrap
-from . import pooling
+from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from .spatial import elements, integers, result, triple
 
 # -- tables --------------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def interpolate(
             f"(got {mode})"
         )
     if mode == "area":
-        area = (pooling.adaptive_avg_pool1d, pooling.adaptive_avg_pool2d, pooling.adaptive_avg_pool3d)
+        area = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)
         return area[dims - 1](input, size if dims > 1 else size[0])
     if mode == "lanczos" and not antialias:
         raise ValueError("lanczos mode is only supported with antialias=True")

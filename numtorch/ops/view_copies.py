@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+from math import prod
 
+import numpy as np
+
+from .._device import cpu
 from .._registry import op, register
 from .._size import wrap_dim
-from .._tensor import Tensor
+from .._tensor import Tensor, wrap
 from . import shape, splitting
 
 
@@ -75,6 +79,11 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_siz
     if isinstance(repeats, int):
         if repeats < 0:
             raise RuntimeError("Repeats must be non-negative")
+        flat = input._flat
+        plain = repeats.__class__ is int and not input._requires_grad and input._device is cpu
+        if plain and flat is not None and flat.size:
+            rows = np.repeat(flat.reshape(prod(input._size[: d + 1]), -1), repeats, 0)
+            return wrap(rows.reshape(-1), (*input._size[:d], n * repeats, *input._size[d + 1 :]), input._dtype)
         expanded = input.unsqueeze(d + 1).expand((*input._size[: d + 1], repeats, *input._size[d + 1 :]))
         return expanded.clone().reshape((*input._size[:d], n * repeats, *input._size[d + 1 :]))
     if len(repeats._size) != 1:
