@@ -71,6 +71,9 @@ _NO_INDEX = np.empty(0, np.int64)
 # Elements up to which a number to scatter is written out: one for each index.
 _FILLED = 4096
 
+# Elements of a column for each that is written, from which a scatter is more copying than scattering.
+_MOSTLY_COPIED = 4
+
 # --- contiguous blocks --------------------------------------------------------------------------------------
 
 _gather_block = at.compiled_pair(_kernels.gather_block, "xinnnnx")
@@ -122,8 +125,10 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
         target, before = held, held[:0]
         if np.may_share_memory(values, held):
             values = values.copy()
-    elif outer * n * inner != held.size:
-        target, before = held.copy(), held[:0]  # a shorter first dimension: what no task owns is copied here
+    elif outer * n * inner != held.size or (inner > 1 and outer == 1 and _MOSTLY_COPIED * count < n):
+        # A shorter first dimension: what no task owns is copied here. So is what few places are written in, since tasks
+        # are strips of columns then, which take 2.5 times as long to copy.
+        target, before = held.copy(), held[:0]
     else:
         target, before = np.empty(held.size, held.dtype), held
     into = target

@@ -257,7 +257,30 @@ index_copy.derivative(
 inplace("index_copy_", index_copy, index_copy_into)
 
 
+def _rows_filled(self: Tensor, dim: int, index: Tensor, value, in_place: bool) -> Tensor | None:
+    """The usual index_fill in one kernel, in a copy of self or in place: contiguous, a real number.
+
+    None where the call is another one, or wrong: then nothing has happened."""
+    held, flat = self._flat, index._flat
+    if held is None or flat is None or index._dtype is not int64 or len(index._size) != 1 or type(dim) is not int:
+        return None
+    if self._device is not cpu or index._device is not cpu or type(value) not in (int, float, bool):
+        return None
+    size = self._size
+    if not size or not -len(size) <= dim < len(size) or not held.size:
+        return None
+    _, outer, n, width = at.block_of(size, dim)
+    one = contiguous(filled((), value, self._dtype))._flat
+    values = one if width == 1 else np.full(width, one[0], one.dtype)
+    target, before = (held, held[:0]) if in_place else (np.empty(held.size, held.dtype), held)
+    if at.write_rows(before, False, flat, values, n, -n, -1, outer, width, SET, target) >= 0:
+        return None
+    return self if in_place else wrap(target, size, self._dtype)
+
+
 def index_fill_into(self: Tensor, dim: int, index: Tensor, value) -> None:
+    if _rows_filled(self, dim, index, value, True) is not None:
+        return
     d = dim_of(self, dim)
     if len(index._size) > 1:
         raise RuntimeError("Index has to be a vector/scalar")
@@ -284,6 +307,9 @@ def _plain_number(value):
 
 
 def _index_filled(input, dim: int, index, value) -> Tensor:
+    result = _rows_filled(input, dim, index, value, False)
+    if result is not None:
+        return result
     result = copied(input)
     index_fill_into(result, dim, index, value)
     return result

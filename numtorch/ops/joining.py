@@ -9,6 +9,7 @@ import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence, rare, save, stamp
 from numtorch.kernels.cpu import joining as _kernels
+from numtorch.kernels.threads import get_num_threads
 
 from .._copy import cast, contiguous, copy_elements
 from .._device import cpu
@@ -43,6 +44,8 @@ def _check_list(name: str, tensors) -> list[Tensor]:
 _ndarray, _np_empty = np.ndarray, np.empty
 #: Elements and dtypes of a pair that are joined in one call.
 _PAIR = 4096
+#: Elements of a result that is some runs of memory, up to which one thread copies it as fast as several.
+_RUNS = 1 << 17
 _PAIR_DTYPES = (float32, float64, int64, uint8)
 _join_two = at.Compiled(_kernels.join_two, "xxnnx")
 _join_four = at.compiled_pair(_kernels.join_four, "xxxxnnnnxnn")
@@ -182,7 +185,7 @@ def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
         return None
     size, _, numel, lengths = plan
     d = flats[0].dtype
-    if numel == sum(lengths) and numel < _PAIR:
+    if numel == sum(lengths) and (numel < _RUNS or get_num_threads() == 1):
         # Along the first dimension: runs of memory, one after the other.
         result = wrap(np.concatenate(flats), size, dtype)
         if recorded and mode.enabled:
@@ -585,8 +588,10 @@ def flip(input, *args, dims=None) -> Tensor:
 def _flipped(self, dims):
     check_cpu(self, "flip")
     source = self._flat
-    if source is not None and len(dims) == 1 and source.size:
-        _, _, n, width = at.block_of(self._size, dims[0])
+    if source is not None and dims and source.size and _are_neighbours(dims):
+        # Neighbouring dimensions that are all turned round are one.
+        size = self._size
+        n, width = prod([size[d] for d in dims]), prod(size[max(dims) + 1 :])
         out = np.empty(source.size, source.dtype)
         x, to, parts = at.as_vectors(source, out) if width > 1 else (at.as_moved(source), at.as_moved(out), 1)
         _flip_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n, width * parts, to)
@@ -601,6 +606,10 @@ def _flipped(self, dims):
         source = strided(self._get_storage(), size, stride, offset, self._dtype)
         copy_elements(source, out)
     return out
+
+
+def _are_neighbours(dims) -> bool:
+    return max(dims) - min(dims) == len(dims) - 1
 
 
 _flipped.derivative(self=lambda ctx, grad: _flipped(grad, ctx.dims))
@@ -693,7 +702,10 @@ def _rotated(self, k, a, b):
         return self.clone()
     if k == 2:
         return _flipped(self, (a, b))
-    return _flipped(self.transpose(a, b), (a,) if k == 1 else (b,))
+    turned = _flipped(self, (b,) if k == 1 else (a,))
+    size, stride = list(turned._size), list(turned._stride)
+    size[a], size[b], stride[a], stride[b] = size[b], size[a], stride[b], stride[a]
+    return strided(turned._get_storage(), Size(size), tuple(stride), turned._offset, self._dtype)
 
 
 _rotated.derivative(self=lambda ctx, grad: _rotated(grad, -ctx.k % 4, ctx.a, ctx.b))

@@ -137,6 +137,12 @@ def read_rows(source: np.ndarray, index: np.ndarray, size: int, low: int, outer:
     return out, kernel(source, index, size, low, outer, width, to)
 
 
+def _apart(index: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The index, or a copy of it where it lies in the target: it has been checked, and must not change while it is
+    followed."""
+    return index.copy() if target.dtype.type is np.int64 and np.may_share_memory(index, target) else index
+
+
 def write_rows(
     before, zeros: bool, index, values, size: int, low: int, skip: int, outer: int, width: int, mode: int, target
 ):
@@ -144,6 +150,7 @@ def write_rows(
 
     The position of a bad index, or -1. To add, the dtype is a real number's; to set, any."""
     d = target.dtype
+    index = _apart(index, target)
     if d.type not in MOVED_ITSELF and mode == _rows.SET:
         d = moved_as(d)
         before, values, target = before.view(d), values.view(d), target.view(d)
@@ -235,10 +242,12 @@ def read(t: Tensor, places: Places) -> np.ndarray:
 def write(t: Tensor, places: Places, values: np.ndarray) -> None:
     """Write flat `values` (or a single one everywhere) of t's dtype to `places`, in order."""
     if places.numel:
-        _kernels.index_put(bits(t), places.outer, places.base, places.inner, places.width, bits_of(values))
+        base = _apart(places.base, t._buffer())
+        _kernels.index_put(bits(t), places.outer, base, places.inner, places.width, bits_of(values))
 
 
 def accumulate(t: Tensor, places: Places, values: np.ndarray) -> None:
     """Add flat `values` at `places`, in order. `t` has a dtype that kernels compute in."""
     if places.numel:
-        _kernels.index_accumulate(t._buffer(), places.outer, places.base, places.inner, places.width, values)
+        base = _apart(places.base, t._buffer())
+        _kernels.index_accumulate(t._buffer(), places.outer, base, places.inner, places.width, values)

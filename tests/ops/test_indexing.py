@@ -267,3 +267,16 @@ def test_iteration_gives_the_parts_along_the_first_dimension():
     assert [row.tolist() for row in x] == [[0, 1, 2], [3, 4, 5]]
     with pytest.raises(TypeError, match="iteration over a 0-d tensor"):
         iter(torch.tensor(1.0))
+
+
+def test_an_index_that_lies_in_what_is_written_is_followed_as_it_was():
+    x = torch.tensor([1, 0, 3, 2])
+    x[x] = torch.tensor([10**9] * 4)
+    assert x.tolist() == [10**9] * 4
+
+
+def test_a_run_of_one_column_that_is_written_in_few_places():
+    x = torch.arange(200 * 70.0).reshape(200, 70)
+    index = torch.full((2, 70), 199)
+    y = x.scatter_add(0, index, torch.ones(2, 70))
+    assert torch.equal(y[:199], x[:199]) and torch.equal(y[199], x[199] + 2)
