@@ -207,6 +207,28 @@ class Rule:
         return {}
 
 
+class MissingRule:
+    """In the place of a derivative that nobody has written: NotImplementedError where it is asked for."""
+
+    needs_result = identity = straight = False
+
+    def __init__(self, of: str, operand_names: tuple[str, ...]):
+        self.of = of
+        self.needs = (False,) * len(operand_names)
+
+    def __call__(self, values: tuple, params: tuple):
+        raise NotImplementedError(f"the derivative for '{self.of}' is not implemented.")
+
+
+def rule(derivative, operand_names: tuple[str, ...], param_names: tuple[str, ...]) -> Rule | MissingRule | None:
+    """The rule for a derivative's text; None for None. A string says of what there is no derivative."""
+    if derivative is None:
+        return None
+    if isinstance(derivative, str):
+        return MissingRule(derivative, operand_names)
+    return Rule(derivative, operand_names, param_names)
+
+
 def _number_last(f):
     """f(g, number, x) as a function of (g, x, number)."""
 

@@ -25,7 +25,6 @@ from ._allocator import empty as _empty
 from ._copy import cast
 from ._derivatives import (
     PointwiseNode,
-    Rule,
     _keeps,
     argument_names,
     record,
@@ -33,6 +32,7 @@ from ._derivatives import (
     record_broadcast,
     record_pair,
     record_unary,
+    rule,
 )
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
@@ -74,7 +74,7 @@ class Pointwise:
         self.category = category
         self.refuse = refuse
         self.differentiable = any(d is not None for d in derivatives)
-        rules = tuple(None if d is None else Rule(d, operand_names, param_names) for d in derivatives)
+        rules = tuple(rule(d, operand_names, param_names) for d in derivatives)
         self.node_class = type(node or _node_name(name), (PointwiseNode,), {"rules": rules, "keeps": _keeps(rules)})
         # torch names some nodes differently where an operand is a Python number.
         self.node_class_number = (

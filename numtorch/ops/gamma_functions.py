@@ -75,7 +75,7 @@ register("mvlgamma", mvlgamma, out=True, inplace=True)
 zeta_ = binary(
     "zeta",
     lambda a, b: zeta(a, b),
-    None,
+    "zeta",
     lambda g, a, b: g * -a * zeta(a + 1, b),
     namespace="special",
     method=False,
@@ -98,8 +98,8 @@ def _negative_density(g, a, b):
     return -g * _density(a, b)
 
 
-igamma_ = binary("igamma", lambda a, b: igamma(a, b), None, _positive_density, **FLOAT)
-igammac_ = binary("igammac", lambda a, b: igammac(a, b), None, _negative_density, **FLOAT)
+igamma_ = binary("igamma", lambda a, b: igamma(a, b), "igamma: input", _positive_density, **FLOAT)
+igammac_ = binary("igammac", lambda a, b: igammac(a, b), "igammac: input", _negative_density, **FLOAT)
 
 for _name, _of in (
     ("digamma", "digamma"),

@@ -417,3 +417,20 @@ class TestAnomaly:
         with torch.autograd.set_detect_anomaly(True):
             assert torch.is_anomaly_enabled()
         assert not torch.is_anomaly_enabled()
+
+
+@pytest.mark.parametrize(
+    "f, of",
+    [
+        (torch.special.gammainc, "igamma: input"),
+        (torch.special.gammaincc, "igammac: input"),
+        (torch.special.zeta, "zeta"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_derivative_that_nobody_has_written_is_missed_aloud(f, of):
+    x, y = torch.rand(3, requires_grad=True), torch.rand(3).add_(1).requires_grad_()
+    f(x.detach(), y).sum().backward()
+    assert y.grad is not None
+    with pytest.raises(NotImplementedError, match=f"the derivative for '{of}' is not implemented"):
+        f(x, y).sum().backward()
