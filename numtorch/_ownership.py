@@ -37,12 +37,22 @@ def _of_argument(grad) -> int:
     return getrefcount(grad)
 
 
+def _of_attribute_and_another() -> int:
+    holder = _Held()
+    another = [holder.flat]
+    flat = holder.flat
+    return getrefcount(flat) - len(another)
+
+
 #: `flat = t._flat; getrefcount(flat)` where only the attribute holds it.
 ATTRIBUTE = _of_attribute()
 #: `grad = grads[0]; getrefcount(grad)` in a node's apply where only the engine holds it.
 IN_APPLY = _of_node()
 #: `getrefcount(grad)` of an argument that a tuple holds, `f(grads[0])`.
 ARGUMENT = _of_argument((_Held(),)[0]) + 1  # the tuple
+
+if _of_attribute_and_another() != ATTRIBUTE:  # a Python that does not count so: every gradient is taken for held
+    ATTRIBUTE = IN_APPLY = ARGUMENT = -1
 
 
 def alone(flat) -> bool:
