@@ -16,6 +16,10 @@ from ._dtype import FLOATING
 from ._size import broadcast_size, dense, expanded_strides
 from ._tensor import Tensor, _new
 
+# Elements from which a product over a dimension of one is an ordinary product: the tiles would make one multiply-add of
+# every load and store.
+_OUTER = 4096
+
 
 def is_plain(a: Tensor, b: Tensor) -> bool:
     """Whether our own kernels multiply these: both float32 or both float64, on the CPU."""
@@ -65,6 +69,8 @@ def multiplied(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: boo
         m = b._size[2]
         if transpose_b:
             m, sb = b._size[1], (sb[0], sb[2], sb[1])
+        if k == 1 and batch * n * m >= _OUTER:
+            return a.detach().reshape(batch, n, 1) * b.detach().reshape(batch, 1, m)
         flat = np.empty(batch * n * m, a._dtype.np)
         if flat.size:
             bmm(a._buffer(), a._offset, sa, b._buffer(), b._offset, sb, batch, n, k, m, flat)

@@ -14,12 +14,50 @@ from __future__ import annotations
 import numpy as np
 
 from ..compiler import jit
-from ..simd import add_up, broadcast, fma, lanes, load, load_part, store
+from ..simd import add_up, broadcast, fma, lanes, load, load_part, store, store_part
 
 # Columns of which the sums are kept at a time: 8 KB of float32, a quarter of the first-level cache.
 VECTOR_CHUNK = 2048
 # Up to so many rows of a, a transposed b is used by scalar products of rows: turning it would cost more than that.
 DOT_ROWS = 8
+
+
+# Up to so many rows of b, columns are added up in registers: twice as fast at 10 rows of 1000, a third at 10 of 100000.
+# From 24 rows on so many places of b at a time are more than the prefetchers follow.
+_FEW_ROWS = 16
+
+
+@jit
+def _finish(total, alpha, beta, start, s, count, has_start):
+    """alpha * total + beta * start for the first `count` lanes of a vector."""
+    result = broadcast(start, alpha) * total
+    return fma(broadcast(start, beta), load_part(start, s, count), result) if has_start else result
+
+
+@jit(nogil=True)
+def vector_times_few_rows(x, x0, step_x, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m):
+    """`vector_times_matrix` for a matrix of few rows: four vectors of columns at a time."""
+    width = lanes(b)
+    zero = broadcast(b, b.dtype.type(0))
+    fours = m // (4 * width) * (4 * width)
+    for j in range(0, fours, 4 * width):
+        t0, t1, t2, t3 = zero, zero, zero, zero
+        for p in range(k):
+            q, number = b0 + p * row_b + j, broadcast(b, x[x0 + p * step_x])
+            t0 = fma(number, load(b, q), t0)
+            t1 = fma(number, load(b, q + width), t1)
+            t2 = fma(number, load(b, q + 2 * width), t2)
+            t3 = fma(number, load(b, q + 3 * width), t3)
+        s, o = s0 + j, o0 + j
+        store(out, o, _finish(t0, alpha, beta, start, s, width, has_start))
+        store(out, o + width, _finish(t1, alpha, beta, start, s + width, width, has_start))
+        store(out, o + 2 * width, _finish(t2, alpha, beta, start, s + 2 * width, width, has_start))
+        store(out, o + 3 * width, _finish(t3, alpha, beta, start, s + 3 * width, width, has_start))
+    for j in range(fours, m, width):
+        total = zero
+        for p in range(k):
+            total = fma(broadcast(b, x[x0 + p * step_x]), load_part(b, b0 + p * row_b + j, m - j), total)
+        store_part(out, o0 + j, m - j, _finish(total, alpha, beta, start, s0 + j, m - j, has_start))
 
 
 @jit(nogil=True)
@@ -29,6 +67,9 @@ def vector_times_matrix(x, x0, step_x, b, b0, row_b, start, s0, has_start, alpha
     `work` holds VECTOR_CHUNK elements and a vector more. Eight rows of b are read side by side: few enough for the
     prefetchers, and the sums are loaded and stored once for eight multiply-adds.
     """
+    if k <= _FEW_ROWS:
+        vector_times_few_rows(x, x0, step_x, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m)
+        return
     width = lanes(b)
     zero = b.dtype.type(0)
     for j0 in range(0, m, VECTOR_CHUNK):
@@ -190,7 +231,7 @@ def vector_form(n, k, m, row_a, column_a, row_b, column_b, row_s, width):
 @jit
 def vector_scratch(a, k, form):
     """The memory that `multiply_vectors` needs."""
-    if form in (FEW_ROWS_TIMES_TRANSPOSED, DOT):
+    if form in (FEW_ROWS_TIMES_TRANSPOSED, DOT) or (form != MATRIX_TIMES_COLUMN and k <= _FEW_ROWS):
         return a[:0]
     return np.empty(max(VECTOR_CHUNK, k), a.dtype)
 

@@ -27,7 +27,7 @@ from .gemm_batches import (
     vectors_parallel,
     vectors_part,
 )
-from .gemv import DOT_ROWS, MATRIX_TIMES_COLUMN, TILES, TRANSPOSED_TIMES_COLUMN, vector_form
+from .gemv import DOT, DOT_ROWS, MATRIX_TIMES_COLUMN, TILES, TRANSPOSED_TIMES_COLUMN, vector_form
 from .small_matmul import SMALL, SMALL_IN_BATCH, SMALL_TO_TURN, bmm_small_parallel, bmm_small_part, mm_small
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
@@ -166,7 +166,9 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
             kernels.small(a, transpose_a, b, transpose_b, bias, out, n, k, m)
             return out
         form = TILES
-        if m == 1 and n > 1 and not bias.size:
+        if n == 1 and m == 1:
+            form = DOT
+        elif m == 1 and not bias.size:
             form = TRANSPOSED_TIMES_COLUMN if transpose_a else MATRIX_TIMES_COLUMN  # what vector_form says too
         elif m == 1 or n == 1 or (transpose_b and n <= DOT_ROWS):
             left, right = (1, n) if transpose_a else (k, 1), (1, k) if transpose_b else (m, 1)
