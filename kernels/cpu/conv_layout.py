@@ -53,6 +53,8 @@ COPY_COSTS = {IN_PLACE: 0, DENSE: 4, EVEN: 8, MAPPED: 24}
 STORE_COST, TASK_COST, SUMS_COST = 4, 600, 2
 # Bytes of the weight, and of a large region, that arrive in a cycle from beyond the second-level cache.
 WEIGHT_BYTES, FAR_BYTES = 6, 10
+# Tasks fewer than this leave cores idle.
+FEW = 4
 # Share of the taps that blocks of single rows have, from which they are tried.
 RAGGED = 0.85
 
@@ -132,12 +134,11 @@ def within(axis: Axis, size) -> Axis:
 
 def _mean_taps(axis: Axis, block, size) -> float:
     """The taps of a block of `block` outputs, in the mean over the blocks: at the edges of the source some are left out."""
-    total = 0
-    for first in range(0, axis.count, block):
-        low = axis.base + first * axis.step
-        high = low + (min(block, axis.count - first) - 1) * axis.step
-        total += sum([low + place < size and high + place >= 0 for _, place in axis.places])
-    return total / ceil(axis.count, block)
+    blocks, far, total = ceil(axis.count, block), block * axis.step, 0
+    for _, place in axis.places:  # block b sees axis.base + b * far + place and what follows
+        first = max(0, ceil(axis.step - far - axis.base - place, far))
+        total += max(0, min(blocks - 1, (size - 1 - axis.base - place) // far) - first + 1)
+    return total / blocks
 
 
 def forward_axes(kernel, stride, padding, dilation, out):
@@ -174,9 +175,10 @@ def _layouts(axes):
     return found
 
 
-def _cuttings(axes, images, most, width, ragged):
+def _cuttings(axes, images, most, width, few, ragged):
     """(block, merged) candidates of about `most` pixels: several whole images, one, or a part of one, cut along
-    the outermost dimension first; and, where it is `ragged`, some rows of several images."""
+    the outermost dimension first; where the images are `few` parts all the same, and where they are `ragged` some rows of
+    several images."""
     counts, widest = [a.count for a in axes], [a.widest for a in axes]
 
     def size(block):
@@ -187,6 +189,11 @@ def _cuttings(axes, images, most, width, ragged):
         fitting = min(images, most // size(counts))
         some = {fitting, ceil(fitting, 2), min(fitting, 4), min(fitting, 2), 1}
         yield from ((counts, m) for m in sorted({ceil(images, ceil(images, m)) for m in some}))  # in equal shares
+        if few:
+            i = 0 if counts[0] > 1 else 1 if counts[1] > 1 else 2
+            for pieces in (2, 4):
+                part = ceil(counts[i], pieces)
+                yield [*counts[:i], min(counts[i], ceil(part, width) * width) if i == 2 else part, *counts[i + 1 :]], 1
         if ragged:
             for rows in sorted({1, ceil(counts[1], 3)}):
                 block = [1, rows, counts[2]]
@@ -241,9 +248,9 @@ def _ways(made: Blocks, src, vl):
         yield (DENSE if made.axes[2].step == 1 else EVEN), variants * (volume // run) * ceil(run, vl)
 
 
-def _arranged(axes, images, most, width, src, itemsize, in_place, ragged=False):
+def _arranged(axes, images, most, width, src, itemsize, in_place, few=False, ragged=False):
     """Candidates: (blocks, cycles to fill a region's channel)."""
-    for block, merged in _cuttings(axes, images, most, width, ragged):
+    for block, merged in _cuttings(axes, images, most, width, few, ragged):
         for beside in (False, True) if merged > 1 and axes[2].widest == 0 < axes[1].widest else (False,):
             made = Blocks(axes, block, merged, beside)
             cost, made.copy = min(
@@ -271,6 +278,7 @@ def best_blocks(phase, images, groups, channels, outputs, src, all_taps, phases,
     vl = lanes(itemsize)
     width = VECTORS * vl
     best, least = None, float("inf")
+    few = images * groups * phases < min(wanted, FEW)
     means = {}  # (dimension, outputs of a block) -> taps
     # where single rows leave out many taps, blocks of whole images are not all that is tried
     ragged = _mean_taps(phase[0], 1, src[0]) * _mean_taps(phase[1], 1, src[1]) < RAGGED * len(phase[0].taps) * len(
@@ -281,7 +289,7 @@ def best_blocks(phase, images, groups, channels, outputs, src, all_taps, phases,
         for cut in sorted({min(outputs, 128), min(outputs, 256), outputs}):
             most = max(width, SUMS_BYTES // itemsize // cut)
             if most not in arranged:
-                arranged[most] = list(_arranged(axes, images, most, width, src, itemsize, in_place, ragged))
+                arranged[most] = list(_arranged(axes, images, most, width, src, itemsize, in_place, few, ragged))
             for made, copying in arranged[most]:
                 block, merged = made.block, made.merged
                 taps = 1.0
@@ -308,7 +316,9 @@ def best_blocks(phase, images, groups, channels, outputs, src, all_taps, phases,
                     sums = outputs * pixels * SUMS_COST * ceil(channels, chunk)
                     cost = (products + copies + sums + cuts * far / FAR_BYTES) * blocks
                     cost *= ceil(images, merged) if made.beside else images / merged
-                    cost *= 1 + (max(0, wanted - tasks * cuts) / wanted if wanted > 1 else 0) / 2
+                    if wanted > 1:
+                        cost *= 1 + max(0, wanted - tasks * cuts) / wanted / 2
+                        cost *= 1 + max(0, FEW - tasks * cuts) / FEW / 2
                     if cost < least:
                         best, least = (made, chunk, some), cost
     made, chunk, some = best

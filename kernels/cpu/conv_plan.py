@@ -31,8 +31,8 @@ from .tile_sizes import lanes
 # Enough tasks to balance a few cores; from the shape only, so that the blocks (and the results) do not depend
 # on the thread count.
 WANTED_TASKS, WEIGHT_TASKS = 16, 8
-# Multiply-adds below which a parallel launch costs more than it gains (7 us on one core).
-SERIAL_WORK = 400_000
+# Multiply-adds below which a parallel launch (2 us) costs more than it gains: 6 us on one core.
+SERIAL_WORK = 250_000
 # Outputs up to which the weight gradient's vectors run along the pixels, not along the outputs.
 DOT_OUTPUTS = 7
 

@@ -133,7 +133,7 @@ def run_tasks(p, src, weight, bias, out, serial):
     """Compute a plan's convolution of src into out."""
     if p.sparse:
         out.reshape(-1, bias.size or 1, int(p.table[OUT_PLANE]))[:] = bias[:, None] if bias.size else 0
-    threads = 1 if serial else get_num_threads()
+    threads = 1 if serial or p.tasks == 1 else get_num_threads()
     if threads == 1:
         _conv_tasks(0, p.tasks, src, weight, bias, out, p.table)
         return out

@@ -198,7 +198,7 @@ def run_weight_tasks(p, x, grad, out, serial):
     """Compute the weight gradient of a plan into out."""
     count = int(p.table[PARTS])
     parts = out if count == 1 else np.empty(count * out.size, out.dtype)
-    if serial:
+    if serial or p.tasks == 1:
         _weight_tasks(0, p.tasks, x, grad, parts, p.table)
     else:
         _weight_parallel(min(p.tasks, CHUNKS), p.tasks, x, grad, parts, p.table)

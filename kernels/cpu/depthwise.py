@@ -16,12 +16,13 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
-from .conv_plan import SERIAL_WORK
 from .depthwise_tile import copy_row, flat_dot, flat_tile, plane_dot, plane_tile, spread_row
 from .tile_sizes import VECTOR_BYTES, lanes
 
 # Rows of the output that plane_tile computes at once.
 TILE_ROWS = 4
+# Multiply-adds below which a parallel launch (2 us) costs more than it gains: 8 us on one core.
+SERIAL_WORK = 120_000
 # Chunks of planes handed to the threads.
 CHUNKS = 16
 

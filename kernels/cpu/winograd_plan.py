@@ -25,8 +25,8 @@ TAP_BYTES = 2 * 1024 * 1024
 LEAST_TILES = 128
 # Outputs whose points of taps lie together: a row of a register tile, so that they are read as one stream.
 PANEL_VECTORS = 4
-# Multiply-adds (of a direct convolution) below which a parallel launch costs more than it gains.
-SERIAL_WORK = 400_000
+# Multiply-adds (of a direct convolution) below which the launches of four steps (9 us) cost more than they gain.
+SERIAL_WORK = 1_000_000
 
 
 class Plan(NamedTuple):
