@@ -74,6 +74,10 @@ def plan(size: tuple[int, ...], *strides: tuple[int, ...]) -> np.ndarray:
     return array
 
 
+# Elements from one to the next that are read in place: up to here a cache line is read once, not once for each element.
+NEAR = 4
+
+
 class Broadcast(NamedTuple):
     """How two or three operands are walked together: the result's size and strides, and the loop's `meta`."""
 
@@ -81,7 +85,7 @@ class Broadcast(NamedTuple):
     stride: tuple[int, ...]
     numel: int
     meta: np.ndarray
-    vectorises: bool  # every operand runs along memory, or stands still, in the inner dimension
+    vectorises: bool  # every operand runs along memory, in short steps, or stands still, in the inner dimension
     turned: bool  # of two operands, the second lies transposed to the first and the result
 
 
@@ -94,7 +98,7 @@ def broadcast(*sizes_and_strides: tuple[int, ...]) -> Broadcast:
     stride = output_strides(size, *walked)
     meta = plan(size, *walked, stride)
     ndim = meta[0]
-    vectorises = all(int(step) in (0, 1) for step in meta[2 * ndim :: ndim])
+    vectorises = all(int(step) <= NEAR for step in meta[2 * ndim :: ndim])
     return Broadcast(size, stride, size.numel(), meta, vectorises, len(sizes) == 2 and _lies_turned(meta.tolist()))
 
 

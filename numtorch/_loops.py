@@ -23,7 +23,7 @@ from ._allocator import empty as _empty
 from ._copy import contiguous
 from ._device import cpu
 from ._dtype import dtype
-from ._layout import broadcast
+from ._layout import broadcast, plan
 from ._size import broadcast_sizes, contiguous_strides, expanded_strides, is_contiguous, is_dense
 from ._storage import Storage
 from ._tensor import Tensor, _new, alias, wrap
@@ -31,7 +31,7 @@ from ._tensor import Tensor, _new, alias, wrap
 # Elements from which a transposed operand is worth a copy: below, everything is in the first-level cache anyway.
 _WORTH_TURNING = 8192
 # Loops that launch threads.
-_PARALLEL = frozenset({"parallel", "strided parallel", "turned", "inplace parallel"})
+_PARALLEL = frozenset({"parallel", "strided parallel", "turned", "inplace parallel", "inplace strided"})
 
 
 def _array(np_dtype) -> types.Array:
@@ -92,6 +92,10 @@ class Loops:
             loop = template(f, *width)
             pairs = tuple(part for operand in operands for part in (operand, types.int64))
             signature = (*pairs, out, types.int64, types.int64[::1], params)
+        elif kind == "inplace strided":
+            loop = _inplace_loops.strided[self.arity](f)
+            pairs = tuple(part for operand in operands for part in (operand, types.int64))
+            signature = (*pairs, types.int64[::1], params)
         elif kind == "row":
             loop, signature = _loops.row(f), (*operands, out, params)
         elif kind == "inplace" or kind == "inplace parallel":
@@ -159,6 +163,32 @@ def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
             kind = "strided parallel"
         loops.entry(kind, np_dtype, len(params))(*arguments, out, 0, walk.meta, params)
     return _over(out, size, walk.stride, out_dtype)
+
+
+# Elements from which views are written over by one strided loop: fewer are computed and copied in two steps of 1 us.
+_WORTH_WRITING_OVER = 4096
+
+
+def run_over(loops: Loops, target: Tensor, others: tuple, params: tuple) -> bool:
+    """Write the result over the first operand, whatever the layouts; the others are broadcast to its size.
+
+    False, and nothing has happened, where that is not a matter of one loop.
+    """
+    size = target._size
+    if size.numel() < _WORTH_WRITING_OVER or loops.arity not in _inplace_loops.strided:
+        return False
+    arguments, strides = [target._buffer(), target._offset], []
+    for t in others:
+        if t._size != size and broadcast_sizes(size, t._size) != size:
+            return False
+        buffer = t._buffer()
+        if np.may_share_memory(arguments[0], buffer):
+            return False
+        arguments += (buffer, t._offset)
+        strides.append(expanded_strides(t._size, t._stride, size))
+    meta = plan(size, *strides, target._stride)
+    loops.entry("inplace strided", target._dtype.np, len(params))(*arguments, meta, params)
+    return True
 
 
 def _dense_buffer(t: Tensor):

@@ -36,9 +36,9 @@ from ._derivatives import (
 )
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
-from ._inplace import check_apart, inplace_form, write_out
+from ._inplace import check_apart, check_writable, inplace_form, write_out
 from ._layout import broadcast
-from ._loops import Loops, _over, check_devices, run
+from ._loops import Loops, _over, check_devices, run, run_over
 from ._operands import is_number_beside, laid_flat, number, scalar_tensor, without_gaps
 from ._promotion import result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
@@ -187,13 +187,17 @@ def unary(
     def general(x, params, out):
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
-        y = spec.compute((x,), params)
+        d = x._dtype
+        if d in fast and x._device is cpu and len(params) == n_params and (not params or d.category == FLOATING):
+            y = run(spec.loops, (x,), params, d)  # only the layout is not that of the direct way
+        else:
+            y = spec.compute((x,), params)
         if differentiable and mode.enabled and x._requires_grad and y._dtype.category >= FLOATING:
             record(node_class, (x,), y, params)
         if out is not None:
             check_apart(out, (x,))
             return write_out(y, out, name)
-        if x._flat is not None and x._dtype not in fast and x._device is cpu:
+        if x._dtype not in fast and x._device is cpu:
             prepare(x._dtype)
         return y
 
@@ -657,12 +661,39 @@ def binary(
         input._output_nr = 0
         return True
 
+    def over_view(input, other, params) -> bool:
+        """Views, and operands that are broadcast, outside the graph: one loop over them; whether that was done."""
+        d = input._dtype
+        if d.category != FLOATING or len(params) != n_params or input._device is not cpu or tracked(input):
+            return False
+        number_beside = other.__class__ is float or other.__class__ is int
+        found = (fast_float if number_beside else fast).get(d)
+        if found is None or found[2] is not d:
+            return False
+        if not number_beside and (
+            not isinstance(other, Tensor)
+            or other._dtype is not d
+            or other._device is not cpu
+            or not other._size
+            or other._requires_grad
+            and mode.enabled
+        ):
+            return False
+        check_writable(input)
+        if number_beside:
+            done = run_over(spec.number_right, input, (), (float(other), *params))
+        else:
+            done = run_over(loops, input, (other,), params)
+        if done:
+            input._bump_version()
+        return done
+
     def call_inplace(input, other, *params):
         x = input._flat
         if x is None and laid_flat(input):
             x = input._flat
         if x is None or len(params) != n_params or tracked(input):
-            if differentiable and recorded_inplace(input, other):
+            if differentiable and recorded_inplace(input, other) or over_view(input, other, params):
                 return input
             return general_inplace(input, other, *params)
         d = input._dtype
@@ -697,7 +728,7 @@ def binary(
                 entry(x, (other, *params))
                 input._get_storage().version += 1
                 return input
-        return general_inplace(input, other, *params)
+        return input if over_view(input, other, params) else general_inplace(input, other, *params)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc

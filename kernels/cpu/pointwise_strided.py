@@ -36,7 +36,7 @@ def unary_strided(f):
             for r in range(rows):
                 xs, zs = piece(x, p + r * rx, (n - 1) * sx + 1), piece(out, o + r * ro, (n - 1) * so + 1)
                 for i in range(n):
-                    zs[i * so] = f(xs[i * sx], *params)
+                    zs[np.uint64(i * so)] = f(xs[np.uint64(i * sx)], *params)  # unsigned: no look at the sign
 
     def unary_strided_loop(x, x0, out, o0, meta, params):
         part, parts, height, groups, planes = cut(meta)
@@ -77,7 +77,7 @@ def _rows(f, width):
                 xs, ys = piece(a, p + r * ra, (n - 1) * sa + 1), piece(b, q + r * rb, (n - 1) * sb + 1)
                 zs = piece(out, o + r * ro, (n - 1) * so + 1)
                 for i in range(n):
-                    zs[i * so] = f(xs[i * sa], ys[i * sb], *params)
+                    zs[np.uint64(i * so)] = f(xs[np.uint64(i * sa)], ys[np.uint64(i * sb)], *params)
 
     return rows_loop
 
@@ -148,7 +148,8 @@ def ternary_strided(f):
                 xs, ys = piece(a, p + r * ra, (n - 1) * sa + 1), piece(b, q + r * rb, (n - 1) * sb + 1)
                 ws, zs = piece(c, s + r * rc, (n - 1) * sc + 1), piece(out, o + r * ro, (n - 1) * so + 1)
                 for i in range(n):
-                    zs[i * so] = f(xs[i * sa], ys[i * sb], ws[i * sc], *params)
+                    k = np.uint64(i * so)
+                    zs[k] = f(xs[np.uint64(i * sa)], ys[np.uint64(i * sb)], ws[np.uint64(i * sc)], *params)
 
     def ternary_strided_loop(a, a0, b, b0, c, c0, out, o0, meta, params):
         part, parts, height, groups, planes = cut(meta)

@@ -6,7 +6,7 @@ from scipy import special
 
 from numtorch.kernels.cpu import losses, normalization, scans, softmax
 
-SHAPES = [(3, 7, 1), (200, 1000, 1), (2, 5, 3), (8, 100, 200)]
+SHAPES = [(3, 7, 1), (5000, 31, 1), (200, 1000, 1), (2, 5, 3), (8, 100, 200), (2, 3, 5000)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -129,3 +129,13 @@ def test_cross_entropy_in_one_sweep(n, classes):
     np.testing.assert_allclose(gx.reshape(x.shape), want, rtol=1e-5, atol=2e-6)
     target[-1] = classes
     assert losses.cross_entropy_forward(x.reshape(-1), target, n, classes, weight, -100, top, rest, out)[0] == n - 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logsumexp_of_rows_and_columns_alike(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32) * 5
+    x[0, :, 0] = -np.inf
+    out = np.empty(shape[0] * shape[2], np.float32)
+    softmax.logsumexp_forward(x.reshape(-1), *shape, out)
+    want = special.logsumexp(x.astype(np.float64), axis=1)
+    np.testing.assert_allclose(out.reshape(want.shape), want, rtol=2e-6, atol=1e-6)

@@ -102,3 +102,15 @@ def test_strides(steps):
     a, b = _numbers((600, 400), np.float32), _numbers((600, 400), np.float32, 1)
     _check(a[:: steps[0], :: steps[1]], b[:: steps[0], :: steps[1]])
     _check(a[:: steps[0], :: steps[1]], np.ascontiguousarray(b[:: steps[0], :: steps[1]]))
+
+
+@pytest.mark.parametrize("other", [(300, 400), (1, 400), (300, 1), (1, 1)])
+@pytest.mark.parametrize("part", [np.s_[:, :350], np.s_[::2, ::3], np.s_[10:, 7:207]], ids=["rows", "steps", "both"])
+def test_views_are_written_over_where_they_lie(part, other):
+    want, b = _numbers((300, 400), np.float32), _numbers(other, np.float32, 1)
+    given = torch.from_numpy(want.copy())
+    same = tuple(np.s_[:] if n == 1 else p for n, p in zip(other, part))
+    given[part].add_(torch.from_numpy(b)[same])
+    given[part].mul_(2)
+    want[part] = (want[part] + b[same]) * 2
+    np.testing.assert_array_equal(given.numpy(), want)
