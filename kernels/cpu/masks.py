@@ -12,8 +12,8 @@ from numba import prange
 
 from ..compiler import jit
 
-#: Elements of a block: some tens of microseconds of work.
-BLOCK = 1 << 15
+#: Elements of a block: 8 us of work, which is what two threads can share of 32 Ki elements.
+BLOCK = 1 << 14
 
 
 @jit

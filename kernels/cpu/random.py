@@ -449,28 +449,48 @@ def bernoulli_float64(state, out, p):
     return True
 
 
-# --- other distributions, one value at a time in double -----------------------------------------------------
+# --- other distributions, in double -----------------------------------------------------
 
 
 @jit
 def exponential(state, out, rate):
     """out[i] = -log(1 - u) / rate."""
-    for i in range(out.size):
-        out[i] = -1.0 / rate * math.log1p(-_draw53(state))
+    words, unit = _room(out.size)
+    scale = -1.0 / rate
+    for start in range(0, out.size, CHUNK // 2):
+        count = min(CHUNK // 2, out.size - start)
+        _unit_float64(state, words, unit, count)
+        for j in range(count):
+            out[start + j] = scale * math.log1p(-unit[j])
 
 
 @jit
 def cauchy(state, out, median, sigma):
     """out[i] = median + sigma * tan(pi (u - 1/2))."""
-    for i in range(out.size):
-        out[i] = median + sigma * math.tan(math.pi * (_draw53(state) - 0.5))
+    words, unit = _room(out.size)
+    for start in range(0, out.size, CHUNK // 2):
+        count = min(CHUNK // 2, out.size - start)
+        _unit_float64(state, words, unit, count)
+        for j in range(count):
+            out[start + j] = median + sigma * math.tan(math.pi * (unit[j] - 0.5))
 
 
 @jit
 def geometric(state, out, p):
     """out[i] = ceil(log(u) / log(1 - p)): trials until the first success."""
-    for i in range(out.size):
-        out[i] = math.ceil(math.log(_draw53(state)) / math.log1p(-p))
+    words, unit = _room(out.size)
+    failure = math.log1p(-p)
+    for start in range(0, out.size, CHUNK // 2):
+        count = min(CHUNK // 2, out.size - start)
+        _unit_float64(state, words, unit, count)
+        for j in range(count):
+            out[start + j] = math.ceil(math.log(unit[j]) / failure)
+
+
+@jit
+def _room(size):
+    """(words, uniforms) for a chunk of `size` values of two words each."""
+    return np.empty(min(2 * size, CHUNK), np.uint32), np.empty(min(size, CHUNK // 2), np.float64)
 
 
 @jit

@@ -134,7 +134,7 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
     into = target
     if mode == SET:
         before, values, into = at.as_moved(before), at.as_moved(values), at.as_moved(target)
-    kernel = _scatter_block[flat.size + held.size >= at.PARALLEL_ELEMENTS][into.dtype]
+    kernel = _scatter_block[flat.size + held.size >= at.PARALLEL_PICKS][into.dtype]
     bad = kernel(before, flat, values, n, outer, count, inner, mode, into)
     if bad >= 0:
         raise _bad_index(flat, bad, where, n)
@@ -193,7 +193,7 @@ def _block_gathered(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
     if dtype.type not in at.MOVED_ITSELF:
         source, to = at.as_moved(source), at.as_moved(out)
         dtype = to.dtype
-    bad = _gather_block[numel >= at.PARALLEL_ELEMENTS][dtype](source, flat, n, outer, count, inner, to)
+    bad = _gather_block[numel >= at.PARALLEL_PICKS][dtype](source, flat, n, outer, count, inner, to)
     if bad >= 0:
         raise _bad_index(flat, bad, d, n)
     return wrap(out, index._size, input._dtype)

@@ -31,14 +31,14 @@ _BOOL, _INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 def true_ends(mask: np.ndarray) -> tuple[int, np.ndarray]:
     """(how many are true, the ends that the kernels of kernels/cpu/masks.py ask for)."""
     ends = np.empty((mask.size + BLOCK - 1) // BLOCK, np.int64)
-    return _true_ends[mask.size >= at.PARALLEL_ELEMENTS][_BOOL](mask, ends), ends
+    return _true_ends[mask.size >= at.PARALLEL_PICKS][_BOOL](mask, ends), ends
 
 
 def true_positions(mask: np.ndarray) -> np.ndarray:
     """The flat positions of the true elements."""
     count, ends = true_ends(mask)
     found = np.empty(count, np.int64)
-    _true_positions[mask.size >= at.PARALLEL_ELEMENTS][_INT64](mask, ends, found)
+    _true_positions[mask.size >= at.PARALLEL_PICKS][_INT64](mask, ends, found)
     return found
 
 
@@ -47,7 +47,7 @@ def selected(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
     count, ends = true_ends(mask)
     out = np.empty(count, source.dtype)
     source, to = at.as_moved(source), at.as_moved(out)
-    _masked_select[mask.size >= at.PARALLEL_ELEMENTS][to.dtype](source, mask, ends, to)
+    _masked_select[mask.size >= at.PARALLEL_PICKS][to.dtype](source, mask, ends, to)
     return out
 
 

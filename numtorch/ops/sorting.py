@@ -48,7 +48,7 @@ def values_of_bits(bits: np.ndarray, d: np.dtype) -> np.ndarray:
 
 def is_parallel(rows: int, n: int) -> bool:
     """Whether ordering rows of n elements is worth several threads."""
-    return rows > 1 and rows * n * 4 >= at.PARALLEL_ELEMENTS
+    return rows > 1 and rows * n * 8 >= at.PARALLEL_ELEMENTS
 
 
 def order_rows(keys: np.ndarray, order: np.ndarray, rows: int, n: int) -> None:
