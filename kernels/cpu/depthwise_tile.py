@@ -22,17 +22,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..simd.emit import (
-    counted_loop,
-    element_pointer,
-    first_lanes,
-    load_vector,
-    masked_memory,
-    multiply_add,
-    splat_like,
-    store_vector,
-)
+from ..simd.emit import counted_loop, multiply_add, splat_like
 from .tile_sizes import VECTOR_BYTES
+from .tile_vectors import TileVectors
 
 
 @intrinsic(prefer_literal=True)
@@ -44,48 +36,38 @@ def _copy_row(typingctx, step, source, s0, row, r0, count):
 
     def codegen(context, builder, sig, args):
         _, sv, s0v, rv, r0v, countv = args
-        element = context.get_data_type(row.dtype)
-        itemsize = context.get_abi_sizeof(element)
-        vl = VECTOR_BYTES // itemsize
-        vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
-        zero, word = ir.Constant(vector, None), countv.type
-        ps = element_pointer(context, builder, source, sv, s0v)
-        pr = element_pointer(context, builder, row, rv, r0v)
+        vectors, word = TileVectors(context, builder, row.dtype), countv.type
+        vl = vectors.lanes
+        ps, pr = vectors.address(source, sv, s0v), vectors.address(row, rv, r0v)
         # of two vectors, the second one element early: so nothing behind the last element is read
-        pick = [2 * lane if 2 * lane < vl else 2 * lane + 1 for lane in range(vl)]
-        pick = ir.Constant(ir.VectorType(ir.IntType(32), vl), pick)
-
-        def part(pointer, count):
-            pointer = builder.bitcast(pointer, vector.as_pointer())
-            return masked_memory(builder, "load", vector, [pointer, align, first_lanes(builder, count, vl), zero])
+        pick = vectors.order([2 * lane if 2 * lane < vl else 2 * lane + 1 for lane in range(vl)])
 
         def whole(at):
             start = builder.gep(ps, [builder.mul(at, word(near))])
-            value = load_vector(builder, start, vector, itemsize)
+            value = vectors.load(start)
             if near == 2:
-                second = load_vector(builder, builder.gep(start, [word(vl - 1)]), vector, itemsize)
-                value = builder.shuffle_vector(value, second, pick)
-            store_vector(builder, value, builder.gep(pr, [at]), itemsize)
+                value = builder.shuffle_vector(value, vectors.load(builder.gep(start, [word(vl - 1)])), pick)
+            vectors.store(value, builder.gep(pr, [at]))
 
-        def vectors(i, nothing):
+        def body(i, nothing):
             whole(builder.mul(i, word(vl)))
             return []
 
         full = builder.ashr(countv, word(vl.bit_length() - 1))
         rest = builder.and_(countv, word(vl - 1))
-        counted_loop(builder, full, [], vectors)
+        counted_loop(builder, full, [], body)
         some = builder.icmp_signed(">", rest, word(0))
         with builder.if_then(some), builder.if_else(builder.icmp_signed(">", full, word(0))) as (again, short):
             with again:  # the last vector, partly over what is written already
                 whole(builder.sub(countv, word(vl)))
             with short:
                 elements = builder.sub(builder.mul(rest, word(near)), word(near - 1))
-                value = part(ps, elements)
+                value = vectors.load_where(vectors.first(elements), ps)
                 if near == 2:
-                    second = part(builder.gep(ps, [word(vl - 1)]), builder.sub(elements, word(vl - 1)))
+                    behind = vectors.first(builder.sub(elements, word(vl - 1)))
+                    second = vectors.load_where(behind, builder.gep(ps, [word(vl - 1)]))
                     value = builder.shuffle_vector(value, second, pick)
-                target = builder.bitcast(pr, vector.as_pointer())
-                masked_memory(builder, "store", vector, [value, target, align, first_lanes(builder, rest, vl)])
+                vectors.store_where(vectors.first(rest), value, pr)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -98,29 +80,21 @@ def _spread_row(typingctx, value, v0, target, t0, count):
 
     def codegen(context, builder, sig, args):
         vv, v0v, tv, t0v, countv = args
-        element = context.get_data_type(value.dtype)
-        itemsize = context.get_abi_sizeof(element)
-        vl = VECTOR_BYTES // itemsize
-        vector, align, index = ir.VectorType(element, vl), ir.IntType(32)(itemsize), countv.type
-        pv = element_pointer(context, builder, value, vv, v0v)
-        pt = element_pointer(context, builder, target, tv, t0v)
+        vectors, index = TileVectors(context, builder, value.dtype), countv.type
+        vl = vectors.lanes
+        pv, pt = vectors.address(value, vv, v0v), vectors.address(target, tv, t0v)
         even = ir.Constant(ir.VectorType(ir.IntType(1), vl), [1 - lane % 2 for lane in range(vl)])
 
         def body(i, nothing):
             at = builder.mul(i, index(vl))
-            left = builder.sub(countv, at)
-            pointer = builder.bitcast(builder.gep(pv, [at]), vector.as_pointer())
-            part = masked_memory(
-                builder, "load", vector, [pointer, align, first_lanes(builder, left, vl), ir.Constant(vector, None)]
-            )
+            part = vectors.load_where(vectors.first(builder.sub(countv, at)), builder.gep(pv, [at]))
             for half in range(2):  # every other lane of two vectors: a scatter costs 16 stores
-                lanes = [half * (vl // 2) + lane // 2 for lane in range(vl)]
-                apart = builder.shuffle_vector(part, part, ir.Constant(ir.VectorType(ir.IntType(32), vl), lanes))
+                apart = builder.shuffle_vector(
+                    part, part, vectors.order([half * (vl // 2) + lane // 2 for lane in range(vl)])
+                )
                 start = builder.add(builder.mul(at, index(2)), index(half * vl))
                 rest = builder.sub(builder.mul(countv, index(2)), start)
-                mask = builder.and_(first_lanes(builder, rest, vl), even)
-                place = builder.bitcast(builder.gep(pt, [start]), vector.as_pointer())
-                masked_memory(builder, "store", vector, [apart, place, align, mask])
+                vectors.store_where(builder.and_(vectors.first(rest), even), apart, builder.gep(pt, [start]))
             return []
 
         counted_loop(builder, builder.sdiv(builder.add(countv, index(vl - 1)), index(vl)), [], body)
@@ -142,39 +116,32 @@ def _plane_tile(
 
     def codegen(context, builder, sig, args):
         wv, w0v, ov, entriesv, sv, s0v, pitchv, biasv, outv, out0v, ldov, countv = args[3:]
-        element = context.get_data_type(scalar)
-        itemsize = context.get_abi_sizeof(element)
-        vl = VECTOR_BYTES // itemsize
-        vector = ir.VectorType(element, vl)
-        index = pitchv.type
-        pw = element_pointer(context, builder, w, wv, w0v)
-        po = element_pointer(context, builder, offset, ov, index(0))
-        ps = element_pointer(context, builder, s, sv, s0v)
-        pt = element_pointer(context, builder, out, outv, out0v)
+        vectors, index = TileVectors(context, builder, scalar), pitchv.type
+        vl = vectors.lanes
+        pw, po = vectors.address(w, wv, w0v), vectors.address(offset, ov, index(0))
+        ps, pt = vectors.address(s, sv, s0v), vectors.address(out, outv, out0v)
         shifts = [builder.mul(pitchv, index(i)) for i in range(nr + nt - 1)]
 
         def body(j, totals):
             start = builder.gep(ps, [builder.load(builder.gep(po, [j]))])
             column = builder.gep(pw, [builder.mul(j, index(nt))])
-            ws = [splat_like(builder, builder.load(builder.gep(column, [index(i)])), vector) for i in range(nt)]
+            ws = [splat_like(builder, builder.load(builder.gep(column, [index(i)])), vectors.type) for i in range(nt)]
             new = list(totals)
             for line in range(nr + nt - 1):
                 for v in range(nv):
-                    at = builder.gep(start, [builder.add(shifts[line], index(v * vl))])
-                    value = load_vector(builder, at, vector, itemsize)
+                    value = vectors.load(builder.gep(start, [builder.add(shifts[line], index(v * vl))]))
                     for i in range(nt):
                         if 0 <= line - i < nr:
                             n = (line - i) * nv + v
                             new[n] = multiply_add(builder, ws[i], value, new[n])
             return new
 
-        sums = counted_loop(builder, entriesv, [splat_like(builder, biasv, vector)] * (nr * nv), body)
-        masks = [first_lanes(builder, builder.sub(countv, index(v * vl)), vl) for v in range(nv)]
+        sums = counted_loop(builder, entriesv, [splat_like(builder, biasv, vectors.type)] * (nr * nv), body)
+        masks = [vectors.first(builder.sub(countv, index(v * vl))) for v in range(nv)]
         for n, total in enumerate(sums):
             r, v = divmod(n, nv)
-            at = builder.gep(pt, [builder.add(builder.mul(ldov, index(r)), index(v * vl))])
-            pointer = builder.bitcast(at, vector.as_pointer())
-            masked_memory(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), masks[v]])
+            at = builder.add(builder.mul(ldov, index(r)), index(v * vl))
+            vectors.store_where(masks[v], total, builder.gep(pt, [at]))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -184,20 +151,15 @@ def _plane_tile(
 def _plane_dot(typingctx, columns, g, g0, ldg, s, s0, pitch, rows, width, offset, o0, c, c0):
     if not isinstance(columns, types.IntegerLiteral):
         return None
-    nc, scalar, word = columns.literal_value, s.dtype, types.int64
+    nc, word = columns.literal_value, types.int64
     signature = types.void(columns, g, word, word, s, word, word, word, word, offset, word, c, word)
 
     def codegen(context, builder, sig, args):
         _, gv, g0v, ldgv, sv, s0v, pitchv, rowsv, widthv, ov, o0v, cv, c0v = args
-        element = context.get_data_type(scalar)
-        itemsize = context.get_abi_sizeof(element)
-        vl = VECTOR_BYTES // itemsize
-        vector, align = ir.VectorType(element, vl), ir.IntType(32)(itemsize)
-        zero, index = ir.Constant(vector, None), pitchv.type
-        pg = element_pointer(context, builder, g, gv, g0v)
-        ps = element_pointer(context, builder, s, sv, s0v)
-        po = element_pointer(context, builder, offset, ov, o0v)
-        pc = element_pointer(context, builder, c, cv, c0v)
+        vectors, index = TileVectors(context, builder, s.dtype), pitchv.type
+        vl = vectors.lanes
+        pg, ps = vectors.address(g, gv, g0v), vectors.address(s, sv, s0v)
+        po, pc = vectors.address(offset, ov, o0v), vectors.address(c, cv, c0v)
         offsets = [builder.load(builder.gep(po, [index(j)])) for j in range(nc)]
         starts = [builder.gep(ps, [at]) for at in offsets]
         steps = builder.sdiv(builder.add(widthv, index(vl - 1)), index(vl))
@@ -208,37 +170,27 @@ def _plane_dot(typingctx, columns, g, g0, ldg, s, s0, pitch, rows, width, offset
 
             def body(i, sums):
                 x = builder.mul(i, index(vl))
-                mask = first_lanes(builder, builder.sub(widthv, x), vl)
-
-                def part(pointer):
-                    pointer = builder.bitcast(pointer, vector.as_pointer())
-                    return masked_memory(builder, "load", vector, [pointer, align, mask, zero])
-
-                slope, at = part(builder.gep(g_row, [x])), builder.add(s_row, x)
+                mask = vectors.first(builder.sub(widthv, x))
+                slope, at = vectors.load_where(mask, builder.gep(g_row, [x])), builder.add(s_row, x)
                 return [
-                    multiply_add(builder, slope, part(builder.gep(start, [at])), total)
+                    multiply_add(builder, slope, vectors.load_where(mask, builder.gep(start, [at])), total)
                     for start, total in zip(starts, sums, strict=True)
                 ]
 
             return counted_loop(builder, steps, totals, body)
 
-        for j, total in enumerate(counted_loop(builder, rowsv, [zero] * nc, row)):
-            pointer = builder.bitcast(builder.gep(pc, [index(j * vl)]), vector.as_pointer())
-            total = builder.fadd(builder.load(pointer, align=itemsize), total)
-            builder.store(total, pointer, align=itemsize)
+        for j, total in enumerate(counted_loop(builder, rowsv, [vectors.zero] * nc, row)):
+            vectors.add_to(total, builder.gep(pc, [index(j * vl)]))
         return context.get_dummy_value()
 
     return signature, codegen
 
 
-def _moved(builder, start, at, masks, number, vector, itemsize):
+def _moved(builder, vectors, start, at, masks, number):
     """The vector at start + at, zero where the bits of masks[number] say so."""
-    bits = builder.trunc(builder.load(builder.gep(masks, [number])), ir.IntType(vector.count))
-    inside = builder.bitcast(bits, ir.VectorType(ir.IntType(1), vector.count))
-    pointer = builder.bitcast(builder.gep(start, [at]), vector.as_pointer())
-    return masked_memory(
-        builder, "load", vector, [pointer, ir.IntType(32)(itemsize), inside, ir.Constant(vector, None)]
-    )
+    bits = builder.trunc(builder.load(builder.gep(masks, [number])), ir.IntType(vectors.lanes))
+    inside = builder.bitcast(bits, ir.VectorType(ir.IntType(1), vectors.lanes))
+    return vectors.load_where(inside, builder.gep(start, [at]))
 
 
 @intrinsic(prefer_literal=True)
@@ -250,32 +202,23 @@ def _flat_tile(typingctx, vectors, w, offset, taps, mask, m0, step, s, s0, bias,
 
     def codegen(context, builder, sig, args):
         _, wv, ov, tapsv, mv, m0v, stepv, sv, s0v, biasv, outv, out0v, countv = args
-        element = context.get_data_type(scalar)
-        itemsize = context.get_abi_sizeof(element)
-        vl = VECTOR_BYTES // itemsize
-        vector, index = ir.VectorType(element, vl), stepv.type
-        pw = element_pointer(context, builder, w, wv, index(0))
-        po = element_pointer(context, builder, offset, ov, index(0))
-        pm = element_pointer(context, builder, mask, mv, m0v)
-        ps = element_pointer(context, builder, s, sv, s0v)
-        pt = element_pointer(context, builder, out, outv, out0v)
+        vectors, index = TileVectors(context, builder, scalar), stepv.type
+        vl = vectors.lanes
+        pw, po = vectors.address(w, wv, index(0)), vectors.address(offset, ov, index(0))
+        pm, ps = vectors.address(mask, mv, m0v), vectors.address(s, sv, s0v)
+        pt = vectors.address(out, outv, out0v)
 
         def body(j, totals):
             start = builder.gep(ps, [builder.load(builder.gep(po, [j]))])
             masks = builder.gep(pm, [builder.mul(j, stepv)])
-            weight = splat_like(builder, builder.load(builder.gep(pw, [j])), vector)
-            return [
-                multiply_add(
-                    builder, weight, _moved(builder, start, index(v * vl), masks, index(v), vector, itemsize), total
-                )
-                for v, total in enumerate(totals)
-            ]
+            weight = splat_like(builder, builder.load(builder.gep(pw, [j])), vectors.type)
+            moved = [_moved(builder, vectors, start, index(v * vl), masks, index(v)) for v in range(nv)]
+            return [multiply_add(builder, weight, value, total) for value, total in zip(moved, totals, strict=True)]
 
-        sums = counted_loop(builder, tapsv, [splat_like(builder, biasv, vector)] * nv, body)
+        sums = counted_loop(builder, tapsv, [splat_like(builder, biasv, vectors.type)] * nv, body)
         for v, total in enumerate(sums):
-            inside = first_lanes(builder, builder.sub(countv, index(v * vl)), vl)
-            pointer = builder.bitcast(builder.gep(pt, [index(v * vl)]), vector.as_pointer())
-            masked_memory(builder, "store", vector, [total, pointer, ir.IntType(32)(itemsize), inside])
+            inside = vectors.first(builder.sub(countv, index(v * vl)))
+            vectors.store_where(inside, total, builder.gep(pt, [index(v * vl)]))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -285,39 +228,27 @@ def _flat_tile(typingctx, vectors, w, offset, taps, mask, m0, step, s, s0, bias,
 def _flat_dot(typingctx, columns, g, g0, s, s0, offset, o0, mask, m0, step, count, c, c0):
     if not isinstance(columns, types.IntegerLiteral):
         return None
-    nc, scalar, word = columns.literal_value, s.dtype, types.int64
+    nc, word = columns.literal_value, types.int64
     signature = types.void(columns, g, word, s, word, offset, word, mask, word, word, word, c, word)
 
     def codegen(context, builder, sig, args):
         _, gv, g0v, sv, s0v, ov, o0v, mv, m0v, stepv, countv, cv, c0v = args
-        element = context.get_data_type(scalar)
-        itemsize = context.get_abi_sizeof(element)
-        vl = VECTOR_BYTES // itemsize
-        vector, align, index = ir.VectorType(element, vl), ir.IntType(32)(itemsize), stepv.type
-        zero = ir.Constant(vector, None)
-        pg = element_pointer(context, builder, g, gv, g0v)
-        ps = element_pointer(context, builder, s, sv, s0v)
-        po = element_pointer(context, builder, offset, ov, o0v)
-        pm = element_pointer(context, builder, mask, mv, m0v)
-        pc = element_pointer(context, builder, c, cv, c0v)
+        vectors, index = TileVectors(context, builder, s.dtype), stepv.type
+        vl = vectors.lanes
+        pg, ps, po = vectors.address(g, gv, g0v), vectors.address(s, sv, s0v), vectors.address(offset, ov, o0v)
+        pm, pc = vectors.address(mask, mv, m0v), vectors.address(c, cv, c0v)
         starts = [builder.gep(ps, [builder.load(builder.gep(po, [index(j)]))]) for j in range(nc)]
         masks = [builder.gep(pm, [builder.mul(stepv, index(j))]) for j in range(nc)]
 
         def body(v, totals):
             at = builder.mul(v, index(vl))
-            inside = first_lanes(builder, builder.sub(countv, at), vl)
-            pointer = builder.bitcast(builder.gep(pg, [at]), vector.as_pointer())
-            slope = masked_memory(builder, "load", vector, [pointer, align, inside, zero])
-            return [
-                multiply_add(builder, slope, _moved(builder, starts[j], at, masks[j], v, vector, itemsize), totals[j])
-                for j in range(nc)
-            ]
+            slope = vectors.load_where(vectors.first(builder.sub(countv, at)), builder.gep(pg, [at]))
+            moved = [_moved(builder, vectors, starts[j], at, masks[j], v) for j in range(nc)]
+            return [multiply_add(builder, slope, value, total) for value, total in zip(moved, totals, strict=True)]
 
         steps = builder.sdiv(builder.add(countv, index(vl - 1)), index(vl))
-        for j, total in enumerate(counted_loop(builder, steps, [zero] * nc, body)):
-            pointer = builder.bitcast(builder.gep(pc, [index(j * vl)]), vector.as_pointer())
-            total = builder.fadd(builder.load(pointer, align=itemsize), total)
-            builder.store(total, pointer, align=itemsize)
+        for j, total in enumerate(counted_loop(builder, steps, [vectors.zero] * nc, body)):
+            vectors.add_to(total, builder.gep(pc, [index(j * vl)]))
         return context.get_dummy_value()
 
     return signature, codegen
