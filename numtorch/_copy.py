@@ -32,7 +32,7 @@ def copy_elements(src: Tensor, dst: Tensor) -> None:
         return
     bits = _BITS[src._dtype.itemsize]
     if src._flat is not None and dst._flat is not None:
-        _copy_flat(dst._flat, src._flat)
+        copy_flat(dst._flat, src._flat)
         return
     meta = plan(dst._size, src._stride, dst._stride)
     kernel = _kernels.copy_strided if dst._size.numel() < PARALLEL_THRESHOLD else _kernels.copy_strided_parallel
@@ -78,11 +78,11 @@ def _copied(flat: np.ndarray) -> np.ndarray:
     if flat.nbytes < SMALLEST:
         return flat.copy()
     copy = empty(flat.size, flat.dtype)
-    _copy_flat(copy, flat)
+    copy_flat(copy, flat)
     return copy
 
 
-def _copy_flat(out: np.ndarray, x: np.ndarray) -> None:
+def copy_flat(out: np.ndarray, x: np.ndarray) -> None:
     """out = x, on all threads where they are worth it: the C library copies on one."""
     if x.nbytes < _COPIED_BY_ONE or get_num_threads() == 1:
         np.copyto(out, x)

@@ -215,6 +215,8 @@ def reduction(of, combine, start, finish=only):
 
     def run(x, outer, n, inner, out):
         """Reduce the middle dim of x: (outer, n, inner) into out: (outer, inner); all sizes at least 1."""
+        if n == 1:
+            outer, inner = 1, outer * inner  # one after the other, not a row each
         if x.size >= PARALLEL_SIZE:
             run_apart(x, 0, outer, outer, 0, n * inner, n, inner, inner, out)
         elif inner == 1:

@@ -12,7 +12,7 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from .. import _dtype
 from .._copy import cast as raw_cast
-from .._copy import cast_array, contiguous, copy_into
+from .._copy import cast_array, contiguous, copy_flat, copy_into
 from .._derivatives import reduce_to
 from .._device import cpu, device, parse_device
 from .._dtype import ALIASES, ALL, COMPLEX, FLOATING, dtype
@@ -345,14 +345,16 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
         if (
             x is not None
             and y is not None
-            and x.size < PARALLEL_THRESHOLD
             and self._device is cpu
             and src._device is cpu
             and not tracked(self)
             and not (src._requires_grad and mode.enabled)
             and (src._storage is None or src._storage is not self._storage or abs(src._offset - self._offset) >= x.size)
         ):
-            x[:] = y
+            if x.size < PARALLEL_THRESHOLD:
+                x[:] = y
+            else:
+                copy_flat(x, y)
             self._get_storage().version += 1
             return self
     if not isinstance(src, Tensor):

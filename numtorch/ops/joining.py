@@ -18,7 +18,7 @@ from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
-from .._size import PublicSize, Size, contiguous_strides, flatten_sizes, wrap_dim, wrap_dims
+from .._size import PublicSize, Size, contiguous_strides, flatten_sizes, is_dense, wrap_dim, wrap_dims
 from .._tensor import Tensor, _new, strided, wrap
 from . import positions as at
 from .reducing import check_cpu
@@ -596,8 +596,14 @@ def _flipped(self, dims):
         x, to, parts = at.as_vectors(source, out) if width > 1 else (at.as_moved(source), at.as_moved(out), 1)
         _flip_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n, width * parts, to)
         return wrap(out, self._size, self._dtype)
-    # A copy that reads backwards: the source starts at its last element along each dimension.
     size, stride, offset = self._size, list(self._stride), self._offset
+    if source is None and 0 not in size and self.flat() is None and is_dense(size, self._stride):
+        # In the order of memory it is contiguous, and so is the result.
+        order = sorted(range(len(size)), key=lambda d: -stride[d])
+        in_memory = wrap(self._buffer()[offset : offset + size.numel()], Size(size[d] for d in order), self._dtype)
+        out = _flipped(in_memory, tuple(sorted(order.index(d) for d in dims)))
+        return strided(out._get_storage(), size, self._stride, 0, self._dtype)
+    # A copy that reads backwards: the source starts at its last element along each dimension.
     out = wrap(np.empty(size.numel(), self._dtype.np), size, self._dtype)
     if 0 not in size:
         for d in dims:
