@@ -18,7 +18,7 @@ from ._tensor import Tensor, _new
 
 # Elements from which a product over a dimension of one is an ordinary product: the tiles would make one multiply-add of
 # every load and store.
-_OUTER = 4096
+_OUTER = 2**15
 
 
 def is_plain(a: Tensor, b: Tensor) -> bool:

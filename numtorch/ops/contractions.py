@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -20,7 +21,13 @@ def tensordot(a, b, dims=2) -> Tensor:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(len(a._size), len(b._size)):
             raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
-        left = list(range(len(a._size) - dims, len(a._size)))
+        keep, shared = len(a._size) - dims, b._size[:dims]
+        if a._size[keep:] == shared:
+            # No dimension changes its place: the product of two matrices.
+            inner, columns = prod(shared), b._size[dims:]
+            rows = a.reshape(prod(a._size[:keep]), inner)
+            return rows.mm(b.reshape(inner, prod(columns))).reshape((*a._size[:keep], *columns))
+        left = list(range(keep, len(a._size)))
         right = list(range(dims))
     else:
         left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
@@ -278,6 +285,13 @@ def einsum(equation, *operands) -> Tensor:
             plan = _plans[key] = _plan_pair(equation, a, b)
         if plan is not None:
             return _follow(plan, a, b)
+    elif len(operands) > 2:
+        pairs = _pairwise(equation, tuple([t._size for t in operands]))
+        if pairs:
+            result = operands[0]
+            for each, operand in zip(pairs, operands[1:]):
+                result = einsum(each, result, operand)
+            return result
     labels, result = _parse(equation, list(operands))
     sizes: dict[str, int] = {}
     for k, (t, each) in enumerate(zip(operands, labels)):
@@ -298,6 +312,34 @@ def einsum(equation, *operands) -> Tensor:
         t, current = _contract(t, current, u, other, later)
     t, current = _sum_out(t, current, set(result))
     return t.permute([current.index(c) for c in result])
+
+
+@lru_cache(maxsize=1024)
+def _pairwise(equation: str, shapes) -> tuple[str, ...]:
+    """ "ij,jk,kl->il" as ("ij,jk->ik", "ik,kl->il"): from left to right, as torch goes; () for what is not that plain."""
+    left, arrow, result = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    letters = "".join(terms)
+    if not arrow:
+        result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    sizes: dict[str, int] = {}
+    plain = (
+        len(terms) == len(shapes)
+        and (letters + result).isalpha()
+        and set(result) <= set(letters)
+        and len(set(result)) == len(result)
+        and all(len(set(term)) == len(term) == len(shape) for term, shape in zip(terms, shapes))
+        and all(sizes.setdefault(c, n) == n for term, shape in zip(terms, shapes) for c, n in zip(term, shape))
+    )
+    if not plain:
+        return ()
+    found, current = [], terms[0]
+    for k, term in enumerate(terms[1:], 1):
+        later = set(result).union(*terms[k + 1 :])
+        kept = result if k + 1 == len(terms) else "".join(c for c in dict.fromkeys(current + term) if c in later)
+        found.append(f"{current},{term}->{kept}")
+        current = kept
+    return tuple(found)
 
 
 def _from_lists(args) -> tuple[str, tuple]:
