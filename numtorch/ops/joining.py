@@ -587,6 +587,7 @@ def flip(input, *args, dims=None) -> Tensor:
 @primitive(node="FlipBackward0", public=False)
 def _flipped(self, dims):
     check_cpu(self, "flip")
+    dims = tuple([d for d in dims if self._size[d] != 1])
     source = self._flat
     if source is not None and dims and source.size and _are_neighbours(dims):
         # Neighbouring dimensions that are all turned round are one.
