@@ -365,10 +365,10 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
     check_apart(self, (src,))
     from .._size import broadcast_size
 
-    if src._size != self._size and broadcast_size(src._size, self._size) != self._size:
+    if src._size != self._size and broadcast_size(self._size, src._size) != self._size:
         raise RuntimeError(
             f"output with shape {list(self._size)} doesn't match the broadcast shape "
-            f"{list(broadcast_size(src._size, self._size))}"
+            f"{list(broadcast_size(self._size, src._size))}"
         )
     recorded = mode.enabled and (src._requires_grad or self._requires_grad)
     if not recorded or self._dtype.category < FLOATING:
