@@ -26,14 +26,18 @@ class Size(tuple):
         return (PublicSize, (tuple(self),))
 
 
+_item = tuple.__getitem__
+
+
 class PublicSize(Size):
     """torch.Size: a tensor's shape, a tuple of ints that prints as `torch.Size([2, 3])`."""
 
     __slots__ = ()
 
     def __getitem__(self, index):
-        item = tuple.__getitem__(self, index)
-        return PublicSize(item) if isinstance(index, slice) else item
+        if index.__class__ is slice:
+            return PublicSize(_item(self, index))
+        return _item(self, index)
 
     def __add__(self, other):
         return PublicSize(tuple.__add__(self, tuple(other)))

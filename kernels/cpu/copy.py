@@ -128,6 +128,12 @@ copy_strided = jit(_copy_blocks)
 copy_strided_parallel = jit(_copy_blocks, parallel=True)
 
 
+@jit(bare=True)
+def address(x):
+    """Where the first element of x lies."""
+    return x.ctypes.data
+
+
 @jit
 def cast(x, out):
     """out[i] = x[i] in the output's dtype: floats to integers truncate, anything to bool is `!= 0`."""

@@ -435,6 +435,10 @@ def logspace(
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
+    if out is dtype is None and steps.__class__ is int and steps > 1 and _dtype.get_default_dtype() is _dtype.float32:
+        powers = linspace(start, end, steps)._flat
+        np.power(powers.dtype.type(base), powers, out=powers)
+        return finish(wrap(powers, (steps,), _dtype.float32), device, requires_grad)
     d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
     exponents = _spaced(start, end, int(steps), d) if steps else np.empty(0, np.float32)
     flat = np.power(exponents.dtype.type(base), exponents)

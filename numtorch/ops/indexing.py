@@ -162,6 +162,10 @@ def _getitem(self: Tensor, key):
             view = _basic_view(self, key)
             if view is not None:
                 return view
+        else:
+            dim = _only_number(key)
+            if dim >= 0 and len(key) <= len(self._size) and -self._size[dim] <= key[dim] < self._size[dim]:
+                return select(self, dim, key[dim])
     elif key is None:
         if _plain(self):
             size, stride, _ = _basic_geometry(self._size, self._stride, (None,))
@@ -184,6 +188,19 @@ def _getitem(self: Tensor, key):
     if view is self:
         return make_view(self, self._size, self._stride, self._offset, AliasBackward0)
     return view
+
+
+def _only_number(key: tuple) -> int:
+    """Where the integer of `x[:, 3]` or `x[:, -1, :]` stands among whole dimensions; -1 for other expressions."""
+    found = -1
+    for position, each in enumerate(key):
+        if each.__class__ is int:
+            if found >= 0:
+                return -1
+            found = position
+        elif each.__class__ is not slice or each != _ALL:
+            return -1
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -552,9 +569,11 @@ def _put_directly(self: Tensor, key, value) -> bool:
     if value.__class__ is Tensor:
         if not _same_kind(value, self, size):
             return False
-        if value._storage is self._storage is not None and not (
-            is_contiguous(size, stride) and abs(value._offset - self._offset - offset) >= size.numel()
-        ):
+        shared = value._storage is self._storage is not None
+        if shared and value._offset == self._offset + offset and value._stride == stride:
+            self._storage.version += 1  # what `x[1:3] += v` ends with: these elements are written to themselves
+            return True
+        if shared and not (is_contiguous(size, stride) and abs(value._offset - self._offset - offset) >= size.numel()):
             return False  # they may share elements
         values = value.flat()
     elif fits(value, self._dtype):
@@ -565,7 +584,7 @@ def _put_directly(self: Tensor, key, value) -> bool:
         flat[offset : offset + size.numel()] = values
     elif values is not None and len(size) == 1 and stride[0]:
         flat[offset : offset + size[0] * stride[0] : stride[0]] = values
-    else:
+    elif 0 not in size:
         item = flat.itemsize
         view = np.ndarray(size, flat.dtype, flat, offset * item, [s * item for s in stride])
         view[...] = value._nd() if value.__class__ is Tensor else value

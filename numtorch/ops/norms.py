@@ -314,12 +314,17 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
     if x1._dtype.category < FLOATING or x2._dtype.category < FLOATING:
         raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + x1._dtype.type_name)
     d = result_type(x1, x2)
-    x1, x2 = FUNCTIONS[""]["broadcast_tensors"](x1.to(d), x2.to(d))
+    x1, x2 = x1.to(d), x2.to(d)
+    if x1._size != x2._size:
+        x1, x2 = FUNCTIONS[""]["broadcast_tensors"](x1, x2)
     return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
 
 
 def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
-    length = vector_norm(x, 2, dim, True).clone()
+    length = vector_norm(x, 2, dim, True)
+    if not length._requires_grad:
+        return x / length.clamp_(min=eps)
+    length = length.clone()
     with no_grad():
         # outside the graph: the gradient is that of the norm also where eps takes over
         length.clamp_(min=eps)
@@ -333,7 +338,10 @@ for _name in ("pdist", "pairwise_distance", "cosine_similarity"):
 @op(namespace="nn.functional", method=False)
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None) -> Tensor:
     """input / max(|input| of order p along dim, eps)."""
-    length = vector_norm(input, p, dim, True).clamp_min(eps).expand_as(input)
+    length = vector_norm(input, p, dim, True).clamp_min(eps)
+    if out is None and not length._requires_grad:
+        return input / length
+    length = length.expand_as(input)
     return input / length if out is None else FUNCTIONS[""]["div"](input, length, out=out)
 
 

@@ -376,12 +376,17 @@ def _fill_words(t: Tensor, span: int, low: int, wide: bool, generator: Generator
         modulus = np.uint64(span % 2**64)
         fill_from(t, lambda out: _kernels.randint64(state, out, modulus, low), int64)
     else:
-        fill_from(t, lambda out: _kernels.randint32(state, out, span, low), int64)
+        fill_from(t, lambda out: _randint32()(state, out, span, low), int64)
 
 
 @filler("random_", "RandomBackward2")
 def _random_(self, *args, generator: Generator | None = None, **kwargs) -> None:
     """Fill with integers: random_() up to the dtype's largest exact one, random_(to), random_(from, to)."""
+    if not args and not kwargs and self._dtype is float32 and self._device is cpu and self._flat is not None:
+        words = np.empty(self._flat.size, np.int64)
+        _randint32()(stream(generator)[0], words, (1 << _DIGITS[float32]) + 1, 0)
+        self._flat[:] = words
+        return
     names = ("to",) if len(args) == 1 and "to" not in kwargs else ("from", "to")
     bounds = {**dict(zip(names, args, strict=False)), **kwargs}
     if not bounds:

@@ -23,6 +23,7 @@ from .._copy import cast, cast_array
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL, bool_, dtype, int64
 from .._inplace import write_out
+from .._operands import laid_flat, without_gaps
 from .._primitive import primitive
 from .._registry import op, register, with_out
 from .._size import EMPTY, wrap_dim
@@ -173,6 +174,13 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
     tensor([4., 6.])
     """
     flat = input._flat
+    if flat is None and laid_flat(input):
+        flat = input._flat
+    if flat is None and input.__class__ is Tensor:
+        closed = without_gaps(input)  # copied sooner than a strided kernel is reached
+        if closed is not None:
+            input = closed
+            flat = input._flat
     if flat is not None and dtype is None and out is None and axis is None and keepdims is None:
         entries = _sum_entries.get(input._dtype)
         if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:
@@ -200,6 +208,13 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
 def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None) -> Tensor:
     """sum / number of elements over `dim`; floating point and complex only."""
     flat = input._flat
+    if flat is None and laid_flat(input):
+        flat = input._flat
+    if flat is None and input.__class__ is Tensor:
+        closed = without_gaps(input)  # copied sooner than a strided kernel is reached
+        if closed is not None:
+            input = closed
+            flat = input._flat
     if flat is not None and dtype is None and out is None and axis is None and keepdims is None:
         entries = _mean_entries.get(input._dtype)
         if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:

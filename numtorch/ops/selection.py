@@ -164,15 +164,22 @@ def _clamp_in_place(self, min=None, max=None) -> Tensor:
     return call.inplace(self, *[bound for bound in (min, max) if bound is not None])
 
 
+_REAL = {int, float}
+
+
 @op(inplace=True, out=True)
 def clamp_min(input, min) -> Tensor:
     """clamp(input, min=min); bool is allowed here."""
+    if min.__class__ in _REAL and input._dtype.category == FLOATING:
+        return _clamp_min(input, min)  # which has input's dtype
     return _clamp_min(input, min) if isinstance(min, Tensor) else _clamp_min(_promoted(input, min), min)
 
 
 @op(inplace=True, out=True)
 def clamp_max(input, max) -> Tensor:
     """clamp(input, max=max); bool is allowed here."""
+    if max.__class__ in _REAL and input._dtype.category == FLOATING:
+        return _clamp_max(input, max)
     return _clamp_max(input, max) if isinstance(max, Tensor) else _clamp_max(_promoted(input, max), max)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from math import prod
 
 from numtorch.graph import Node, mode, next_sequence
+from numtorch.kernels.cpu import copy as _copy_kernels
 
 from .. import _view_geometry
+from .._compiled import Compiled
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
 from .._device import cpu
@@ -76,6 +78,9 @@ def is_contiguous_(self, memory_format=None) -> bool:
     return self._flat is not None or is_contiguous(self._size, self._stride)
 
 
+_address = Compiled(_copy_kernels.address, "x")
+
+
 @op(function=False)
 def data_ptr(self) -> int:
     """The address of the first element."""
@@ -84,7 +89,7 @@ def data_ptr(self) -> int:
 
         return address(self)
     buffer = self._buffer()
-    return buffer.__array_interface__["data"][0] + self._offset * buffer.itemsize
+    return _address[buffer.dtype](buffer) + self._offset * buffer.itemsize
 
 
 @op(function=False)
