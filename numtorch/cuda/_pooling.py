@@ -1,4 +1,4 @@
-"""Pooling of tensors on the GPU, over the windows of ops/pooling.py."""
+"""Pooling of tensors on the GPU, over the windows of ops/pooling_windows.py."""
 
 from __future__ import annotations
 
