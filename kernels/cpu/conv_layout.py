@@ -53,8 +53,8 @@ COPY_COSTS = {IN_PLACE: 0, DENSE: 4, EVEN: 8, MAPPED: 24}
 STORE_COST, TASK_COST, SUMS_COST = 4, 600, 2
 # Bytes of the weight, and of a large region, that arrive in a cycle from beyond the second-level cache.
 WEIGHT_BYTES, FAR_BYTES = 6, 10
-# Tasks fewer than this leave cores idle.
-FEW = 4
+# Tasks fewer than this leave a second core idle.
+FEW = 2
 # Share of the taps that blocks of single rows have, from which they are tried.
 RAGGED = 0.85
 
