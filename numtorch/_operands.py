@@ -42,7 +42,13 @@ def without_gaps(t) -> Tensor | None:
     The result has the layout that the view itself would give it. None for other tensors, and those to be recorded."""
     if t.__class__ is not Tensor or t._flat is not None or t._device is not cpu or t._requires_grad and mode.enabled:
         return None
-    return wrap(t._nd().flatten(), t._size, t._dtype) if _has_gaps(t._size, t._stride) else None
+    size, stride = t._size, t._stride
+    if not _has_gaps(size, stride):
+        return None
+    if len(size) == 1:
+        at, step = t._offset, stride[0]
+        return wrap(t._buffer()[at : at + (size[0] - 1) * step + 1 : step].copy(), size, t._dtype)
+    return wrap(t._nd().flatten(), size, t._dtype)
 
 
 def is_number_beside(a: Tensor, b: Tensor, inner: dtype) -> bool:

@@ -512,13 +512,15 @@ def binary(
             return with_params(input, other, params, out)
         try:
             a = input._flat
-            n = a.size
         except AttributeError:
+            return general(input, other, params, out)
+        if a is None:
             if laid_flat(input):
                 return call(input, other)
             # (Two copies would take as long as the strided loop.)
             closed = None if getattr(other, "_flat", 0) is None else without_gaps(input)
             return general(input, other, params, out) if closed is None else call(closed, other)
+        n = a.size
         kind = other.__class__
         if kind is float or kind is int:
             found = (fast_float if kind is float else fast_int).get(input._dtype)
@@ -586,7 +588,7 @@ def binary(
                 if large and (walk.turned or not walk.vectorises):
                     return general(input, other, params, out)
                 _, out_np, out_dtype = found
-                y = _empty(walk.numel, out_np)
+                y = (_empty if large else _np_empty)(walk.numel, out_np)
                 if walk.numel:
                     strided = None if large else fast_strided.get(d)
                     if strided is None:
