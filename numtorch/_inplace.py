@@ -14,6 +14,7 @@ from collections.abc import Callable
 from numtorch.graph import Node, mode, next_sequence
 
 from ._copy import copy_into
+from ._device import cpu
 from ._dtype import can_cast
 from ._size import Size, contiguous_strides, may_overlap, overlap
 from ._tensor import Tensor, alias
@@ -86,7 +87,9 @@ def check_apart(t: Tensor, operands, whole: bool = False) -> None:
             if whole and t._size.numel():
                 raise RuntimeError(_SHARED)
         elif isinstance(each, Tensor) and each._storage is not None and storage is not None:
-            same = each._storage is storage or each._storage.buffer is storage.buffer
+            same = each._storage is storage
+            if not same and each._device is t._device is cpu:
+                same = each._storage.buffer is storage.buffer
             if same and (each._size or not whole):
                 shared = overlap(t._size, t._stride, _bytes_of(t), each._size, each._stride, _bytes_of(each))
                 if shared == "partly" or whole and shared == "wholly":

@@ -13,6 +13,7 @@ numba = pytest.importorskip("numba")
 from numba import types  # noqa: E402
 
 import numtorch  # noqa: E402, F401
+from numtorch._derivatives import Rule  # noqa: E402
 from numtorch._registry import OPERATORS  # noqa: E402
 from numtorch.kernels import host  # noqa: E402
 from numtorch.kernels import math as km  # noqa: E402
@@ -55,7 +56,7 @@ def texts():
         if spec is None:
             continue
         rules = enumerate(spec.node_class.rules)
-        derivatives = [(f"{name}, derivative {i}", rule.loops) for i, rule in rules if rule is not None]
+        derivatives = [(f"{name}, derivative {i}", rule.loops) for i, rule in rules if isinstance(rule, Rule)]
         for label, loops in [(name, spec.loops), *derivatives]:
             called = functions_called(loops.text)
             if called and called <= VECTORISABLE and loops.arity <= 4:
