@@ -13,11 +13,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numba import prange
 
 from ..compiler import jit
 from ..pieces import piece
 from .runs import add_run, copy_run
-from .spread import spread
+from .spread import PARALLEL_SIZE
 
 #: Elements of the result that one part takes: some microseconds of work.
 TASK = 1 << 14
@@ -135,7 +136,17 @@ def _add_plane(plane, grad, out, src, dst, position, run, rows):
                     out[np.uint64(line + columns[w])] += g[w]
 
 
-_take, _add = spread(_take_rows, bare=True), spread(_add_plane, bare=True)
+# Written out, for `spread` cannot hand tuples on to threads.
+@jit(parallel=True)
+def _take(parts, x, out, src, dst, position, run, fill):
+    for p in prange(parts):
+        _take_rows(np.int64(p), x, out, src, dst, position, run, fill)
+
+
+@jit(parallel=True)
+def _add(planes, grad, out, src, dst, position, run, rows):
+    for plane in prange(planes):
+        _add_plane(np.int64(plane), grad, out, src, dst, position, run, rows)
 
 
 def pad_forward(x, planes: int, src: tuple, dst: tuple, position, fill=0):
@@ -144,7 +155,9 @@ def pad_forward(x, planes: int, src: tuple, dst: tuple, position, fill=0):
     run = longest_run(position, dst[0] + dst[1], dst[2])
     flat, to = (x.view(np.uint8), out.view(np.uint8)) if x.dtype == np.bool_ else (x, out)
     rows = max(TASK // max(dst[2], 1), 1)
-    _take(out.size, planes * dst[0] * -(-dst[1] // rows), flat, to, src, dst, position, run, flat.dtype.type(fill))
+    parts = planes * dst[0] * -(-dst[1] // rows)
+    take = _take if out.size >= PARALLEL_SIZE and parts > 1 else _take.serial
+    take(parts, flat, to, src, dst, position, run, flat.dtype.type(fill))
     return out
 
 
@@ -154,5 +167,6 @@ def pad_backward(grad, planes: int, src: tuple, dst: tuple, position):
     run = longest_run(position, dst[0] + dst[1], dst[2])
     # Without a run a table repeats rows as it repeats columns.
     rows = np.empty(planes * dst[2] if run[0] == run[1] else 0, grad.dtype)
-    _add(grad.size, planes, grad, out, src, dst, position, run, rows)
+    add = _add if grad.size >= PARALLEL_SIZE and planes > 1 else _add.serial
+    add(planes, grad, out, src, dst, position, run, rows)
     return out

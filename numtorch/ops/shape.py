@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from numtorch.graph import Node, mode, next_sequence
 from numtorch.kernels.cpu import copy as _copy_kernels
 
@@ -16,7 +18,7 @@ from .._compiled import Compiled
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
 from .._device import cpu
-from .._dtype import dtype
+from .._dtype import dtype, float16
 from .._registry import op, register
 from .._size import (
     PublicSize,
@@ -89,6 +91,8 @@ def data_ptr(self) -> int:
 
         return address(self)
     buffer = self._buffer()
+    if self._dtype is float16:
+        buffer = buffer.view(np.uint16)  # Numba compiles nothing for halves
     return _address[buffer.dtype](buffer) + self._offset * buffer.itemsize
 
 
