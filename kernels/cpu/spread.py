@@ -19,7 +19,8 @@ def spread(part, bare: bool = False) -> Callable:
     deserve it.
 
     Parts write to places of their own and read nothing that another part writes, so that the result does not
-    depend on how many threads there are. `bare`: the part is a bare kernel.
+    depend on how many threads there are. `bare`: the part is a bare kernel. No argument may be a tuple: Numba does not
+    hand on to threads what lies in a tuple of tuples.
     """
 
     @jit(nogil=True, bare=bare)

@@ -16,10 +16,11 @@ Arrays are flat: x (planes, *src), out (planes, *dst).
 from __future__ import annotations
 
 import numpy as np
+from numba import prange
 
 from ..compiler import jit
 from ..pieces import piece
-from .spread import spread
+from .spread import PARALLEL_SIZE
 
 
 @jit(bare=True)
@@ -125,7 +126,22 @@ def _backward_plane(plane, grad, out, sums, src, dst, taps, place, weight, ends,
             to[s] = total
 
 
-_forward, _backward = spread(_forward_plane, bare=True), spread(_backward_plane, bare=True)
+# Written out, for `spread` cannot hand tuples on to threads.
+@jit(parallel=True)
+def _forward(planes, x, out, rows, src, dst, taps, place, weight):
+    for plane in prange(planes):
+        _forward_plane(np.int64(plane), x, out, rows, src, dst, taps, place, weight)
+
+
+@jit(parallel=True)
+def _backward(planes, grad, out, sums, src, dst, taps, place, weight, ends, order, shares):
+    for plane in prange(planes):
+        _backward_plane(np.int64(plane), grad, out, sums, src, dst, taps, place, weight, ends, order, shares)
+
+
+def _threads(kernel, size: int, planes: int):
+    """The form of a kernel that suits a result and operands of `size` elements."""
+    return kernel if size >= PARALLEL_SIZE and planes > 1 else kernel.serial
 
 
 def interpolate_forward(x, planes: int, src: tuple, dst: tuple, taps: tuple, place, weight):
@@ -133,7 +149,7 @@ def interpolate_forward(x, planes: int, src: tuple, dst: tuple, taps: tuple, pla
     and width in turn."""
     out = np.empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
     rows = np.empty(planes * src[2], x.dtype)
-    _forward(x.size + out.size, planes, x, out, rows, src, dst, taps, place, weight)
+    _threads(_forward, x.size + out.size, planes)(planes, x, out, rows, src, dst, taps, place, weight)
     return out
 
 
@@ -142,5 +158,6 @@ def interpolate_backward(grad, planes: int, src: tuple, dst: tuple, taps: tuple,
     out = np.empty(planes * src[0] * src[1] * src[2], grad.dtype)
     sums = np.empty(planes * src[0] * src[1] * dst[2], grad.dtype)
     table = by_source(place, weight, dst[0] * taps[0] + dst[1] * taps[1], dst[2], taps[2], src[2])
-    _backward(grad.size + out.size, planes, grad, out, sums, src, dst, taps, place, weight, *table)
+    run = _threads(_backward, grad.size + out.size, planes)
+    run(planes, grad, out, sums, src, dst, taps, place, weight, *table)
     return out

@@ -44,7 +44,10 @@ def test_repeated_rows_and_columns_give_back_their_sums(times, src):
 
 
 @pytest.mark.parametrize("taps", [(1, 1, 1), (1, 2, 2), (2, 2, 1), (1, 4, 4), (1, 3, 5)])
-@pytest.mark.parametrize("src, dst", [((1, 1, 1), (1, 3, 2)), ((2, 9, 33), (3, 17, 70)), ((1, 40, 90), (1, 20, 33))])
+@pytest.mark.parametrize(
+    "src, dst",
+    [((1, 1, 1), (1, 3, 2)), ((2, 9, 33), (3, 17, 70)), ((1, 40, 90), (1, 20, 33)), ((1, 110, 100), (1, 120, 130))],
+)
 def test_resampling_is_the_sum_over_its_tables(taps, src, dst):
     rng = np.random.default_rng(0)
     place = [rng.integers(0, n, (o, t)) for n, o, t in zip(src, dst, taps, strict=True)]
