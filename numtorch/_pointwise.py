@@ -479,7 +479,36 @@ def binary(
                     (loops.entry("parallel", d.np, 0) if big else found[0])(x, y, z, ())
                     out._bump_version()
                     return out
+            recorded = out._requires_grad or mode.enabled and (a._requires_grad or b._requires_grad)
+            if z is not None and not recorded and a._size != b._size and walked(a, b, out) is not None:
+                return out
         return general(a, b, (), out)
+
+    def walked(a, b, out=None):
+        """Two tensors that are broadcast, by one strided loop, into `out` if there is one; None where that is not the way."""
+        d = a._dtype
+        found = fast.get(d)
+        if found is None or check is not None or b._dtype is not d or not a._device is b._device is cpu:
+            return None
+        _, out_np, out_dtype = found
+        walk = broadcast(a._size, a._stride, b._size, b._stride)
+        if not walk.numel or walk.turned or not walk.vectorises:
+            return None
+        x, y = a._buffer(), b._buffer()
+        if out is None:
+            z = _empty(walk.numel, out_np)
+        else:
+            z = out._flat
+            if out._dtype is not out_dtype or out._size != walk.size or out._stride != walk.stride:
+                return None
+            if np.may_share_memory(z, x) or np.may_share_memory(z, y):
+                return None
+        kind = "strided parallel" if walk.numel >= PARALLEL_THRESHOLD else "strided"
+        loops.entry(kind, d.np, 0)(x, a._offset, y, b._offset, z, 0, walk.meta, ())
+        if out is None:
+            return _over(z, walk.size, walk.stride, out_dtype)
+        out._bump_version()
+        return out
 
     def with_params(a, b, params, out):
         """Two tensors of one size and floating dtype without a detour; all else by the general way."""
@@ -549,6 +578,13 @@ def binary(
             if b is None:
                 if laid_flat(other):
                     return call(input, other)
+                # (To close gaps pays where the result is small.)
+                large = isinstance(other, Tensor) and n * other._size.numel() > PARALLEL_THRESHOLD
+                result = walked(input, other) if large else None
+                if result is not None:
+                    if differentiable and mode.enabled and (input._requires_grad or other._requires_grad):
+                        record(node_class, (input, other), result)
+                    return result
                 closed = without_gaps(other)
                 if closed is not None:
                     return call(input, closed)
