@@ -620,19 +620,19 @@ def binary(
                 if found is None or not size or not other._size or check is not None or input._device is not cpu:
                     return general(input, other, params, out)
                 walk = broadcast(size, input._stride, other._size, other._stride)
-                large = walk.numel >= PARALLEL_THRESHOLD
-                if large and (walk.turned or not walk.vectorises):
-                    return general(input, other, params, out)
                 _, out_np, out_dtype = found
-                y = (_empty if large else _np_empty)(walk.numel, out_np)
-                if walk.numel:
-                    strided = None if large else fast_strided.get(d)
-                    if strided is None:
-                        strided = loops.entry("strided parallel" if large else "strided", d.np, 0)
-                        if not large:
-                            fast_strided[d] = strided
-                    strided(a, 0, b, 0, y, 0, walk.meta, ())
-                result = _over(y, walk.size, walk.stride, out_dtype)
+                if walk.numel >= PARALLEL_THRESHOLD:
+                    result = walked(input, other)
+                    if result is None:
+                        return general(input, other, params, out)
+                else:
+                    y = _np_empty(walk.numel, out_np)
+                    if walk.numel:
+                        strided = fast_strided.get(d)
+                        if strided is None:
+                            strided = fast_strided[d] = loops.entry("strided", d.np, 0)
+                        strided(a, 0, b, 0, y, 0, walk.meta, ())
+                    result = _over(y, walk.size, walk.stride, out_dtype)
                 if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
                     if out_dtype is d:
                         record_broadcast(node_class, input, other, result)

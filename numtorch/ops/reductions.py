@@ -165,6 +165,15 @@ _sum_entries: dict = {}
 _mean_entries: dict = {}
 
 
+def _laid_out(view) -> tuple[Tensor, np.ndarray | None]:
+    """A view, or what it holds without its gaps (copied sooner than a strided kernel is reached), and its elements; None for
+    the elements of others."""
+    if laid_flat(view):
+        return view, view._flat
+    closed = without_gaps(view)
+    return (view, None) if closed is None else (closed, closed._flat)
+
+
 @op()
 def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None) -> Tensor:
     """sum of the elements over `dim`; integers and bools add up in int64.
@@ -174,13 +183,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
     tensor([4., 6.])
     """
     flat = input._flat
-    if flat is None and laid_flat(input):
-        flat = input._flat
-    if flat is None and input.__class__ is Tensor:
-        closed = without_gaps(input)  # copied sooner than a strided kernel is reached
-        if closed is not None:
-            input = closed
-            flat = input._flat
+    if flat is None:
+        input, flat = _laid_out(input)
     if flat is not None and dtype is None and out is None and axis is None and keepdims is None:
         entries = _sum_entries.get(input._dtype)
         if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:
@@ -208,13 +212,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
 def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None) -> Tensor:
     """sum / number of elements over `dim`; floating point and complex only."""
     flat = input._flat
-    if flat is None and laid_flat(input):
-        flat = input._flat
-    if flat is None and input.__class__ is Tensor:
-        closed = without_gaps(input)  # copied sooner than a strided kernel is reached
-        if closed is not None:
-            input = closed
-            flat = input._flat
+    if flat is None:
+        input, flat = _laid_out(input)
     if flat is not None and dtype is None and out is None and axis is None and keepdims is None:
         entries = _mean_entries.get(input._dtype)
         if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:
