@@ -64,6 +64,11 @@ def converts_halfs() -> bool:
     return _is_arm() or "f16c" in features() or "avx512f" in features()
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether pairs of bfloat16 are multiplied and added to float32 by one instruction on full vectors."""
+    return "avx512bf16" in features() and vector_bytes() == 64
+
+
 @functools.cache
 def cache_bytes(level: int) -> int:
     """Size of the data cache of level 1, 2 or 3 that one core sees; a common value where it cannot be read."""

@@ -8,6 +8,9 @@ lie, so a is read in place whatever its strides; vectors of b run along j and ne
 that the result does not have are computed from the last one that it has and not stored; columns that it does not
 have are masked. With `masked` 1 all rows are there, with 0 all columns as well: what is sure costs nothing.
 
+Where a and b are int32, each of their elements holds two bfloat16 that follow each other along p, and `depth` counts
+those pairs; start and out are float32 then.
+
 Every element of the result is one chain of fused multiply-adds over p in ascending order, whichever tile it falls
 into: cutting the result up differently changes no bit of it.
 """
@@ -21,6 +24,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ..simd.emit import (
+    add_products_of_pairs,
     counted_loop,
     element_pointer,
     first_lanes,
@@ -50,7 +54,8 @@ def _product_tile(
 ):  # fmt: skip
     if not all(isinstance(n, types.IntegerLiteral) for n in (rows, vectors, masked)):
         return None
-    mr, nv, is_masked, scalar = rows.literal_value, vectors.literal_value, masked.literal_value > 0, a.dtype
+    mr, nv, is_masked, scalar = rows.literal_value, vectors.literal_value, masked.literal_value > 0, out.dtype
+    in_pairs = a.dtype == types.int32
     may_lack_rows = masked.literal_value > 1
     word = types.int64
     signature = types.void(
@@ -66,8 +71,9 @@ def _product_tile(
         vl = VECTOR_BYTES // itemsize
         vector = ir.VectorType(element, vl)
         index = depthv.type
-        pa = element_pointer(context, builder, a, av, a0v)
-        pb = element_pointer(context, builder, b, bv, b0v)
+        # Words that hold pairs are moved as what they are as long as: float32.
+        pa = builder.bitcast(element_pointer(context, builder, a, av, a0v), element.as_pointer())
+        pb = builder.bitcast(element_pointer(context, builder, b, bv, b0v), element.as_pointer())
         ps = element_pointer(context, builder, start, sv, s0v)
         po = element_pointer(context, builder, out, ov, o0v)
         last = builder.sub(usedv, index(1))
@@ -92,6 +98,8 @@ def _product_tile(
             else:
                 store_vector(builder, value, pointer, itemsize)
 
+        add_product = add_products_of_pairs if in_pairs else multiply_add
+
         def body(p, totals):
             row = builder.gep(pb, [builder.mul(p, row_bv)])
             bs = [load(row, v) for v in range(nv)]
@@ -99,7 +107,7 @@ def _product_tile(
             new = []
             for i in range(mr):
                 ai = splat_like(builder, builder.load(builder.gep(a_rows[i], [at])), vector)
-                new += [multiply_add(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
+                new += [add_product(builder, ai, bs[v], totals[i * nv + v]) for v in range(nv)]
             return new
 
         sums = counted_loop(builder, depthv, [ir.Constant(vector, None)] * (mr * nv), body)
@@ -183,6 +191,15 @@ def _transpose_tile(typingctx, masked, a, a0, row_a, rows, columns, out, o0, row
     return signature, codegen
 
 
+def _low(words):
+    """The bfloat16 in the lower halves of int32, as float32; the next gives those in the upper halves."""
+    return (words << np.int32(16)).view(np.float32)
+
+
+def _high(words):
+    return (words & np.int32(-(2**16))).view(np.float32)
+
+
 def _product_tile_python(
     rows, vectors, masked, a, a0, row_a, column_a, b, b0, row_b, depth,
     start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used, width,
@@ -193,9 +210,13 @@ def _product_tile_python(
     if masked < 1:
         width = vectors * (VECTOR_BYTES // a.itemsize)
     for i in range(used):
-        total = np.zeros(width, a.dtype)
+        total = np.zeros(width, out.dtype)
         for p in range(depth):
-            total += a[a0 + i * row_a + p * column_a] * b[b0 + p * row_b : b0 + p * row_b + width]
+            x, y = a[a0 + i * row_a + p * column_a], b[b0 + p * row_b : b0 + p * row_b + width]
+            if a.dtype == np.int32:
+                total += _low(x) * _low(y) + _high(x) * _high(y)
+            else:
+                total += x * y
         total *= alpha
         if has_start:
             total += beta * start[s0 + i * row_s : s0 + i * row_s + width]

@@ -27,6 +27,7 @@ from .gemm_batches import (
     vectors_parallel,
     vectors_part,
 )
+from .gemm_pairs import pairs_parallel, pairs_part
 from .gemv import DOT, DOT_ROWS, MATRIX_TIMES_COLUMN, TILES, TRANSPOSED_TIMES_COLUMN, vector_form
 from .small_matmul import SMALL, SMALL_IN_BATCH, SMALL_TO_TURN, bmm_small_parallel, bmm_small_part, mm_small
 
@@ -46,7 +47,10 @@ _PARTS = 2
 # nan and inf are data here, as in torch; an errstate around each product would cost 0.4 us a call.
 warnings.filterwarnings("ignore", ".* encountered in (dot|matmul|add)", RuntimeWarning, re.escape(__name__))
 
-_dot, _matmul, _empty, _ndarray = np.dot, np.matmul, np.empty, np.ndarray
+# Multiply-adds of a matrix, and elements of all results, up to which a small batch is added to something by numpy.
+_TINY = 512
+
+_add, _dot, _matmul, _empty, _ndarray = np.add, np.dot, np.matmul, np.empty, np.ndarray
 
 
 @jit(nogil=True)
@@ -269,6 +273,57 @@ def bmm(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int
     return out
 
 
+class _Pairs:
+    """The compiled kernels of gemm_pairs.py, each when it is first asked for."""
+
+    def __getattr__(self, name):
+        halfs, size, four = types.Array(types.uint16, 1, "C"), types.int64, types.UniTuple(types.int64, 4)
+        operand = (halfs, size, four)
+        bias = types.Array(types.float32, 1, "C")
+        signature = (*operand, *operand, bias, halfs, types.UniTuple(size, 5), size)
+        kernel = pairs_part
+        if name == "parallel":
+            kernel = pairs_parallel
+        else:
+            signature += (size,)
+        entry = entry_point(kernel, signature)
+        setattr(self, name, entry)
+        return entry
+
+
+_pairs = _Pairs()
+#: Whether `bfloat16_matmul` is there for this machine.
+MULTIPLIES_BFLOAT16 = host.multiplies_bfloat16()
+
+
+def _swapped(strides):
+    return (*strides[:-2], strides[-1], strides[-2])
+
+
+def bfloat16_matmul(a, a0: int, a_strides, b, b0: int, b_strides, sizes, bias=None):
+    """a b + bias of bfloat16 matrices as uint16, rounded once: `sizes` (n, k, m), or (batch, n, k, m).
+
+    The strides are those of the batch, if there is one, rows and columns; bias (m,) is float32.
+    """
+    batch, n, k, m = (1, *sizes) if len(sizes) == 3 else sizes
+    lead = (0,) * (4 - len(a_strides))
+    out = _empty(batch * n * m, np.uint16)
+    if bias is None:
+        bias = _single.none
+        if m == 1 and n > 1:
+            # A column as a row: it would fill one lane of every vector.
+            a, a0, a_strides, b, b0, b_strides = b, b0, _swapped(b_strides), a, a0, _swapped(a_strides)
+            n, m = m, n
+    arguments = (a, a0, (*lead, *a_strides), b, b0, (*lead, *b_strides), bias, out, (1, batch, n, k, m))
+    # Half as long as products of float32: twice the work pays for a second thread.
+    threads = _threads_for(batch * n * k * m // 2, 2, 2)
+    if threads == 1:
+        _pairs.serial(*arguments, 0, 1)
+    else:
+        _pairs.parallel(*arguments, threads * _PARTS)
+    return out
+
+
 def _multiply(kernels, a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, alpha, beta, out, sizes):
     """One call of the kernel for strided batches (see multiply_part); `start` may be None."""
     outer, inner, n, k, m = sizes
@@ -289,17 +344,42 @@ def _multiply(kernels, a, a0, a_strides, b, b0, b_strides, start, s0, s_strides,
     kernel(a, a0, a_strides, b, b0, b_strides, start, s0, s_strides, has_start, alpha, beta, out, sizes, *tail)
 
 
-def mm_added(a, b, start, n: int, k: int, m: int, alpha, beta, transpose_a=False, transpose_b=False):
+def mm_added(a, b, start, n: int, k: int, m: int, alpha, beta, transpose_a=False, transpose_b=False, out=None):
     """alpha * op(a) op(b) + beta * start for float32 or float64, flat and dense as in `mm`; start (n, m).
 
-    With beta 0 it is not read.
+    With beta 0 it is not read. `out` may be `start`.
     """
     kernels = _single if a.dtype is _float32 else _kernels[a.dtype]
-    out = _empty(n * m, a.dtype)
+    if out is None:
+        out = _empty(n * m, a.dtype)
     if out.size:
         _multiply(
             kernels, a, 0, (0, 0, 1, n) if transpose_a else (0, 0, k, 1), b, 0, (0, 0, 1, k) if transpose_b else (0, 0, m, 1),
             start if beta else None, 0, (0, 0, m), alpha, beta, out, (1, 1, n, k, m),
+        )  # fmt: skip
+    return out
+
+
+def bmm_added(a, a0: int, a_strides, b, b0: int, b_strides, start, batch, n, k, m, alpha, beta, out=None):
+    """alpha * a b + beta * start as `mm_added`, for batches as in `bmm`; start (batch, n, m) flat and dense."""
+    kernels = _single if a.dtype is _float32 else _kernels[a.dtype]
+    if out is None:
+        out = _empty(batch * n * m, a.dtype)
+    if n * k * m <= _TINY and batch * n * m <= _TINY:
+        # The small loop has no start: three passes over so few elements cost less than gemm's way to each matrix.
+        product = bmm(a, a0, a_strides, b, b0, b_strides, batch, n, k, m, _empty(batch * n * m, a.dtype))
+        if alpha != 1:
+            product *= alpha
+        if beta == 1:
+            _add(product, start, out)
+        elif beta:
+            _add(product, start * a.dtype.type(beta), out)
+        else:
+            out[:] = product
+    elif out.size:
+        _multiply(
+            kernels, a, a0, (0, *a_strides), b, b0, (0, *b_strides), start if beta else None, 0, (0, n * m, m),
+            alpha, beta, out, (1, batch, n, k, m),
         )  # fmt: skip
     return out
 

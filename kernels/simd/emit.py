@@ -11,6 +11,21 @@ from numba.core import cgutils
 
 from .vector import splat
 
+_SHORT_NAMES = {"float": "f32", "double": "f64"}
+
+
+class _BFloat16(ir.Type):
+    """LLVM's bfloat, which llvmlite has no name for."""
+
+    def _to_string(self):
+        return "bfloat"
+
+    def __eq__(self, other):
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self):
+        return hash(_BFloat16)
+
 
 def splat_like(builder, scalar, vector_type):
     """A vector of that type, of the same value throughout."""
@@ -54,7 +69,7 @@ def store_vector(builder, value, pointer, itemsize):
 def masked_memory(builder, kind, vector, args):
     """Call llvm.masked.{load,store,gather,scatter} for `vector`."""
     count = f"v{vector.count}"
-    element = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
+    element = _SHORT_NAMES.get(str(vector.element), str(vector.element))
     many = f"{count}p0" if kind in ("gather", "scatter") else "p0"
     names = [f"{count}{element}", many]
     returns = vector if kind in ("load", "gather") else ir.VoidType()
@@ -70,6 +85,26 @@ def multiply_add(builder, a, b, total):
     """a * b + total; the two contract flags let the backend fuse it where the machine has FMA, and only
     there."""
     return builder.fadd(builder.fmul(a, b, flags=("contract",)), total, flags=("contract",))
+
+
+def add_products_of_pairs(builder, a, b, total):
+    """total + a.low * b.low + a.high * b.high for vectors whose 32-bit lanes hold two bfloat16 each; `total` is float32.
+
+    One instruction where host.multiplies_bfloat16() holds; nothing else may call it.
+    """
+    lanes = ir.VectorType(_BFloat16(), 2 * total.type.count)
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(total.type, [total.type, lanes, lanes]),
+        f"llvm.x86.avx512bf16.dpbf16ps.{32 * total.type.count}",
+    )
+    return builder.call(function, [total, builder.bitcast(a, lanes), builder.bitcast(b, lanes)])
+
+
+def round_to_bfloat16(builder, vector):
+    """The bfloat16 nearest to each float32, ties to even, as 16-bit words."""
+    narrow = builder.fptrunc(vector, ir.VectorType(_BFloat16(), vector.type.count))
+    return builder.bitcast(narrow, ir.VectorType(ir.IntType(16), vector.type.count))
 
 
 def counted_loop(builder, count, sums, body):
