@@ -177,18 +177,23 @@ def _scatter_part(target, index, values, step, mode, place, start, inner, width)
 
 
 @jit(parallel=True)
-def scatter_block(before, index, values, size, outer, count, inner, mode, target):
+def scatter_block(before, index, values, size, outer, count, inner, mode, fresh, target):
     """target[o, index[o, n, i], i] = or (+)= values[o, n, i] in the order of n, for a mode of `combine` or SET.
 
-    `before` is copied to the target first; an empty one means that the target is written in place. A `values` of one
-    element serves everywhere. Returns the position of the first index outside [0, size), or -1; in place nothing is
-    written where there is one, and a copy is not to be used.
+    `before` is copied to the target first, one element to all of its places; with an empty one the target holds what it
+    has to. A `values` of one element serves everywhere. Returns the position of the first index outside [0, size), or
+    -1; where there is one, nothing is written, unless the target is `fresh`, which is then not to be used.
     """
     copies = before.size > 0
-    if not copies:
-        bad = first_bad_index(index, size, 0)
-        if bad >= 0:
-            return bad
+    fills = before.size == 1
+    if not fresh:
+        parts = (index.size + TASK - 1) // TASK
+        outside = np.zeros(parts, np.int8)
+        for part in prange(parts):
+            outside[part] = any_outside(index, part * TASK, (part + 1) * TASK, size, 0)
+        for part in range(parts):
+            if outside[part]:
+                return first_bad_index(index, size, 0)
     step = 1 if values.size != 1 else 0
     columns = _columns(inner, outer, index.size)
     across = (inner + columns - 1) // max(columns, 1)
@@ -201,7 +206,11 @@ def scatter_block(before, index, values, size, outer, count, inner, mode, target
         o0 = (task // across) * rows
         for o in range(o0, min(o0 + rows, outer)):
             block = o * size * inner
-            if copies:
+            if fills:
+                for s in range(1 if width == inner else size):
+                    first = block + s * inner + i0
+                    target[first : first + (size * inner if width == inner else width)] = before[0]
+            elif copies:
                 if width == inner:
                     to, held = target[block : block + size * inner], before[block : block + size * inner]
                     for e in range(size * inner):
@@ -214,14 +223,14 @@ def scatter_block(before, index, values, size, outer, count, inner, mode, target
                             to[e] = held[e]
             # The index of a row is read twice, the second time from the first-level cache.
             if inner == 1:
-                if copies and any_outside(index, o * count, (o + 1) * count, size, 0):
+                if fresh and any_outside(index, o * count, (o + 1) * count, size, 0):
                     faults[task] = 1
                 else:
                     _scatter_part(target, index, values, step, mode, o * count, block, 1, count)
             else:
                 for n in range(count):
                     place = (o * count + n) * inner + i0
-                    if copies and any_outside(index, place, place + width, size, 0):
+                    if fresh and any_outside(index, place, place + width, size, 0):
                         faults[task] = 1
                     else:
                         _scatter_part(target, index, values, step, mode, place, block + i0, inner, width)

@@ -17,14 +17,14 @@ from numtorch.kernels.cpu import gather_scatter as _kernels
 from numtorch.kernels.cpu.gather_scatter import SET
 from numtorch.kernels.cpu.indexing import PROD, SUM
 
-from .._copy import cast, cast_array, contiguous, copy_into
+from .._copy import cast, cast_array, clone, contiguous, copy_into
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, float32, int32, int64
 from .._inplace import inplace_form, write_out
 from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op, register
-from .._size import Size, broadcast_size, wrap_dim
+from .._size import Size, broadcast_size, is_dense, wrap_dim
 from .._tensor import Tensor, wrap
 from . import positions as at
 from .advanced_indexing import write_recorded
@@ -38,7 +38,7 @@ def copied(t: Tensor) -> Tensor:
     """A contiguous copy outside the graph."""
     if t._device is not cpu:
         return t.detach().clone().contiguous()
-    return wrap(contiguous(t)._flat.copy(), t._size, t._dtype)
+    return contiguous(t) if t.flat() is None else clone(t)
 
 
 def is_half(t: Tensor) -> bool:
@@ -71,13 +71,16 @@ _NO_INDEX = np.empty(0, np.int64)
 # Elements up to which a number to scatter is written out: one for each index.
 _FILLED = 4096
 
-# Elements of a column for each that is written, from which a scatter is more copying than scattering.
-_MOSTLY_COPIED = 4
+# Elements of an operand for each index up to which it is laid out anew rather than followed where it lies: copying is
+# ten times as fast.
+_LAID_OUT = 8
+# Picks below which that takes longer to arrange than to do without.
+_FEW_PICKS = 8192
 
 # --- contiguous blocks --------------------------------------------------------------------------------------
 
 _gather_block = at.compiled_pair(_kernels.gather_block, "xinnnnx")
-_scatter_block = at.compiled_pair(_kernels.scatter_block, "xixnnnnnx")
+_scatter_block = at.compiled_pair(_kernels.scatter_block, "xixnnnnnbx")
 
 
 @lru_cache(maxsize=1024)
@@ -110,8 +113,8 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
         values = src._flat
         if values is None or src._dtype is not d or src._size != index._size or src._device is not cpu:
             return None
-    elif flat.size <= _FILLED and fits(src, d):
-        values = np.empty(flat.size, held.dtype)
+    elif fits(src, d):
+        values = np.empty(flat.size if flat.size <= _FILLED else 1, held.dtype)
         values.fill(src)
     else:
         return None
@@ -125,20 +128,41 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
         target, before = held, held[:0]
         if np.may_share_memory(values, held):
             values = values.copy()
-    elif outer * n * inner != held.size or (inner > 1 and outer == 1 and _MOSTLY_COPIED * count < n):
-        # A shorter first dimension: what no task owns is copied here. So is what few places are written in, since tasks
-        # are strips of columns then, which take 2.5 times as long to copy.
-        target, before = held.copy(), held[:0]
+    elif outer * n * inner != held.size or (inner > 1 and outer == 1):
+        # A shorter first dimension: what no task owns is copied here. So is what tasks share as strips of columns, which
+        # take 2.5 times as long to copy.
+        target, before = clone(input)._flat, held[:0]
     else:
         target, before = np.empty(held.size, held.dtype), held
     into = target
     if mode == SET:
         before, values, into = at.as_moved(before), at.as_moved(values), at.as_moved(target)
     kernel = _scatter_block[flat.size + held.size >= at.PARALLEL_PICKS][into.dtype]
-    bad = kernel(before, flat, values, n, outer, count, inner, mode, into)
+    bad = kernel(before, flat, values, n, outer, count, inner, mode, not in_place, into)
     if bad >= 0:
         raise _bad_index(flat, bad, where, n)
     return input if in_place else wrap(target, input._size, d)
+
+
+def _block_summed(values: Tensor, dim: int, index: Tensor, size: tuple[int, ...]) -> Tensor | None:
+    """The usual sum of `values` at index along dim into zeros of `size`, in one kernel; None for any other call."""
+    d, flat = values._dtype, index._flat
+    if flat is None or index._dtype is not int64 or values._device is not cpu or index._device is not cpu:
+        return None
+    plan = _block_plan(size, index._size, dim)
+    if plan is None or values._size != index._size or d.category in (COMPLEX, BOOL) or d.np != d.compute:
+        return None
+    where, outer, n, count, inner = plan
+    numel, given = prod(size), contiguous(values)._flat
+    if outer * n * inner == numel:
+        target, before = np.empty(numel, given.dtype), np.zeros(1, given.dtype)
+    else:
+        target, before = np.zeros(numel, given.dtype), given[:0]
+    kernel = _scatter_block[flat.size + numel >= at.PARALLEL_PICKS][given.dtype]
+    bad = kernel(before, flat, given, n, outer, count, inner, SUM, True, target)
+    if bad >= 0:
+        raise _bad_index(flat, bad, where, n)
+    return wrap(target, size, d)
 
 
 # --- gather -------------------------------------------------------------------------------------------------
@@ -235,13 +259,51 @@ def _gather(input, dim: int, index, sparse_grad: bool = False):
         from ..cuda._indexing import gather as gather_on_cuda
 
         return gather_on_cuda(input, d, flat, index._size)
+    result = _gathered_in_order(input, d, index) if flat.size >= _FEW_PICKS else None
+    if result is not None:
+        return result
     outer, inner, stride, count, width = _block(input, size, d)
     out = np.empty(flat.size, input._dtype.np)
     _kernels.gather_forward(at.bits(input), outer, inner, flat, stride, count, width, at.bits_of(out))
     return wrap(out, index._size, input._dtype)
 
 
-_gather.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).scatter_add(ctx.dim, ctx.index, grad))
+def _gathered_in_order(input: Tensor, d: int, index: Tensor) -> Tensor | None:
+    """gather of other layouts by the kernel for contiguous ones: in the order in which index lies in memory.
+
+    None where that would copy much more of input than is gathered; index is a valid one of int32 or int64."""
+    size = index._size
+    part = input.detach()
+    for k, n in enumerate(size):
+        if k != d and part._size[k] != n:
+            part = part.narrow(k, 0, n)
+    turned, order = index.flat() is None and is_dense(size, index._stride), []
+    if turned:
+        order = sorted(range(len(size)), key=lambda k: -index._stride[k])
+        part, index, d = part.permute(order), index.permute(order), order.index(d)
+    if part.flat() is None and prod(part._size) > _LAID_OUT * prod(size):
+        return None
+    result = _block_gathered(contiguous(part), d, contiguous(cast(index, int64)))
+    if result is None or not turned:
+        return result
+    return contiguous(result.permute([order.index(k) for k in range(len(size))]))
+
+
+def _gather_gradient(ctx, grad):
+    return _gather_backward(grad, ctx.dim, ctx.index, ctx.input.shape)
+
+
+_gather.derivative(input=_gather_gradient)
+
+
+@primitive("gather_backward", node="ScatterAddBackward0", save=("index",), public=False)
+def _gather_backward(grad, dim: int, index, size):
+    """Zeros of `size` to which grad is added at index along dim."""
+    result = _block_summed(grad, dim, index, tuple(size))
+    return grad.detach().new_zeros(size).scatter_add(dim, index, grad.detach()) if result is None else result
+
+
+_gather_backward.derivative(grad=lambda ctx, grad: grad.gather(ctx.dim, ctx.index))
 
 
 @op()
@@ -265,10 +327,11 @@ def take_along_dim(input, indices, dim: int | None = None, *, out=None) -> Tenso
     a[d] = b[d] = 1
     common = list(broadcast_size(tuple(a), tuple(b)))
     common[d] = n
-    wide = input.expand(common)
+    wide = input if input._size == tuple(common) else input.expand(common)
     common[d] = m
-    # torch takes these indices modulo the size.
-    return gather(wide, d, indices.remainder(n).expand(common), out=out)
+    if n and indices._device is cpu and at.first_bad(at.index_array(indices), n) is not None:
+        indices = indices.remainder(n)  # as torch does
+    return gather(wide, d, indices if indices._size == tuple(common) else indices.expand(common), out=out)
 
 
 # --- scatter ------------------------------------------------------------------------------------------------
@@ -324,6 +387,15 @@ def _source_flat(self: Tensor, index: Tensor, src) -> np.ndarray:
     return contiguous(filled((), src, self._dtype))._flat
 
 
+def _laid_out_scattered(self: Tensor, d: int, flat: np.ndarray, size: Size, src, mode: int) -> bool:
+    """Whether a scatter with the checked indices `flat` of `size` into a contiguous self has been done, by its kernel."""
+    if self.flat() is None:
+        return False
+    if isinstance(src, Tensor):
+        src = contiguous(_part(src, size))
+    return _block_scattered(self, d, wrap(flat, size, int64), src, mode, True) is not None
+
+
 def scatter_into(self: Tensor, dim: int, index: Tensor, src) -> None:
     if _block_scattered(self, dim, index, src, SET, True) is not None:
         return
@@ -334,7 +406,7 @@ def scatter_into(self: Tensor, dim: int, index: Tensor, src) -> None:
 
         values = src if isinstance(src, Tensor) else self.new_full((), src)
         on_cuda(self, d, flat, index._size, values.detach())
-    elif flat.size:
+    elif flat.size and not _laid_out_scattered(self, d, flat, index._size, src, SET):
         outer, inner, stride, count, width = _block(self, tuple(index._size), d)
         values = at.bits_of(_source_flat(self, index, src))
         _kernels.scatter_forward(at.bits(self), outer, inner, flat, stride, count, width, values)
@@ -365,6 +437,8 @@ def reduce_into(self: Tensor, dim: int, index: Tensor, src, mode: int, name: str
         if mode != SUM:
             raise NotImplementedError(f"{name} with a reduction other than sum is not implemented for CUDA tensors yet")
         on_cuda(self, d, flat, index._size, src.detach() if isinstance(src, Tensor) else self.new_full((), src))
+        return
+    if _laid_out_scattered(self, d, flat, index._size, src, mode):
         return
     values = _source_flat(self, index, src)
     if is_half(self):

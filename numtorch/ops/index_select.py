@@ -78,7 +78,29 @@ def _index_select(input, dim: int, index):
     return wrap(at.read(input, places), places.size if input._size else Size(), input._dtype)
 
 
-_index_select.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).index_add(ctx.dim, ctx.index, grad))
+def _selected_gradient(ctx, grad):
+    return _index_select_backward(grad, ctx.dim, ctx.index, ctx.input.shape)
+
+
+_index_select.derivative(input=_selected_gradient)
+
+
+@primitive("index_select_backward", node="IndexAddBackward0", save=("index",), public=False)
+def _index_select_backward(grad, dim: int, index, size):
+    """Zeros of `size` to which the parts of grad are added at index along dim."""
+    d, flat = grad._dtype, index._flat
+    plain = size and flat is not None and index._dtype is int64 and grad._device is cpu and index._device is cpu
+    if plain and d.category != BOOL and d.np == d.compute and grad._size and grad._size.numel():
+        _, outer, n, width = at.block_of(tuple(size), dim)
+        values = contiguous(grad)._flat
+        target = np.empty(outer * n * width, values.dtype)
+        if at.write_rows(target[:0], True, flat, values, n, 0, -1, outer, width, ADD, target) < 0:
+            return wrap(target, size, d)
+    grad = grad.detach()
+    return grad.new_zeros(size).index_add(dim, index, grad)
+
+
+_index_select_backward.derivative(grad=lambda ctx, grad: grad.index_select(ctx.dim, ctx.index))
 
 
 def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name: str) -> None:

@@ -222,7 +222,7 @@ def test_nothing_is_written_where_one_index_is_bad():
     target, index = np.zeros(12, np.float32), ints(0, 1, 4)
     none = np.empty(0, np.float32)
     assert rows.rows_update(none, False, index, np.ones(9, np.float32), 4, 0, -1, 1, 3, rows.ADD, target) == 2
-    assert g.scatter_block(none, index, np.ones(3, np.float32), 4, 1, 3, 1, k.SUM, target) == 2
+    assert g.scatter_block(none, index, np.ones(3, np.float32), 4, 1, 3, 1, k.SUM, False, target) == 2
     assert not target.any()
 
 
@@ -244,12 +244,22 @@ def test_blocks_are_gathered_and_scattered(outer, size, count, inner):
             old, new = want[place], values[:, n]
             want[place] = new if mode == g.SET else old + new if mode == k.SUM else np.maximum(old, new)
         arguments = (x.reshape(-1), index.reshape(-1), values.reshape(-1), size, outer, count, inner, mode)
-        assert g.scatter_block(*arguments, target.reshape(-1)) == -1
+        assert g.scatter_block(*arguments, True, target.reshape(-1)) == -1
         np.testing.assert_array_equal(target, want)
+        target, arguments = x.copy(), (x.reshape(-1)[:0], *arguments[1:])
+        assert g.scatter_block(*arguments, False, target.reshape(-1)) == -1
+        np.testing.assert_array_equal(target, want)
+    want, target = np.full_like(x, 3), np.empty_like(x)
+    for n in range(count):
+        want[np.arange(outer)[:, None], index[:, n], np.arange(inner)] += values[:, n]
+    arguments = (np.full(1, 3, np.float32), index.reshape(-1), values.reshape(-1), size, outer, count, inner, k.SUM)
+    assert g.scatter_block(*arguments, True, target.reshape(-1)) == -1
+    np.testing.assert_array_equal(target, want)
     index[outer - 1, count - 1, inner - 1] = size
     last = index.size - 1
     assert g.gather_block(x.reshape(-1), index.reshape(-1), size, outer, count, inner, out.reshape(-1)) == last
-    assert g.scatter_block(*arguments, target.reshape(-1)) == last
+    for fresh in (False, True):
+        assert g.scatter_block(*arguments, fresh, target.reshape(-1)) == last
 
 
 @pytest.mark.parametrize("lengths", [(3, 1, 20, 7), (1, 1, 0, 0), (200000, 3, 0, 0), (90, 50, 7, 0)])
