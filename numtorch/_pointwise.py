@@ -95,7 +95,7 @@ class Pointwise:
         if self.promote == "float":
             d = to_floating(d)
         if d.category > self.category or (self.refuse is not None and d.category in self.refuse):
-            raise RuntimeError(f"\"{self.name}_cpu\" not implemented for '{d.type_name}'")
+            raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{d.type_name}'")
         return d
 
     def compute(self, operands: tuple, params: tuple = ()) -> Tensor:

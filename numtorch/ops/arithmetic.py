@@ -165,7 +165,7 @@ _div = binary(
     method=False,
 )
 # Rounded quotients are constant almost everywhere.
-_ROUNDED = {"node": "DivBackward2", "function": False, "method": False}
+_ROUNDED = {"node": "DivBackward2", "category": FLOATING, "function": False, "method": False}
 _div_trunc = binary("div_trunc", lambda a, b: trunc(a / b), lambda g: g * 0, lambda g: g * 0, **_ROUNDED)
 
 
@@ -179,9 +179,12 @@ def _int_trunc_text(a, b):
 
 
 def _float_floor_text(a, b):
-    # Python's floor division: the quotient of what is left after the remainder, so that 1 // 0.1 is 9.
+    # Python's floor division: the quotient of what is left after the remainder, so that 1 // 0.1 is 9. The remainder has
+    # the sign of a; where that is not b's, the quotient is one less (of -1 and inf it is 0, and one less -1).
     q = a / b
-    whole = (a - remainder(a, b)) / b
+    rest = fmod(a, b)
+    whole = (a - rest) / b
+    whole = where((rest != 0) & ((rest < 0) != (b < 0)), whole - 1.0, whole)
     nearest = floor(whole)
     rounded = where(whole - nearest > 0.5, nearest + 1.0, nearest)
     exact = where(whole == 0, copysign(0.0, q), rounded)
@@ -190,7 +193,7 @@ def _float_floor_text(a, b):
 
 _int_floor = binary("int_floor_div", _int_floor_text, function=False, method=False)
 _int_trunc = binary("int_trunc_div", _int_trunc_text, function=False, method=False)
-_float_floor = binary("float_floor_div", _float_floor_text, lambda g: g * 0, lambda g: g * 0, **_ROUNDED)
+_float_floor = binary("div_floor", _float_floor_text, lambda g: g * 0, lambda g: g * 0, **_ROUNDED)
 
 
 def _is_integral(*operands) -> bool:

@@ -4,18 +4,53 @@ from __future__ import annotations
 
 import math
 
+from numtorch.graph import mode
 from numtorch.kernels.cpu import reductions as _reductions
 
 from .._compiled import Compiled
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
+from .._inplace import inplace_form
 from .._pointwise import binary, unary
-from .._registry import op
+from .._primitive import primitive
+from .._registry import FUNCTIONS, op
 from .._tensor import Tensor
 
 
 def _compare(name: str, text, *, category=FLOATING, aliases=()):
-    return binary(name, text, result="bool", category=category, aliases=aliases)
+    call = binary(name, text, result="bool", category=category, aliases=aliases)
+    _keep_gradients(call, name, aliases)
+    return call
+
+
+def _keep_gradients(call, name: str, aliases) -> None:
+    """Let `name_` of what needs gradients be a step of the graph, as in torch, through which zeros come back."""
+
+    def flags(self, other, size, dtype):
+        return call(self, other).to(self._dtype)
+
+    def step(node: str):
+        recorded = primitive(name, node=node, public=False)(flags)
+        recorded.derivative(
+            self=lambda ctx, grad: grad.new_zeros(grad.shape),
+            other=lambda ctx, grad: grad.new_zeros(ctx.size, dtype=ctx.dtype),
+        )
+        return inplace_form(recorded, name + "_")
+
+    beside_number, beside_tensor = (step(f"{name.capitalize()}Backward{i}") for i in (0, 1))
+    plain = call.inplace
+
+    def inplace(self, other):
+        if mode.enabled and (self._requires_grad or getattr(other, "_requires_grad", False)):
+            if isinstance(other, Tensor):
+                return beside_tensor(self, other, other._size, other._dtype)
+            return beside_number(self, other, None, None)
+        return plain(self, other)
+
+    inplace.__name__ = inplace.__qualname__ = name + "_"
+    for each in (name, *aliases):
+        setattr(Tensor, each + "_", inplace)
+        FUNCTIONS[""][each + "_"] = inplace
 
 
 eq = _compare("eq", lambda a, b: a == b, category=COMPLEX)

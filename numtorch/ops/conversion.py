@@ -419,7 +419,10 @@ def fill_elements(t: Tensor, value) -> None:
     if flat is not None:
         _kernels.fill(flat, value)
     else:
-        _kernels.fill_strided(t._buffer(), t._offset, plan(t._size, t._stride), value)
+        buffer = t._buffer()
+        if d.np is not d.compute:  # as bits: Numba has no halves
+            buffer, value = buffer.view(np.uint16), value.view(np.uint16)
+        _kernels.fill_strided(buffer, t._offset, plan(t._size, t._stride), value)
 
 
 @primitive(node="FillBackward0", public=False)

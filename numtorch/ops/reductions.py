@@ -355,7 +355,10 @@ def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
 
 def _truth(name: str, kernels, empty: bool, doc: str):
     def call(input, dim=None, keepdim=False, *, out=None) -> Tensor:
-        result = reduce(input, dims_of(dim, input.ndim), keepdim, kernels, bool_, empty, kernels)
+        if dim.__class__ in (tuple, list) and not dim:  # over no dimension: each element by itself
+            result = input != 0
+        else:
+            result = reduce(input, dims_of(dim, input.ndim), keepdim, kernels, bool_, empty, kernels)
         if input._dtype is _dtype.uint8:
             result = result.to(_dtype.uint8)
         if out is not None and out._dtype is _dtype.uint8:

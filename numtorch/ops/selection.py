@@ -110,7 +110,7 @@ def _promoted(input: Tensor, *bounds) -> Tensor:
     """`input` in the dtype that its clamp with these numbers has."""
     d = result_type(input, *[b for b in bounds if b is not None])
     if d.category == COMPLEX:
-        raise RuntimeError("clamp is not supported for complex types")
+        raise NotImplementedError("clamp is not supported for complex types")
     if d.category == BOOL:
         raise NotImplementedError("\"clamp\" not implemented for 'Bool'")
     return input if d is input._dtype else input.to(d)

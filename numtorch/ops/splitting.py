@@ -168,7 +168,7 @@ def chunk(input, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(input, dim: int = 0) -> tuple[Tensor, ...]:
     """Every index of a dimension as a tensor of its own."""
     if not input._size:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, len(input._size))
     geometries = _unbound_geometries(input._size, input._stride, d)
     return _parts(input, geometries, UnbindBackward0, dim=d) if geometries else ()

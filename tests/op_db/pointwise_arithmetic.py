@@ -137,7 +137,7 @@ OPS = [
         binary(0.6, 7.0),
         np.floor_divide,
         REAL,
-        covers=("float_floor_div", "int_floor_div"),
+        covers=("div_floor", "int_floor_div"),
         gradcheck=False,
     ),
     Op(
