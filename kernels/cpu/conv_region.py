@@ -4,6 +4,7 @@ the loop over register tiles."""
 from __future__ import annotations
 
 from ..compiler import jit
+from ..simd.prefetch import prefetch_to_write
 from .conv_layout import EVEN, MAPPED
 from .conv_tile import conv_tile, load_mapped, load_spans
 from .tile_sizes import ROWS, VECTOR_BYTES, VECTORS
@@ -28,10 +29,23 @@ def copy_region(src, start, plane, channels, way, table, entries, count, region,
             load_spans(1, src, source, table, entries, count, region, target)
 
 
+@jit
+def _ask_for_outputs(out, to, plane, rows):
+    """Have the lines of a tile's outputs in the cache by the time they are written."""
+    vl = VECTOR_BYTES // out.itemsize
+    for i in range(rows):
+        for v in range(VECTORS):
+            prefetch_to_write(out, to + i * plane + v * vl)
+
+
 @jit(apart=True)
-def multiply(sums, ldc, rows, a, a0, row, r0, place, p0, depth, b, b0, pixels, more):
+def multiply(sums, ldc, rows, a, a0, row, r0, place, p0, depth, b, b0, pixels, more, out, to, plane):
     """sums[i * ldc + p] (+)= sum_{k < depth} a[a0 + row[r0 + i] + place[p0 + 2 k]] * b[b0 + place[p0 + 2 k + 1] + p] for
-    i < rows and p < pixels, rounded up to whole vectors."""
+    i < rows and p < pixels, rounded up to whole vectors.
+
+    Where the sums will go to out[to + i * plane + p], and `to` is not negative, those lines are asked for before the last
+    products; and of b the next pixels, while these are at work: read in place, its rows are a plane apart, and no
+    hardware prefetcher follows a hundred of them (256 channels to 64, from memory: 77 to 90 GFLOP/s)."""
     vl = VECTOR_BYTES // b.itemsize
     width = VECTORS * vl
     block = DEPTH_BLOCK if pixels > 2 * vl else LONG_BLOCK
@@ -46,28 +60,32 @@ def multiply(sums, ldc, rows, a, a0, row, r0, place, p0, depth, b, b0, pixels, m
             first, q = 0, b0 + p
             while first < rows:
                 left, r, c = rows - first, r0 + first, first * ldc + p
+                # a line of each of the next rows of pixels with each of the first tiles, so that no burst has to wait
+                ahead = width + first // ROWS * vl if first < ROWS * VECTORS else 0
+                if wide and to >= 0 and i == passes - 1:
+                    _ask_for_outputs(out, to + first * plane + p, plane, min(left, ROWS))
                 if ROWS == 8 and left >= 8:
                     if wide:
-                        conv_tile(8, VECTORS, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(8, VECTORS, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     else:
-                        conv_tile(8, 1, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(8, 1, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     first += 8
                 elif left >= 4:
                     if wide:
-                        conv_tile(4, VECTORS, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(4, VECTORS, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     else:
-                        conv_tile(4, 1, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(4, 1, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     first += 4
                 elif left >= 2:
                     if wide:
-                        conv_tile(2, VECTORS, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(2, VECTORS, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     else:
-                        conv_tile(2, 1, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(2, 1, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     first += 2
                 else:
                     if wide:
-                        conv_tile(1, VECTORS, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(1, VECTORS, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     else:
-                        conv_tile(1, 1, a, a0, row, r, place, at, some, b, q, sums, c, ldc, add)
+                        conv_tile(1, 1, a, a0, row, r, place, at, some, b, q, ahead, sums, c, ldc, add)
                     first += 1
             p += width if wide else vl

@@ -69,6 +69,13 @@ def _scatter(step, sums, v0, shift, table, t0, count, target, o0):
             target[np.uint64(far + e * step)] = sums[np.uint64(near + e)] + shift
 
 
+@jit
+def _follow_each_other(table, t0, count):
+    """Whether the vectors of a list are as far from each other in the target as they are in the sums."""
+    last = t0 + 2 * (count - 1)
+    return table[last] - table[t0] == (table[last + 1] & 0xFFFFFFFF) - (table[t0 + 1] & 0xFFFFFFFF)
+
+
 @jit(nogil=True)
 def _conv_tasks(first, last, src, weight, bias, out, plan):
     channels, outputs, groups, plane = plan[CHANNELS], plan[OUTPUTS], plan[GROUPS], plan[SRC_PLANE]
@@ -92,6 +99,10 @@ def _conv_tasks(first, last, src, weight, bias, out, plan):
         # in place, unless the last vector of the last channel reaches beyond the end of the input
         direct = plan[phase + COPY] == IN_PLACE and start + plan[at + REACH] <= src.size
         block = phase * last + number
+        step, stores, count = plan[phase + OSTEP], plan[at + STORES], plan[at + STORE_COUNT]
+        target = plan[at + OUT_AT] + plan[phase + OUT_SHIFT]
+        first_out = (image * groups * outputs + group * outputs + row0) * plan[OUT_PLANE] + target
+        follow = step == 1 and _follow_each_other(plan, stores, count)
         for chunk in range(0, channels, plan[phase + CHUNK]):
             some = min(plan[phase + CHUNK], channels - chunk)
             a0, c0 = weights + chunk * plan[WEIGHT_CHANNEL], start + chunk * plane
@@ -107,14 +118,13 @@ def _conv_tasks(first, last, src, weight, bias, out, plan):
                     copied = block
             multiply(
                 sums, ldc, rows, weight, a0, plan, plan[WEIGHT_ROWS_AT] + row0, plan, places, some * taps, source, b0,
-                plan[at + PIXELS], chunk > 0,
+                plan[at + PIXELS], chunk > 0, out,
+                first_out if follow and chunk + some == channels else -1, plan[OUT_PLANE],
             )  # fmt: skip
-        step, stores, count = plan[phase + OSTEP], plan[at + STORES], plan[at + STORE_COUNT]
-        target = plan[at + OUT_AT] + plan[phase + OUT_SHIFT]
         for m in range(rows):
             channel = group * outputs + row0 + m
             shift = bias[channel] if bias.size > 0 else sums.dtype.type(0)
-            to = (image * groups * outputs + channel) * plan[OUT_PLANE] + target
+            to = first_out + m * plan[OUT_PLANE]
             if step == 1:
                 store_spans(1, sums, m * ldc, shift, plan, stores, count, out, to)
             elif step == 2:

@@ -1,6 +1,7 @@
 """The innermost loops of convolutions as explicit SIMD: intrinsics and their plain Python definitions.
 
-    conv_tile      c[i, p] (+)= sum_k a[row[i] + place[k, 0]] * b[place[k, 1] + p]     a block of sums in registers
+    conv_tile      c[i, p] (+)= sum_k a[row[i] + place[k, 0]] * b[place[k, 1] + p]     a block of sums in registers; `ahead`
+                   elements behind each row of b a line is asked for
     pixel_dot      c[i, j, lane] += sum_{r, x} g[i, r, x] * s[offset[j], r, x]         a few outputs, a few taps
     load_spans     region[near + e] = source[far + e * step] where the mask says so, else zero, for a list of vectors
     store_spans    target[far + e * step] = sums[near + e] + shift where the mask says so, for a list of vectors
@@ -36,21 +37,22 @@ from ..simd.emit import (
     splat_like,
     store_vector,
 )
+from ..simd.prefetch import ask_for
 from .tile_sizes import VECTOR_BYTES
 
 
 @intrinsic(prefer_literal=True)
-def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, c, c0, ldc, accumulate):
+def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, ahead, c, c0, ldc, accumulate):
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
         return None
     mr, nv, scalar = rows.literal_value, vectors.literal_value, a.dtype
     word = types.int64
     signature = types.void(
-        rows, vectors, a, word, row, word, place, word, word, b, word, c, word, word, types.boolean
+        rows, vectors, a, word, row, word, place, word, word, b, word, word, c, word, word, types.boolean
     )  # fmt: skip
 
     def codegen(context, builder, sig, args):
-        _, _, av, a0v, rv, r0v, lv, p0v, depthv, bv, b0v, cv, c0v, ldcv, accv = args
+        _, _, av, a0v, rv, r0v, lv, p0v, depthv, bv, b0v, aheadv, cv, c0v, ldcv, accv = args
         element = context.get_data_type(scalar)
         itemsize = context.get_abi_sizeof(element)
         vl = VECTOR_BYTES // itemsize
@@ -81,6 +83,7 @@ def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, p0, depth, b, b0
             pair = builder.gep(pl, [builder.mul(k, index(2))])
             at = builder.load(pair)
             b_row = builder.gep(pb, [builder.load(builder.gep(pair, [index(1)]))])
+            ask_for(builder, builder.gep(b_row, [aheadv]))
             bs = [load_vector(builder, builder.gep(b_row, [index(v * vl)]), vector, itemsize) for v in range(nv)]
             new = []
             for i in range(mr):
@@ -267,7 +270,7 @@ def _pixel_dot(typingctx, outputs, taps, g, g0, plane, line, s, s0, pitch, rows,
     return signature, codegen
 
 
-def _conv_tile_python(rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, c, c0, ldc, accumulate):
+def _conv_tile_python(rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, ahead, c, c0, ldc, accumulate):
     """conv_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
     width = vectors * (VECTOR_BYTES // a.itemsize)
     for i in range(rows):

@@ -206,7 +206,7 @@ def test_plans_are_kept_up_to_a_limit(monkeypatch):
 
 @jit
 def run_conv_tile(a, row, place, depth, b, sums, ldc, more):
-    conv_tile(ROWS, VECTORS, a, 0, row, 0, place, 0, depth, b, 0, sums, 0, ldc, more)
+    conv_tile(ROWS, VECTORS, a, 0, row, 0, place, 0, depth, b, 0, 0, sums, 0, ldc, more)
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
