@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from math import prod
+
+from numtorch.graph import mode
+from numtorch.kernels.cpu import glu as _glu_kernels
 from numtorch.kernels.math import conj, erf, exp, expm1, log1p, sigmoid, tanh, where
 
 from .. import _dtype
+from .._allocator import empty
+from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._pointwise import binary, unary
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op, register
+from .._size import Size, wrap_dim
 from .._tensor import Tensor
 from .arithmetic import mul
+from .reducing import compute_dtype, elements, finished
 
 F = "nn.functional"
 
@@ -351,6 +359,9 @@ def prelu(input, weight) -> Tensor:
     if len(weight._size) > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(weight._size)}")
     if n == 1 or len(input._size) < 2:
+        recorded = mode.enabled and (input._requires_grad or weight._requires_grad)
+        if n == 1 and not recorded and input._dtype is weight._dtype and weight._device is cpu:
+            return leaky_relu(input, weight.item())
         weight = weight.reshape(()) if n == 1 else weight
     else:
         weight = weight.reshape([n if d == 1 else 1 for d in range(len(input._size))])
@@ -387,14 +398,38 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return _glu(input, dim)
 
 
+def _halves(size, dim: int) -> tuple[int, int, int]:
+    """(position of dim, outer, width): a tensor of this size is (outer, 2, width), cut along dim."""
+    d = wrap_dim(dim, len(size))
+    return d, prod(size[:d]), prod(size[d:]) // 2
+
+
+def _has_kernel(t: Tensor) -> bool:
+    return t._device is cpu and t._dtype.category == FLOATING and 0 not in t._size
+
+
 @primitive("glu", node="GluBackward0", save=("self",), public=False)
 def _glu(self, dim):
-    a, b = self.detach().chunk(2, dim)
-    return a * b.sigmoid()
+    if not _has_kernel(self):
+        a, b = self.detach().chunk(2, dim)
+        return a * b.sigmoid()
+    size = self._size
+    d, outer, width = _halves(size, dim)
+    x = elements(self)
+    out = empty(outer * width, x.dtype)
+    _glu_kernels.glu_forward(x, outer, width, out)
+    return finished(out, Size((*size[:d], size[d] // 2, *size[d + 1 :])), compute_dtype(self._dtype), self._dtype)
 
 
 def _glu_rule(ctx, grad):
-    a, b = ctx.self.chunk(2, ctx.dim)
+    t = ctx.self
+    if not mode.enabled and _has_kernel(t):
+        _, outer, width = _halves(t._size, ctx.dim)
+        x = elements(t)
+        gx = empty(x.size, x.dtype)
+        _glu_kernels.glu_backward(elements(grad), x, outer, width, gx)
+        return finished(gx, t._size, compute_dtype(t._dtype), t._dtype)
+    a, b = t.chunk(2, ctx.dim)
     gate = b.sigmoid()
     slope = grad * gate
     return FUNCTIONS[""]["cat"]([slope, slope * a * (1 - gate)], ctx.dim)

@@ -10,18 +10,21 @@ import math
 
 import numpy as np
 
-from numtorch.graph import no_grad
+from numtorch.graph import mode, no_grad
+from numtorch.kernels.cpu import distances as _distance_kernels
 from numtorch.kernels.cpu import reductions as _kernels
 
 from .. import _dtype
+from .._allocator import empty
+from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._inplace import write_out
 from .._primitive import primitive
 from .._promotion import result_type
 from .._registry import FUNCTIONS, op
-from .._size import wrap_dim
-from .._tensor import Tensor
-from .reducing import check_cpu, compute_dtype, dims_of, reduce, reduced_size, restore
+from .._size import Size, wrap_dim
+from .._tensor import Tensor, wrap
+from .reducing import check_cpu, compute_dtype, dims_of, elements, finished, reduce, reduced_size, restore
 
 _INF = float("inf")
 
@@ -266,7 +269,40 @@ def _cdist(x1, x2, p, by_product):
         square1, square2 = x1.pow(2).sum(-1, True), x2.pow(2).sum(-1, True)
         squared = square1 + square2.transpose(-1, -2) - 2 * x1.matmul(x2.transpose(-1, -2))
         return squared.clamp_min(0).sqrt()
-    return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+    if not _has_kernel(p, x1, x2):
+        return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+    lead, a, b, shape = _batches(x1, x2)
+    out = empty(math.prod(shape[:3]), a.dtype)
+    _distance_kernels.distances(a, b, *shape, p, out)
+    return finished(out, Size((*lead, *shape[1:3])), compute_dtype(x1._dtype), x1._dtype)
+
+
+def _has_kernel(p: float, *tensors: Tensor) -> bool:
+    """Whether distances of order p between rows of these tensors have kernels."""
+    first = tensors[0]._dtype
+    for t in tensors:
+        if t._device is not cpu or t._dtype is not first or 0 in t._size:
+            return False
+    return p > 0 and first.category == FLOATING
+
+
+def _batches(x1: Tensor, x2: Tensor):
+    """(leading size, elements of x1, elements of x2, (batches, P, R, M)) with their leading dims broadcast."""
+    (n, m), k = x1._size[-2:], x2._size[-2]
+    lead = x1._size[:-2]
+    if lead != x2._size[:-2]:
+        lead = tuple(np.broadcast_shapes(lead, x2._size[:-2]))
+        x1, x2 = x1.expand(*lead, n, m), x2.expand(*lead, k, m)
+    return lead, elements(x1), elements(x2), (math.prod(lead), n, k, m)
+
+
+def _one_gradient(x1: Tensor, x2: Tensor, distance: Tensor, grad: Tensor, p: float) -> Tensor:
+    """The gradient of x1 from that of the distances of its rows from those of x2."""
+    lead, a, b, shape = _batches(x1, x2)
+    out = empty(a.size, a.dtype)
+    _distance_kernels.distances_gradient(elements(grad), elements(distance), a, b, *shape, p, out)
+    found = finished(out, Size((*lead, shape[1], shape[3])), compute_dtype(x1._dtype), x1._dtype)
+    return found.sum_to_size(x1._size)
 
 
 _cdist.derivative_of("x1", "x2")
@@ -283,6 +319,13 @@ def _(ctx, grad):
             "x1": (x1 * weight.sum(-1, True) - weight.matmul(x2)).sum_to_size(x1._size),
             "x2": (x2 * weight.sum(-2).unsqueeze(-1) - weight.mT.matmul(x1)).sum_to_size(x2._size),
         }
+    if not mode.enabled and _has_kernel(ctx.p, x1, x2):
+        found = {}
+        if ctx.needs("x1"):
+            found["x1"] = _one_gradient(x1, x2, distance, grad, ctx.p)
+        if ctx.needs("x2"):
+            found["x2"] = _one_gradient(x2, x1, distance.mT, grad.mT, ctx.p)
+        return found
     found = _norm_gradient(grad, x1.unsqueeze(-2) - x2.unsqueeze(-3), distance, ctx.p, (-1,), False)
     if found is None:
         return {"x1": x1.new_zeros(x1._size), "x2": x2.new_zeros(x2._size)}
@@ -296,10 +339,43 @@ def pdist(input, p=2) -> Tensor:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    first, second = np.triu_indices(input.size(0), 1)
-    from_numpy = FUNCTIONS[""]["from_numpy"]
-    a, b = input.index_select(0, from_numpy(first)), input.index_select(0, from_numpy(second))
-    return vector_norm(a - b, p, 1)
+    return _pdist(input, float(p))
+
+
+def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers of the rows of each pair i < j."""
+    first, second = np.triu_indices(x._size[0], 1)
+    return wrap(first, Size(first.shape), _dtype.int64), wrap(second, Size(second.shape), _dtype.int64)
+
+
+@primitive("pdist", node="PdistBackward0", save=("input", "result"), public=False)
+def _pdist(input, p):
+    if not _has_kernel(p, input):
+        first, second = _pairs(input)
+        input = input.detach()
+        return vector_norm(input.index_select(0, first) - input.index_select(0, second), p, 1)
+    x = elements(input)
+    n, m = input._size
+    out = empty(n * (n - 1) // 2, x.dtype)
+    _distance_kernels.distances_of_pairs(x, n, m, p, out)
+    return finished(out, Size((out.size,)), compute_dtype(input._dtype), input._dtype)
+
+
+def _pdist_rule(ctx, grad):
+    t = ctx.input
+    if not mode.enabled and _has_kernel(ctx.p, t):
+        x = elements(t)
+        gx = empty(x.size, x.dtype)
+        _distance_kernels.pairs_gradient(elements(grad), elements(ctx.result), x, *t._size, ctx.p, gx)
+        return finished(gx, t._size, compute_dtype(t._dtype), t._dtype)
+    first, second = _pairs(t)
+    differences = t.index_select(0, first) - t.index_select(0, second)
+    found = _norm_gradient(grad, differences, ctx.result, ctx.p, (1,), False)
+    zeros = t.new_zeros(t._size)
+    return zeros if found is None else zeros.index_add(0, first, found).index_add(0, second, -found)
+
+
+_pdist.derivative(input=_pdist_rule)
 
 
 @op(method=False)
