@@ -35,7 +35,7 @@ def _result(flat, size, dtype) -> Tensor:
     return result
 
 
-def _matrix(t: Tensor, transposed: bool):
+def dense_matrix(t: Tensor, transposed: bool = False):
     """(flat buffer, whether it holds the transpose of what is meant), or None for a matrix that is not dense."""
     flat = t._flat
     if flat is not None:
@@ -49,13 +49,62 @@ def _matrix(t: Tensor, transposed: bool):
     return None
 
 
+def are_apart(flat, *tensors: Tensor) -> bool:
+    """Whether a buffer shares no memory with those of the tensors, so that it can be written while they are read."""
+    is_view = flat.base is not None
+    for t in tensors:
+        buffer = t._flat
+        if buffer is None:
+            buffer = t._buffer()
+        # Arrays that own their memory share it with none that does.
+        if buffer is flat or ((is_view or buffer.base is not None) and np.may_share_memory(buffer, flat)):
+            return False
+    return True
+
+
+def multiplied_into(out, a: Tensor, b: Tensor) -> bool:
+    """Write the product of a and b (vectors, matrices, batches of matrices) straight into `out`.
+
+    False, and nothing has happened, where one of the three is unusual.
+    """
+    if (
+        out.__class__ is not Tensor
+        or (flat := out._flat) is None
+        or not flat.size
+        or out._dtype is not a._dtype
+        or not is_plain(a, b)
+        or out._device is not cpu
+        or (mode.enabled and (out._requires_grad or a._requires_grad or b._requires_grad))
+        or not are_apart(flat, a, b)
+    ):
+        return False
+    size_a, size_b = a._size, b._size
+    if len(size_a) == 2 and 1 <= len(size_b) <= 2:
+        left = dense_matrix(a)
+        right = dense_matrix(b) if len(size_b) == 2 else (b._flat, False) if b.flat() is not None else None
+        if size_a[1] != size_b[0] or out._size != (size_a[0], *size_b[1:]) or left is None or right is None:
+            return False
+        m = size_b[1] if len(size_b) == 2 else 1
+        mm(left[0], right[0], size_a[0], size_a[1], m, flat, None, left[1], right[1])
+    elif len(size_a) == len(size_b) == 3:
+        batch, n, k = size_a
+        m = size_b[2]
+        if size_b[:2] != (batch, k) or out._size != (batch, n, m):
+            return False
+        bmm(a._buffer(), a._offset, a._stride, b._buffer(), b._offset, b._stride, batch, n, k, m, flat)
+    else:
+        return False
+    out._bump_version()
+    return True
+
+
 def multiplied(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
     """op(a) op(b), where op may swap the last two dimensions; batch dimensions in front of them broadcast.
 
     For tensors of which `is_plain` holds, with matching sizes. The result is fresh and outside the graph.
     """
     if len(a._size) == len(b._size) == 2:
-        left, right = _matrix(a, transpose_a), _matrix(b, transpose_b)
+        left, right = dense_matrix(a, transpose_a), dense_matrix(b, transpose_b)
         if left is not None and right is not None:
             k, n = a._size if transpose_a else a._size[::-1]
             m = b._size[0] if transpose_b else b._size[1]
@@ -71,17 +120,23 @@ def multiplied(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: boo
             m, sb = b._size[1], (sb[0], sb[2], sb[1])
         if k == 1 and batch * n * m >= _OUTER:
             return a.detach().reshape(batch, n, 1) * b.detach().reshape(batch, 1, m)
-        flat = np.empty(batch * n * m, a._dtype.np)
-        if flat.size:
-            bmm(a._buffer(), a._offset, sa, b._buffer(), b._offset, sb, batch, n, k, m, flat)
-        return _result(flat, (batch, n, m), a._dtype)
+        result = _new(Tensor)
+        result._size, result._stride, count = dense((batch, n, m))
+        result._dtype = d = a._dtype
+        result._flat = flat = np.empty(count, d.np)
+        if count:
+            x, y = a._flat, b._flat
+            x, x0 = (a._buffer(), a._offset) if x is None else (x, 0)
+            y, y0 = (b._buffer(), b._offset) if y is None else (y, 0)
+            bmm(x, x0, sa, y, y0, sb, batch, n, k, m, flat)
+        return result
     return multiplied_and_added(a, b, transpose_a, transpose_b)
 
 
 def multiplied_by_vector(a: Tensor, x: Tensor) -> Tensor:
     """a x for a matrix (n, k) and a vector (k), as `multiplied`."""
     n, k = a._size
-    left, vector = _matrix(a, False), x.flat()
+    left, vector = dense_matrix(a), x.flat()
     if left is not None and vector is not None:
         flat = mm(left[0], vector, n, k, 1, None, None, left[1])
     else:

@@ -94,7 +94,10 @@ class Tensor:
 
     def _bump_version(self) -> None:
         """Note an in-place write, so that a backward that saved the old values refuses to use the new ones."""
-        self._get_storage().version += 1
+        storage = self._storage
+        if storage is None:
+            storage = self._get_storage()
+        storage.version += 1
 
     # -- what it is -----------------------------------------------------------------------------------------------
 

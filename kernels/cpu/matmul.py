@@ -352,7 +352,17 @@ def mm_added(a, b, start, n: int, k: int, m: int, alpha, beta, transpose_a=False
     kernels = _single if a.dtype is _float32 else _kernels[a.dtype]
     if out is None:
         out = _empty(n * m, a.dtype)
-    if out.size:
+    if n > DOT_ROWS and m > 1 and n * k * m < PARALLEL_VECTOR_WORK:
+        kernels.serial(
+            a, 0, (0, 0, 1, n) if transpose_a else (0, 0, k, 1), b, 0, (0, 0, 1, k) if transpose_b else (0, 0, m, 1),
+            start, 0, (0, 0, m), beta != 0, alpha, beta, out, (1, 1, n, k, m), 0, 1,
+        )  # fmt: skip
+    elif n > 1 and m == 1 and n * k < PARALLEL_VECTOR_WORK:
+        kernels.vectors_serial(
+            a, 0, (0, 0, 1, n) if transpose_a else (0, 0, k, 1), b, 0, (0, 0, 1, 1), start, 0, (0, 0, 1), beta != 0,
+            alpha, beta, out, (1, 1, n, k, 1), TRANSPOSED_TIMES_COLUMN if transpose_a else MATRIX_TIMES_COLUMN, 0, 1,
+        )  # fmt: skip
+    elif out.size:
         _multiply(
             kernels, a, 0, (0, 0, 1, n) if transpose_a else (0, 0, k, 1), b, 0, (0, 0, 1, k) if transpose_b else (0, 0, m, 1),
             start if beta else None, 0, (0, 0, m), alpha, beta, out, (1, 1, n, k, m),
@@ -365,17 +375,9 @@ def bmm_added(a, a0: int, a_strides, b, b0: int, b_strides, start, batch, n, k, 
     kernels = _single if a.dtype is _float32 else _kernels[a.dtype]
     if out is None:
         out = _empty(batch * n * m, a.dtype)
-    if n * k * m <= _TINY and batch * n * m <= _TINY:
-        # The small loop has no start: three passes over so few elements cost less than gemm's way to each matrix.
-        product = bmm(a, a0, a_strides, b, b0, b_strides, batch, n, k, m, _empty(batch * n * m, a.dtype))
-        if alpha != 1:
-            product *= alpha
-        if beta == 1:
-            _add(product, start, out)
-        elif beta:
-            _add(product, start * a.dtype.type(beta), out)
-        else:
-            out[:] = product
+    if alpha == beta == 1 and n * k * m <= _TINY and batch * n * m <= _TINY:
+        # The small loop has no start: another pass over so few elements costs less than gemm's way to each matrix.
+        _add(bmm(a, a0, a_strides, b, b0, b_strides, batch, n, k, m, _empty(batch * n * m, a.dtype)), start, out)
     elif out.size:
         _multiply(
             kernels, a, a0, (0, *a_strides), b, b0, (0, *b_strides), start if beta else None, 0, (0, n * m, m),

@@ -10,20 +10,28 @@ from numtorch.graph import Node, mode, next_sequence, save, unpack
 from numtorch.kernels.cpu import matmul as _kernels
 
 from .. import _dtype
-from .._copy import cast, contiguous
+from .._copy import cast, cast_array, contiguous
 from .._device import cpu
-from .._dtype import C_NAMES, COMPLEX, FLOATING, float32, float64
+from .._dtype import C_NAMES, COMPLEX, FLOATING, bfloat16, float32, float64
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
-from .._products import ProductBackward, is_plain, multiplied, multiplied_and_added, multiplied_by_vector, recorded
+from .._products import (
+    ProductBackward,
+    is_plain,
+    multiplied,
+    multiplied_by_vector,
+    multiplied_into,
+    recorded,
+)
 from .._registry import op, register
-from .._size import Size, broadcast_size, dense
+from .._size import EMPTY, Size, broadcast_size, dense
 from .._tensor import Tensor, _new, wrap
 from .shape import unsafe_view
 
 _multiply = _kernels.mm
-_NUMBERS = (int, float)
+# Elements up to which numpy's loops over an outer product are faster than the way to our own.
+_SMALL_OUTER = 2**13
 
 
 def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
@@ -54,6 +62,8 @@ def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
     if a._device is cpu and (a._size[-1] == 0 or out_size.numel() == 0):
         return wrap(np.zeros(out_size.numel(), d.np), out_size, d)
     inner = _compute_dtype(d)
+    if d is bfloat16 and _kernels.MULTIPLIES_BFLOAT16 and a._device is cpu and len(out_size) <= 3:
+        return _product_of_pairs(a, b, out_size)
     if inner is not d:
         a, b = cast(a, inner), cast(b, inner)
     if a._device is not cpu:
@@ -67,6 +77,14 @@ def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
         out = _kernels.matmul(a._buffer(), a._offset, a._size, a._stride, b._buffer(), b._offset, b._size, b._stride)
     result = wrap(out, out_size, inner)
     return result if inner is d else cast(result, d)
+
+
+def _product_of_pairs(a: Tensor, b: Tensor, out_size, bias=None) -> Tensor:
+    """`_product` of bfloat16 matrices, or batches of them, plus a flat float32 bias, rounded once."""
+    out = _kernels.bfloat16_matmul(
+        a._buffer(), a._offset, a._stride, b._buffer(), b._offset, b._stride, (*a._size, b._size[-1]), bias
+    )
+    return wrap(out, out_size, bfloat16)
 
 
 class MmBackward(ProductBackward):
@@ -100,8 +118,10 @@ def _turned(t: Tensor):
 @op()
 def mm(input, mat2, *, out=None) -> Tensor:
     """The product of two matrices, (n, k) and (k, m) -> (n, m)."""
+    if out is not None:
+        return out if multiplied_into(out, input, mat2) else write_out(mm(input, mat2), out, "mm")
     a, b, d = input._size, mat2._size, input._dtype
-    if out is None and len(a) == len(b) == 2 and a[1] == b[0]:
+    if len(a) == len(b) == 2 and a[1] == b[0]:
         flat_a, flat_b = input._flat, mat2._flat
         turned_a = turned_b = False
         if flat_a is None:
@@ -123,8 +143,7 @@ def mm(input, mat2, *, out=None) -> Tensor:
             if mode.enabled and (input._requires_grad or mat2._requires_grad):
                 return recorded(MmBackward, result, input, mat2)
             return result
-    result = _mm(input, mat2)
-    return result if out is None else write_out(result, out, "mm")
+    return _mm(input, mat2)
 
 
 @primitive(name="mm", node="MmBackward0", save=("self", "mat2"), public=False)
@@ -156,11 +175,15 @@ _mm.derivative(
 @op()
 def bmm(input, mat2, *, out=None) -> Tensor:
     """The products of two batches of matrices, (b, n, k) and (b, k, m) -> (b, n, m)."""
+    if out is not None:
+        return out if multiplied_into(out, input, mat2) else write_out(bmm(input, mat2), out, "bmm")
     a, b = input._size, mat2._size
-    if out is None and len(a) == len(b) == 3 and a[0] == b[0] and a[2] == b[1] and is_plain(input, mat2):
-        return recorded(BmmBackward, multiplied(input, mat2), input, mat2)
-    result = _bmm(input, mat2)
-    return result if out is None else write_out(result, out, "bmm")
+    if len(a) == len(b) == 3 and a[0] == b[0] and a[2] == b[1] and is_plain(input, mat2):
+        result = multiplied(input, mat2)
+        if mode.enabled and (input._requires_grad or mat2._requires_grad):
+            return recorded(BmmBackward, result, input, mat2)
+        return result
+    return _bmm(input, mat2)
 
 
 @primitive(name="bmm", node="BmmBackward0", save=("self", "mat2"), public=False)
@@ -187,9 +210,11 @@ _bmm.derivative(
 @op()
 def mv(input, vec, *, out=None) -> Tensor:
     """The product of a matrix and a vector, (n, k) and (k) -> (n)."""
+    if out is not None:
+        return out if multiplied_into(out, input, vec) else write_out(mv(input, vec), out, "mv")
     a, b, d = input._size, vec._size, input._dtype
     in_graph = mode.enabled and (input._requires_grad or vec._requires_grad)
-    if out is None and not in_graph and len(a) == 2 and len(b) == 1 and a[1] == b[0]:
+    if not in_graph and len(a) == 2 and len(b) == 1 and a[1] == b[0]:
         x, flat = vec._flat, input._flat
         is_turned = flat is None
         if is_turned:
@@ -202,8 +227,7 @@ def mv(input, vec, *, out=None) -> Tensor:
             return result
         if is_plain(input, vec):
             return multiplied_by_vector(input, vec)
-    result = _mv(input, vec)
-    return result if out is None else write_out(result, out, "mv")
+    return _mv(input, vec)
 
 
 @primitive(name="mv", node="MvBackward0", save=("self", "vec"), public=False)
@@ -247,11 +271,22 @@ def _check_vectors(name: str, a: Tensor, b: Tensor) -> None:
 @op()
 def dot(input, tensor, *, out=None) -> Tensor:
     """The sum of the products of two vectors' elements."""
-    x, y = input._flat, tensor._flat
-    in_graph = input._requires_grad or tensor._requires_grad
-    vectors = len(input._size) == 1 and input._size == tensor._size
-    if vectors and x is not None and y is not None and out is None and not in_graph and is_plain(input, tensor):
-        return wrap(_multiply(x, y, 1, x.size, 1), (), input._dtype)
+    x, y, d = input._flat, tensor._flat, input._dtype
+    if (
+        x is not None
+        and y is not None
+        and out is None
+        and input._size == tensor._size
+        and len(input._size) == 1
+        and d is tensor._dtype
+        and (d is float32 or d is float64)
+        and not (mode.enabled and (input._requires_grad or tensor._requires_grad))
+    ):
+        result = _new(Tensor)
+        result._flat = _multiply(x, y, 1, x.size, 1)
+        result._size = result._stride = EMPTY
+        result._dtype = d
+        return result
     result = _dot(input, tensor)
     return result if out is None else write_out(result, out, "dot")
 
@@ -276,13 +311,20 @@ _dot.derivative(
 )
 
 
-@primitive(node="VdotBackward0", save=("self", "other"), out=True)
-def vdot(self, other) -> Tensor:
-    """dot of the conjugate of `self` with `other`."""
+@op(out=True)
+def vdot(input, other) -> Tensor:
+    """dot of the conjugate of `input` with `other`."""
+    if input._dtype.category < COMPLEX and not (mode.enabled and (input._requires_grad or other._requires_grad)):
+        return dot(input, other)
+    return _vdot(input, other)
+
+
+@primitive(name="vdot", node="VdotBackward0", save=("self", "other"), public=False)
+def _vdot(self, other) -> Tensor:
     return dot(self.detach().conj(), other.detach())
 
 
-vdot.derivative(
+_vdot.derivative(
     self=lambda ctx, grad: grad.conj() * ctx.other,
     other=lambda ctx, grad: grad * ctx.self,
 )
@@ -294,6 +336,21 @@ def outer(input, vec2) -> Tensor:
     for name, t in (("self", input), ("vec2", vec2)):
         if len(t._size) != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {len(t._size)}-D")
+    x, y, d = input._flat, vec2._flat, input._dtype
+    if (
+        x is not None
+        and y is not None
+        and 0 < x.size * y.size <= _SMALL_OUTER
+        and d is vec2._dtype
+        and (d is float32 or d is float64)
+        and not (mode.enabled and (input._requires_grad or vec2._requires_grad))
+    ):
+        result = _new(Tensor)
+        result._size, result._stride, count = dense((x.size, y.size))
+        result._flat = flat = np.empty(count, d.np)
+        np.multiply.outer(x, y, out=flat.reshape(result._size))
+        result._dtype = d
+        return result
     return input.unsqueeze(1) * vec2
 
 
@@ -316,8 +373,26 @@ def _folded_product(a: Tensor, b: Tensor) -> Tensor | None:
     return result
 
 
-def matmul(input, other) -> Tensor:
+def _row_product(a: Tensor, b: Tensor) -> Tensor | None:
+    """(k) times (k, m) outside the graph; None where anything is unusual."""
+    x, y, d = a._flat, b._flat, a._dtype
+    is_turned = y is None
+    if is_turned:
+        y = _turned(b)
+    if x is None or y is None or d is not b._dtype or (d is not float32 and d is not float64) or b._size[0] != x.size:
+        return None
+    m = b._size[1]
+    result = _new(Tensor)
+    result._flat = _multiply(x, y, 1, x.size, m, None, None, False, is_turned)
+    result._size, result._stride, _ = dense((m,))
+    result._dtype = d
+    return result
+
+
+def matmul(input, other, *, out=None) -> Tensor:
     """numpy's matmul: vectors, matrices, and batches of matrices whose batch dimensions broadcast."""
+    if out is not None:
+        return out if multiplied_into(out, input, other) else write_out(matmul(input, other), out, "matmul")
     a, b = input, other
     na, nb = len(a._size), len(b._size)
     if na == 2 and nb == 2:
@@ -329,7 +404,8 @@ def matmul(input, other) -> Tensor:
     if na == 2 and nb == 1:
         return mv(a, b)
     if na == 1 and nb == 2:
-        return mm(a.unsqueeze(0), b).squeeze_(0)
+        result = None if mode.enabled and (a._requires_grad or b._requires_grad) else _row_product(a, b)
+        return mm(a.unsqueeze(0), b).squeeze_(0) if result is None else result
     if nb <= 2 and not (mode.enabled and (a._requires_grad or b._requires_grad)):
         result = _folded_product(a, b)
         if result is not None:
@@ -361,7 +437,7 @@ def matmul(input, other) -> Tensor:
 
 
 MmBackward.multiply, BmmBackward.multiply, MatmulBackward.multiply = mm, bmm, matmul
-register("matmul", matmul, out=True)
+register("matmul", matmul)
 Tensor.__matmul__ = matmul
 Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
 Tensor.__imatmul__ = lambda self, other: self.copy_(matmul(self, other))
@@ -383,6 +459,8 @@ def _addmm_bias(bias, mat1, mat2):
     if mat1._device is not mat2._device:
         check_devices((mat1, mat2))
     if d.np is not d.compute or mat1._device is not cpu:
+        if d is bfloat16 and _kernels.MULTIPLIES_BFLOAT16 and mat1._device is cpu and bias._size == b[1:]:
+            return _product_of_pairs(mat1, mat2, Size((a[0], b[1])), contiguous(cast(bias, float32)).flat())
         return (_product(mat1.detach(), mat2.detach(), Size((a[0], b[1]))) + bias.detach()).to(d)
     flat_bias = contiguous(bias)._flat
     if mat1._flat is not None and mat2._flat is None and mat2._stride == (1, b[0]) and not mat2._offset:
@@ -457,7 +535,10 @@ def _linear_gradients(grad: Tensor, input: Tensor, weight: Tensor, to_input, to_
 def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """`linear` of a contiguous (n, in) with a contiguous weight; None where anything is unusual."""
     x, w, d = input._flat, weight._flat, input._dtype
-    if x is None or w is None or d is not weight._dtype or d.category != FLOATING or d.np is not d.compute:
+    if x is None or w is None or d is not weight._dtype or d.category != FLOATING:
+        return None
+    in_pairs = d.np is not d.compute
+    if in_pairs and not (d is bfloat16 and _kernels.MULTIPLIES_BFLOAT16):
         return None
     n, k = input._size
     m, columns = weight._size
@@ -470,7 +551,12 @@ def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor |
         if b is None or bias._size != (m,) or d is not bias._dtype:
             return None
     result = _new(Tensor)
-    result._flat = _multiply(x, w, n, k, m, None, b, False, True)
+    if in_pairs:
+        if b is not None:
+            b = cast_array(b, bfloat16, float32)
+        result._flat = _kernels.bfloat16_matmul(x, 0, (k, 1), w, 0, (1, k), (n, k, m), b)
+    else:
+        result._flat = _multiply(x, w, n, k, m, None, b, False, True)
     result._size, result._stride, _ = dense((n, m))
     result._dtype = d
     if mode.enabled:
@@ -540,236 +626,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 register("linear", linear, namespace="nn.functional", method=False)
-
-
-# -- add and multiply -------------------------------------------------------------------------------------------------
-
-
-def _check_scaled(name: str, input: Tensor, beta, alpha) -> None:
-    """torch refuses fractions of integers in addr alone; the others cut beta and alpha down to integers."""
-    for argument, value in (("beta", beta), ("alpha", alpha)):
-        if name == "addr" and input._dtype.category < FLOATING and isinstance(value, float):
-            raise RuntimeError(f"For integral input tensors, argument {argument} must not be a floating point number.")
-
-
-def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:
-    """beta * input + alpha * product; beta 0 ignores nan and inf in `input`, as BLAS does."""
-    if broadcast_size(input._size, product._size) != product._size:
-        raise RuntimeError(
-            f"The expanded size of the tensor ({product._size[-1]}) must match the existing size "
-            f"({input._size[-1] if input._size else 1}) at non-singleton dimension {len(product._size) - 1}.  Target sizes: "
-            f"{list(product._size)}.  Tensor sizes: {list(input._size)}"
-        )
-    if input._dtype is not product._dtype:
-        raise RuntimeError(
-            f"self and mat2 must have the same dtype, but got {input._dtype.type_name} and {product._dtype.type_name}"
-        )
-    if product._dtype.category < FLOATING:
-        alpha, beta = int(alpha), int(beta)
-    scaled = product if alpha == 1 else (product * alpha).to(product._dtype)
-    if beta == 0:
-        return scaled
-    return (input if beta == 1 else (input * beta).to(input._dtype)) + scaled
-
-
-def _scaled(name: str, multiply, first_rule, second_rule, doc: str):
-    """The public function beta * input + alpha * multiply(first, second), and the primitive behind it.
-
-    The rules are the gradients of multiply's operands: functions of grad, the other operand and ctx.
-    """
-
-    in_one_pass = multiply is bmm or multiply is _addmm_product
-    with_vector = multiply is mv
-
-    @primitive(name, save=("first", "second"), public=False)
-    def forward(input, first, second, beta, alpha):
-        if in_one_pass:
-            result = _added_in_one_pass(input, first, second, beta, alpha)
-            if result is not None:
-                return result
-        return _combined(input.detach(), multiply(first.detach(), second.detach()), beta, alpha, name)
-
-    forward.derivative(
-        input=lambda ctx, grad: _times(grad, ctx.beta).sum_to_size(ctx.input.shape),
-        first=lambda ctx, grad: _times(first_rule(ctx, grad), ctx.alpha),
-        second=lambda ctx, grad: _times(second_rule(ctx, grad), ctx.alpha),
-    )
-
-    def call(input, first, second, *, beta=1, alpha=1, out=None):
-        if in_one_pass and out is None and not _in_graph(input, first, second):
-            result = _added_in_one_pass(input, first, second, beta, alpha)
-            if result is not None:
-                return result
-        elif with_vector and out is None and len(second._size) == 1 and not _in_graph(input, first, second):
-            result = _dense_added(input, first, second, beta, alpha)
-            if result is not None:
-                return result
-        _check_scaled(name, input, beta, alpha)
-        result = forward(input, first, second, beta, alpha)
-        return result if out is None else write_out(result, out, name)
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = doc
-    return call
-
-
-def _in_graph(input: Tensor, first: Tensor, second: Tensor) -> bool:
-    return mode.enabled and (input._requires_grad or first._requires_grad or second._requires_grad)
-
-
-def _added_in_one_pass(input: Tensor, first: Tensor, second: Tensor, beta, alpha) -> Tensor | None:
-    """beta * input + alpha * first @ second as one kernel; None where that one does not do it, or cannot."""
-    a, b = first._size, second._size
-    if (
-        len(a) != len(b)
-        or len(a) < 2
-        or a[:-2] != b[:-2]
-        or a[-1] != b[-2]
-        or not is_plain(first, second)
-        or not is_plain(first, input)
-    ):
-        return None
-    size = (*a[:-1], b[-1])
-    if input._size != size and broadcast_size(input._size, size) != size:
-        return None
-    return multiplied_and_added(first, second, start=input if beta else None, alpha=alpha, beta=beta)
-
-
-def _times(grad: Tensor, number) -> Tensor:
-    if number == 1:
-        return grad
-    return grad * (number.conjugate() if grad._dtype.category == COMPLEX else number)
-
-
-def _addmm_product(mat1: Tensor, mat2: Tensor) -> Tensor:
-    if len(mat1._size) != 2:
-        raise RuntimeError(f"mat1 must be a matrix, got {len(mat1._size)}-D tensor")
-    if len(mat2._size) != 2:
-        raise RuntimeError(f"mat2 must be a matrix, got {len(mat2._size)}-D tensor")
-    return mm(mat1, mat2)
-
-
-_addmm = _scaled(
-    "addmm",
-    _addmm_product,
-    lambda ctx, grad: mm(grad, _adjoint(ctx.second)),
-    lambda ctx, grad: mm(_adjoint(ctx.first), grad),
-    "beta * input + alpha * (mat1 @ mat2).",
-)
-addmv = _scaled(
-    "addmv",
-    mv,
-    lambda ctx, grad: outer(grad, ctx.second.conj()),
-    lambda ctx, grad: mv(_adjoint(ctx.first), grad),
-    "beta * input + alpha * (mat @ vec).",
-)
-addr = _scaled(
-    "addr",
-    outer,
-    lambda ctx, grad: mv(grad, ctx.second.conj()),
-    lambda ctx, grad: mv(grad.t(), ctx.first.conj()),
-    "beta * input + alpha * outer(vec1, vec2).",
-)
-baddbmm = _scaled(
-    "baddbmm",
-    bmm,
-    lambda ctx, grad: bmm(grad, _adjoint(ctx.second)),
-    lambda ctx, grad: bmm(_adjoint(ctx.first), grad),
-    "beta * input + alpha * (batch1 @ batch2).",
-)
-
-
-def _each(ctx, grad: Tensor) -> Tensor:
-    """The gradient of a sum over the batch, for every matrix of it."""
-    return grad.expand((ctx.first.shape[0], *grad._size))
-
-
-addbmm = _scaled(
-    "addbmm",
-    lambda a, b: bmm(a, b).sum(0),
-    lambda ctx, grad: bmm(_each(ctx, grad), _adjoint(ctx.second)),
-    lambda ctx, grad: bmm(_adjoint(ctx.first), _each(ctx, grad)),
-    "beta * input + alpha * sum over the batch of batch1 @ batch2.",
-)
-for _call in (addmv, addr, baddbmm, addbmm):
-    register(_call.__name__, _call, inplace=True)
-
-
-def _rows_and_bias(bias: Tensor, mat1: Tensor, mat2: Tensor) -> Tensor | None:
-    """mat1 @ mat2 + bias outside the graph for contiguous operands; None where anything is unusual."""
-    x, y, b, d = mat1._flat, mat2._flat, bias._flat, mat1._dtype
-    n, k = mat1._size
-    rows, m = mat2._size
-    if (
-        x is None
-        or y is None
-        or b is None
-        or (d is not float32 and d is not float64)
-        or d is not mat2._dtype
-        or k != rows
-    ):
-        return None
-    result = _new(Tensor)
-    result._flat = _multiply(x, y, n, k, m, None, b)
-    result._size, result._stride, _ = dense((n, m))
-    result._dtype = d
-    return result
-
-
-def _dense_added(input: Tensor, mat1: Tensor, mat2: Tensor, beta, alpha) -> Tensor | None:
-    """beta * input + alpha * mat1 @ mat2 outside the graph; None where they are not all dense matrices or sizes differ.
-
-    mat2 may be a vector, input then is one too.
-    """
-    a, b, d = mat1._size, mat2._size, input._dtype
-    if (
-        (d is not float32 and d is not float64)
-        or len(a) != 2
-        or not 1 <= len(b) <= 2
-        or a[1] != b[0]
-        or input._size != (a[0], *b[1:])
-        or mat1._dtype is not d
-        or mat2._dtype is not d
-        or type(alpha) not in _NUMBERS
-        or type(beta) not in _NUMBERS
-    ):
-        return None
-    start, x, y = input._flat, mat1._flat, mat2._flat
-    turned_x = turned_y = False
-    if x is None:
-        x, turned_x = _turned(mat1), True
-    if y is None and len(b) == 2:
-        y, turned_y = _turned(mat2), True
-    if start is None or x is None or y is None:
-        return None
-    m = b[1] if len(b) == 2 else 1
-    result = _new(Tensor)
-    result._flat = _kernels.mm_added(x, y, start, a[0], a[1], m, float(alpha), float(beta), turned_x, turned_y)
-    result._size, result._stride, _ = dense(input._size)
-    result._dtype = d
-    return result
-
-
-@op(inplace=True)
-def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
-    """beta * input + alpha * (mat1 @ mat2)."""
-    if out is None and not _in_graph(input, mat1, mat2):
-        result = _dense_added(input, mat1, mat2, beta, alpha)
-        if result is not None:
-            return result
-    if (
-        out is None
-        and type(beta) is int
-        and type(alpha) is int
-        and beta == alpha == 1
-        and len(input._size) == 1
-        and len(mat1._size) == len(mat2._size) == 2
-        and input._size[0] == mat2._size[1]
-        and input._dtype is mat1._dtype
-    ):
-        result = None if _in_graph(input, mat1, mat2) else _rows_and_bias(input, mat1, mat2)
-        return _addmm_bias(input, mat1, mat2) if result is None else result
-    return _addmm(input, mat1, mat2, beta=beta, alpha=alpha, out=out)
 
 
 @op(method=False)
