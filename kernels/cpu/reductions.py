@@ -27,6 +27,7 @@ from numba import prange
 from ..compiler import jit
 from ..pieces import piece
 from .lanes import lane_add, lane_max, lane_min, lane_mul
+from .row_folds import ADDED, GREATEST, LEAST, SQUARED, for_floats
 
 # 4096 elements are folded by lanes in one go (about 64 additions a lane in float32, so a block adds about 6
 # bits of rounding at most); 16 such blocks are one unit of parallel work, about 5 us, twice the cost of a
@@ -37,6 +38,8 @@ UNIT = 65536
 # that memory is read in runs of a page: 1024 x 1000 in 60 us, in tiles of 512 in 70. A unit has 129 rows and more.
 TILE = 1024
 COLUMN_UNIT = 131072
+# A plane of up to so many elements is folded element by element: 23 x 2 take 20 ns, and 70 by vectors.
+FEW = 16
 # Whole rows that make about so many elements are a part of parallel work: 2 us of sums.
 PART = 16384
 # A launch of threads costs 2 us; one core sums 2**16 elements in 3 to 8 us, by the length of the rows.
@@ -63,22 +66,25 @@ def one(x, i):
     return x.dtype.type(1)
 
 
-def reduction(of, combine, start, finish=only):
+def reduction(of, combine, start, finish=only, by_vectors=None):
     """Kernels for one reduction.
 
     of(v): what is folded, computed from an element. combine(a, b): the step. start(x, i): the value a fold
     that begins at x[i] starts from (0 for a sum; for a maximum the element itself). finish(total, n): the
-    result. Gives a namespace of the serial rows and columns, of `run`, which chooses between all loops, and of
-    `run_apart` for large tensors in any layout (and two dictionaries for callers that keep the compiled builtins).
+    result. by_vectors(x, lo, hi): the fold of x[lo:hi] where that holds floats, see `row_folds`. Gives a namespace of
+    the serial rows and columns, of `run`, which chooses between all loops, and of `run_apart` for large tensors in any
+    layout (and two dictionaries for callers that keep the compiled builtins).
     """
 
     @jit(bare=True)
-    def block(x, lo, hi):
+    def one_by_one(x, lo, hi):
         v = piece(x, lo, hi - lo)
         total = start(x, lo)
         for i in range(len(v)):
             total = combine(total, of(v[i]))
         return total
+
+    block = for_floats(by_vectors, one_by_one)
 
     @jit(bare=True)
     def unit(x, lo, hi):
@@ -171,30 +177,64 @@ def reduction(of, combine, start, finish=only):
             done = count // group * wide
             for i in range(count * width - done):
                 total[i] = combine(total[i], of(x[lo + done + i]))
+            while group > 1:  # by halves, as in join
+                half = (group + 1) // 2
+                low, high = piece(side, 0, (group - half) * width), piece(side, half * width, (group - half) * width)
+                for i in range(len(low)):
+                    low[i] = combine(low[i], high[i])
+                group = half
             for j in range(width):
-                folded = total[j]
-                for g in range(1, group):
-                    folded = combine(folded, total[g * width + j])
-                out[to + j] = folded
+                out[to + j] = side[j]
+
+    @jit(bare=True)
+    def few_columns(x, lo, n, step, inner, out, to):
+        """As columns_unit for a handful of elements, which are over before its loops have begun."""
+        for j in range(inner):
+            total = of(x[lo + j])
+            for r in range(1, n):
+                total = combine(total, of(x[lo + r * step + j]))
+            out[to + j] = finish(total, n)
+
+    @jit
+    def columns_of(x, x0, first, last, some, far, near, n, step, inner, tile, j, out):
+        """The columns from j on, a tile of them, of x[first] .. x[last - 1]."""
+        width = min(tile, inner - j)
+        group = min(TILE // inner, n) if inner * 8 <= TILE and step == inner else 1
+        few = n * inner <= FEW
+        side = np.empty(TILE if group > 1 and not few else 0, out.dtype)
+        for o in range(first, last):
+            lo, to = x0 + o // some * far + o % some * near + j, o * inner + j
+            if few:
+                few_columns(x, lo, n, step, width, out, to)
+                continue
+            columns_unit(x, lo, n, step, group, width, side, out, to)
+            total = piece(out, to, width)
+            for i in range(width):
+                total[i] = finish(total[i], n)
 
     @jit(nogil=True)
     def columns(x, outer, n, inner, out):
         """out[o, j] = finish(fold of x[o, :, j], n); x: (outer, n, inner), n >= 1, inner >= 1."""
-        group = min(TILE // inner, n) if inner * 8 <= TILE else 1
-        side = np.empty(TILE if group > 1 else 0, out.dtype)
-        for o in range(outer):
-            columns_unit(x, o * n * inner, n, inner, group, inner, side, out, o * inner)
-        for i in range(outer * inner):
-            out[i] = finish(out[i], n)
+        columns_of(x, 0, 0, outer, outer, 0, n * inner, n, inner, inner, inner, 0, out)
 
     @jit(parallel=True)
-    def columns_parallel(x, x0, outer, some, far, near, n, step, inner, out):
-        """As columns, in tiles of TILE columns and units of COLUMN_UNIT elements spread over the threads."""
+    def column_tiles_parallel(x, x0, outer, some, far, near, n, step, inner, out):
+        """As columns, in tiles of TILE columns and parts of PART elements spread over the threads."""
         tile = min(TILE, inner)
         tiles = (inner + tile - 1) // tile
-        unit_rows = COLUMN_UNIT // tile // 4 * 4 + 1  # a row to begin with, then four at a time
+        many = max(PART // (n * tile), 1)
+        for p in prange((outer + many - 1) // many * tiles):
+            first = np.int64(p // tiles * many)
+            last, j = min(first + many, outer), np.int64(p % tiles * tile)
+            columns_of(x, x0, first, last, some, far, near, n, step, inner, tile, j, out)
+
+    @jit(parallel=True)
+    def columns_parallel(x, x0, outer, some, far, near, n, step, inner, unit_rows, out):
+        """As columns, for columns of several units of so many rows, which are spread over the threads."""
+        tile = min(TILE, inner)
+        tiles = (inner + tile - 1) // tile
         units = (n + unit_rows - 1) // unit_rows
-        parts = out if units == 1 else np.empty(outer * units * inner, out.dtype)
+        parts = np.empty(outer * units * inner, out.dtype)
         for p in prange(outer * units * tiles):
             o, u, j = p // tiles // units, p // tiles % units, p % tiles * tile
             count = min(unit_rows, n - u * unit_rows)
@@ -227,7 +267,11 @@ def reduction(of, combine, start, finish=only):
     def run_apart(x, x0, outer, some, far, near, n, step, inner, out):
         """As run, of a large tensor that may have gaps."""
         if inner > 1:
-            columns_parallel(x, x0, outer, some, far, near, n, step, inner, out)
+            unit_rows = COLUMN_UNIT // min(TILE, inner) // 4 * 4 + 1  # a row to begin with, then four at a time
+            if n <= unit_rows:
+                column_tiles_parallel(x, x0, outer, some, far, near, n, step, inner, out)
+            else:
+                columns_parallel(x, x0, outer, some, far, near, n, step, inner, unit_rows, out)
         else:
             (row_blocks_parallel if n <= UNIT else rows_parallel)(x, x0, outer, some, far, near, n, out)
 
@@ -346,16 +390,16 @@ def both(a, b):
 
 
 # Floating point and complex: the output has the dtype of the input.
-SUM = reduction(itself, lane_add, zero)
-MEAN = reduction(itself, lane_add, zero, quotient)
+SUM = reduction(itself, lane_add, zero, by_vectors=ADDED)
+MEAN = reduction(itself, lane_add, zero, quotient, by_vectors=ADDED)
 PROD = reduction(itself, lane_mul, one)
 NANSUM = reduction(number_or_zero, lane_add, zero)
 # Integers and bool, into int64.
 SUM_INT64 = reduction(as_int64, lane_add, zero_int64)
 PROD_INT64 = reduction(as_int64, lane_mul, one_int64)
 # Anything with an order (bool comes as uint8); nan wins.
-AMAX = reduction(itself, lane_max, first)
-AMIN = reduction(itself, lane_min, first)
+AMAX = reduction(itself, lane_max, first, by_vectors=GREATEST)
+AMIN = reduction(itself, lane_min, first, by_vectors=LEAST)
 # Anything, into bool (nan is true) or int64.
 ANY = reduction(is_nonzero, either, false)
 ALL = reduction(is_nonzero, both, true)
@@ -363,7 +407,7 @@ COUNT_NONZERO = reduction(count_nonzero, lane_add, zero_int64)
 # Vector norms of real floats, by order; order 0 is COUNT_NONZERO, any other order is composed of pow and SUM.
 NORM = {
     1.0: reduction(magnitude, lane_add, zero),
-    2.0: reduction(square, lane_add, zero, square_root),
+    2.0: reduction(square, lane_add, zero, square_root, SQUARED),
     float("inf"): reduction(magnitude, lane_max, first_magnitude),
     float("-inf"): reduction(magnitude, lane_min, first_magnitude),
 }

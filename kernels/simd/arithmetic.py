@@ -119,17 +119,17 @@ def square_root(typingctx, a):
     return _llvm("llvm.sqrt", a)
 
 
-def _extreme(text, a, b):
+def _extreme(name, text, a, b):
     if not isinstance(a, Vector) or a != b:
         return None
 
     def codegen(context, builder, sig, args):
         x, y = args
         if is_float(a.element):
-            chosen = builder.fcmp_ordered(text, x, y)
-            chosen = builder.or_(chosen, builder.fcmp_unordered("uno", x, x))
-        else:
-            chosen = (builder.icmp_signed if a.element.signed else builder.icmp_unsigned)(text, x, y)
+            # Which zero of two it is does not matter: three instructions, and four where nan is looked for apart.
+            function = declare(builder.module, f"{name}.{a.suffix}", a.ir, [a.ir, a.ir])
+            return builder.call(function, args, fastmath=("nsz",))
+        chosen = (builder.icmp_signed if a.element.signed else builder.icmp_unsigned)(text, x, y)
         return builder.select(chosen, x, y)
 
     return a(a, b), codegen
@@ -138,13 +138,13 @@ def _extreme(text, a, b):
 @intrinsic
 def larger(typingctx, a, b):
     """The larger element of each lane; nan if either is."""
-    return _extreme(">", a, b)
+    return _extreme("llvm.maximum", ">", a, b)
 
 
 @intrinsic
 def smaller(typingctx, a, b):
     """The smaller element of each lane; nan if either is."""
-    return _extreme("<", a, b)
+    return _extreme("llvm.minimum", "<", a, b)
 
 
 @intrinsic

@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .vector import Vector, is_float
+from .vector import Vector, declare, is_float
 
 
 def _fold(vector, combine):
@@ -29,15 +29,17 @@ def _lanes(builder, value, start, count):
     return builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), numbers)
 
 
-def _extreme(vector, text):
+def _extreme(vector, name, text):
     if not isinstance(vector, Vector):
         return None
 
     def combine(builder, a, b):
         if is_float(vector.element):
-            chosen = builder.or_(builder.fcmp_ordered(text, a, b), builder.fcmp_unordered("uno", a, a))
-        else:
-            chosen = (builder.icmp_signed if vector.element.signed else builder.icmp_unsigned)(text, a, b)
+            part = Vector(vector.element, a.type.count)
+            return builder.call(
+                declare(builder.module, f"{name}.{part.suffix}", part.ir, [part.ir] * 2), [a, b], fastmath=("nsz",)
+            )
+        chosen = (builder.icmp_signed if vector.element.signed else builder.icmp_unsigned)(text, a, b)
         return builder.select(chosen, a, b)
 
     return _fold(vector, combine)
@@ -56,13 +58,13 @@ def add_up(typingctx, vector):
 @intrinsic
 def largest(typingctx, vector):
     """The largest lane; nan if one is nan."""
-    return _extreme(vector, ">")
+    return _extreme(vector, "llvm.maximum", ">")
 
 
 @intrinsic
 def smallest(typingctx, vector):
     """The smallest lane; nan if one is nan."""
-    return _extreme(vector, "<")
+    return _extreme(vector, "llvm.minimum", "<")
 
 
 @intrinsic

@@ -69,6 +69,28 @@ def test_one_nan_is_the_greatest_and_the_least(shape):
         np.testing.assert_array_equal(run(kernels, x, np.float32, True), numpy(x, 1))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("n", [*range(1, 35), 63, 64, 65, 79, 127, 128, 129, 4096, 4097, 4111])
+def test_rows_of_every_length_are_folded_to_their_end(n, dtype):
+    x = np.random.default_rng(n).integers(-9, 9, (3, n, 1)).astype(dtype)
+    np.testing.assert_array_equal(run(reductions.AMAX, x, dtype, False), x.max(1))
+    np.testing.assert_array_equal(run(reductions.AMIN, x, dtype, True), x.min(1))
+    if dtype is not np.int32:
+        np.testing.assert_array_equal(run(reductions.SUM, x, dtype, False), x.sum(1))
+        np.testing.assert_allclose(run(reductions.NORM[2.0], x, dtype, True), np.sqrt((x * x).sum(1)), rtol=1e-6)
+        x[1, n - 1] = np.nan
+        assert np.isnan(run(reductions.AMAX, x, dtype, False)).ravel().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("threads", [False, True])
+@pytest.mark.parametrize("shape", [(5000, 3, 3), (3000, 23, 2), (700, 9, 33), (40, 10, 133), (7, 2, 9000), (1, 9, 9000)])
+def test_planes_of_few_elements_and_columns_of_few_rows(shape, threads):
+    x = np.random.default_rng(0).integers(-9, 9, shape).astype(np.float32)
+    np.testing.assert_array_equal(run(reductions.SUM, x, np.float32, threads), x.sum(1))
+    np.testing.assert_array_equal(run(reductions.MEAN, x, np.float32, threads), x.sum(1) / np.float32(shape[1]))
+    np.testing.assert_array_equal(run(reductions.AMAX, x, np.float32, threads), x.max(1))
+
+
 def test_infinities_survive():
     x = np.array([np.inf, 1.0, -np.inf] * 20, np.float32)
     assert np.isnan(run(reductions.SUM, x.reshape(1, -1, 1), np.float32, False))
