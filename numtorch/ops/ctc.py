@@ -15,7 +15,10 @@ from .reducing import check_cpu, elements
 
 
 def _lengths(lengths, batch: int, name: str) -> np.ndarray:
-    values = np.array(lengths.tolist() if isinstance(lengths, Tensor) else list(lengths), np.int64).reshape(-1)
+    if isinstance(lengths, Tensor):
+        values = elements(lengths).astype(np.int64)
+    else:
+        values = np.array(list(lengths), np.int64).reshape(-1)
     if values.size != batch:
         raise RuntimeError(f"{name} must be of size batch_size")
     return values
@@ -37,7 +40,7 @@ def _starts(targets: Tensor, target_lengths: np.ndarray) -> np.ndarray:
 )
 def _ctc(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity):
     steps, batch, classes = log_probs._size
-    x, labels = elements(log_probs), elements(targets).astype(np.int64)
+    x, labels = elements(log_probs), elements(targets).astype(np.int64, copy=False)
     states = 2 * int(target_lengths.max()) + 1 if batch else 1
     alpha, loss = np.empty(batch * steps * states), np.empty(batch, x.dtype)
     starts = _starts(targets, target_lengths)
@@ -64,7 +67,7 @@ def _ctc(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity
 @_ctc.backward
 def _(ctx, grad):
     steps, batch, classes = ctx.log_probs._size
-    x, labels = elements(ctx.log_probs), elements(ctx.targets).astype(np.int64)
+    x, labels = elements(ctx.log_probs), elements(ctx.targets).astype(np.int64, copy=False)
     lengths = ctx.target_lengths
     out = np.empty(x.size, x.dtype)
     alpha = elements(ctx.result1)
@@ -156,7 +159,7 @@ def ctc_loss(
     if zero_infinity:
         loss = loss.where(loss != float("inf"), loss.new_zeros(()))
     if reduction == "mean":
-        return (loss / wrap(np.maximum(lengths, 1), (batch,), _dtype.int64)).mean()
+        return (loss / wrap(np.maximum(lengths, 1).astype(loss._dtype.np), (batch,), loss._dtype)).mean()
     if reduction == "sum":
         return loss.sum()
     return loss if batched else loss.squeeze(0)
