@@ -5,8 +5,8 @@ Every pooling here is a walk over windows that are boxes: along each dimension, 
 positions start[o], start[o] + step, ... below end[o]. Strides, padding, ceil_mode and adaptive bins only
 change these tables, which `pool_windows` and `adaptive_windows` build once per shape. Arrays are flat: x
 (planes, *src), out (planes, *dst), planes being batch x channels. Float windows 1 or 2 elements apart that lie inside
-of their line are taken a vector at a time (pooling_lines.py), others in two steps (pooling_columns.py); the maxima of
-integers by the loop here.
+of their line are taken a vector at a time (pooling_lines.py), others in two steps (pooling_columns.py), as runs, or by tables
+of places (places.py): pooling_ways.py chooses. The maxima of integers are found by the loop here.
 
     maximum   out = max of the window, index = its place in the input plane; the first of equals, and the last
     nan if there are any
@@ -20,11 +20,12 @@ from functools import lru_cache
 import numpy as np
 from numba import prange, typeof
 
-from .. import host
 from ..compiler import entry_point, jit
 from ..simd import lanes
+from .places import max_at_places, max_at_places_parallel, sum_at_places, sum_at_places_parallel
 from .pooling_columns import average_of_columns, max_of_columns, max_of_rows, share_of_columns, sum_of_rows
-from .pooling_lines import add_line, average_line, max_line, spread_line
+from .pooling_lines import add_line, average_line, max_line, max_line_alone, max_run, spread_line
+from .pooling_ways import by_lines, counts_of, divisors_of, places_back, ramp, way_of
 
 # Elements touched below which a parallel launch costs more than it gains.
 SERIAL_WORK = 25_000
@@ -32,12 +33,8 @@ CHUNKS = 32
 _INT64 = np.dtype(np.int64)
 # What stands behind the windows in a table: how windows lie along the last dimension (see `lines`), 6 numbers.
 LINES = 6
-# Lines are taken so if all but one in so many of their windows lie inside; the others of such a line go one by one.
-INSIDE = 5
-# Lines with fewer windows inside are not.
-SHORT = 3
-# Elements of a plane whose places fit in vectors of 32-bit integers, with what a vector of windows reaches beyond.
-MOST_PLACES = 2**31 - 2**16
+_NO_INDEX = np.empty(0, _INT64)
+_NO_DIVISORS = {kind: np.empty(0, kind) for kind in (np.dtype(np.float32), np.dtype(np.float64))}
 
 
 def lines(n: int, outputs: int, kernel: int, stride: int, padding: int, step: int) -> list[int]:
@@ -92,21 +89,31 @@ def adaptive_windows(src: tuple, dst: tuple) -> np.ndarray:
 
 
 @jit(bare=True)
-def _max_outputs(x, plane, at, z0, z1, step_d, h0, h1, step_h, sh, sw, step_w, table, ws, dw, first, last, out, index):
-    """out, index[at + ow] for first <= ow < last: the maxima of windows of one line, and their places."""
-    for ow in range(first, last):
+def _max_outputs(x, plane, at, z0, z1, step_d, h0, h1, step_h, sh, sw, step_w, table, ws, dw, begin, end, out, index):
+    """out, index[at + ow] for begin <= ow < end: the maxima of windows of one line, and their places.
+
+    An empty index, here and in all that follows, is not wanted."""
+    for ow in range(begin, end):
         w0, w1 = table[ws + ow], table[ws + dw + ow]
         where = (z0 * sh + h0) * sw + w0
         best = x[plane + where]
-        for z in range(z0, z1, step_d):
-            for y in range(h0, h1, step_h):
-                for place in range((z * sh + y) * sw + w0, (z * sh + y) * sw + w1, step_w):
+        z = z0
+        while z < z1:  # a range with a step divides
+            y = h0
+            while y < h1:
+                place = (z * sh + y) * sw + w0
+                last = place + w1 - w0
+                while place < last:
                     value = x[np.uint64(plane + place)]
                     if value > best or value != value:
                         best = value
                         where = place
+                    place += step_w
+                y += step_h
+            z += step_d
         out[at + ow] = best
-        index[at + ow] = where
+        if index.size > 0:
+            index[at + ow] = where
 
 
 @jit(nogil=True, bare=True)
@@ -136,7 +143,10 @@ def _max_lines(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_
                 rows = (table[od], table[dd + od], step_d, table[hs + oh], table[hs + dh + oh], step_h, sh, sw)
                 if low > 0:
                     _max_outputs(x, image, at, *rows, step_w, table, ws, dw, 0, low, out, index)
-                max_line(x, image, *rows, kernel, step_w, stride, front, low, high, ramp, at, out, index)
+                if index.size > 0:
+                    max_line(x, image, *rows, kernel, step_w, stride, front, low, high, ramp, at, out, index)
+                else:
+                    max_line_alone(x, image, *rows, kernel, step_w, stride, front, low, high, at, out)
                 if high < dw:
                     _max_outputs(x, image, at, *rows, step_w, table, ws, dw, high, dw, out, index)
                 at += dw
@@ -155,6 +165,22 @@ def _max_columns(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, ste
                 max_of_rows(x, plane * sd * sh * sw, *rows, ramp, best, where)
                 max_of_columns(best, where, step_w, table, ws, dw, ramp, at, out, index)
                 at += dw
+
+
+@jit(nogil=True, bare=True)
+def _max_runs(first, last, x, out, index, sd, sh, sw, dd, dh, dw, table, ramp):
+    """As _max_planes, where the elements of every window follow each other and fill some vectors."""
+    hs, ws = 3 * dd, 3 * dd + 3 * dh
+    for plane in range(first, last):
+        at = plane * dd * dh * dw
+        for od in range(dd):
+            for oh in range(dh):
+                for ow in range(dw):
+                    start = (table[od] * sh + table[hs + oh]) * sw + table[ws + ow]
+                    lines = (table[dd + od] - table[od]) * (table[hs + dh + oh] - table[hs + oh])
+                    count = lines * (table[ws + dw + ow] - table[ws + ow])
+                    max_run(x, plane * sd * sh * sw, start, count, ramp, at, out, index)
+                    at += 1
 
 
 @jit(parallel=True)
@@ -176,6 +202,13 @@ def _max_columns_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw,
     for i in prange(chunks):
         first, last = i * planes // chunks, (i + 1) * planes // chunks
         _max_columns(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_h, step_w, table, ramp)
+
+
+@jit(parallel=True)
+def _max_runs_parallel(chunks, planes, x, out, index, sd, sh, sw, dd, dh, dw, table, ramp):
+    for i in prange(chunks):
+        first, last = i * planes // chunks, (i + 1) * planes // chunks
+        _max_runs(first, last, x, out, index, sd, sh, sw, dd, dh, dw, table, ramp)
 
 
 @jit(nogil=True)
@@ -382,44 +415,52 @@ def _take_planes(first, last, value, index, out, count, size):
     return -1
 
 
-@lru_cache(maxsize=64)
-def _ramp(stride: int, itemsize: int) -> np.ndarray:
-    """0, stride, 2 * stride, ...: as many as a vector of elements of `itemsize` bytes has, as integers of that size."""
-    integer = np.int32 if itemsize == 4 else np.int64
-    return np.arange(host.vector_bytes() // itemsize, dtype=integer) * integer(stride)
-
-
-def _by_lines(dtype, table, outputs: int) -> bool:
-    """Whether windows are taken a vector at a time: they are 1 or 2 apart, and most of a line's lie inside."""
-    inside = table[-1] - table[-2]
-    return table[-4] in (1, 2) and inside >= SHORT and INSIDE * inside >= (INSIDE - 1) * outputs and dtype.kind == "f"
-
-
-def _max_kernel(dtype, src: tuple, dst: tuple, step: tuple, table):
+def _max_kernel(dtype, src: tuple, dst: tuple, step: tuple, table, kept: dict):
     """(serial kernel, parallel kernel, what they take after the arrays) for a table of windows."""
-    rest = (*src, *dst, *step, table)
-    # places are kept in vectors of integers as wide as the elements
-    if dtype.kind != "f" or src[0] * src[1] * src[2] >= MOST_PLACES:
-        return _max_planes, _max_parallel, rest
-    if _by_lines(dtype, table, dst[2]):
-        return _max_lines, _max_lines_parallel, (*rest, _ramp(int(table[-4]), dtype.itemsize))
-    return _max_columns, _max_columns_parallel, (*rest, _ramp(1, dtype.itemsize))
+    found = kept.get(("max", dtype))
+    if found is None:
+        way, places = way_of(dtype, src, dst, step, table, True)
+        if way == "places":
+            found = max_at_places, max_at_places_parallel, tuple(places)
+        elif way == "runs":
+            found = _max_runs, _max_runs_parallel, (*src, *dst, table, ramp(1, dtype.itemsize))
+        elif way == "lines":
+            rest = (*src, *dst, *step, table, ramp(int(table[-4]), dtype.itemsize))
+            found = _max_lines, _max_lines_parallel, rest
+        elif way == "columns":
+            rest = (*src, *dst, *step, table, ramp(1, dtype.itemsize))
+            found = _max_columns, _max_columns_parallel, rest
+        else:
+            found = _max_planes, _max_parallel, (*src, *dst, *step, table)
+        kept["max", dtype] = found
+    return found
 
 
-def _average_kernel(dtype, src: tuple, dst: tuple, table, divisor: int):
+def _average_kernel(dtype, src: tuple, dst: tuple, table, divisor: int, kept: dict):
     """As _max_kernel."""
-    rest = (*src, *dst, table, divisor)
-    if _by_lines(dtype, table, dst[2]):
-        return _average_lines, _average_lines_parallel, rest
-    return _average_planes, _average_parallel, rest
+    found = kept.get(("average", dtype))
+    if found is None:
+        way, places = way_of(dtype, src, dst, (1, 1, 1), table, False)
+        if way == "places":
+            divisors = divisors_of(counts_of(table, dst, divisor), places, dtype)
+            found = sum_at_places, sum_at_places_parallel, (divisors, *places)
+        elif way == "lines":
+            found = _average_lines, _average_lines_parallel, (*src, *dst, table, divisor)
+        else:
+            found = _average_planes, _average_parallel, (*src, *dst, table, divisor)
+        kept["average", dtype] = found
+    return found
 
 
-def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table, empty=np.empty):
+def max_pool_forward(
+    x, planes: int, src: tuple, dst: tuple, step: tuple, table, empty=np.empty, kept: dict | None = None, places=True
+):
     """(out, index): the maximum over the windows of `table` with `step` between their elements, and its place
-    in the plane (int64). `empty(n, dtype)` makes the arrays."""
+    in the plane (int64), which is left empty without `places`. `empty(n, dtype)` makes the arrays; what was found about the
+    table is written into `kept`, a dictionary of the table's own."""
     size = planes * dst[0] * dst[1] * dst[2]
-    out, index = empty(size, x.dtype), empty(size, _INT64)
-    serial, parallel, rest = _max_kernel(x.dtype, src, dst, step, table)
+    out, index = empty(size, x.dtype), empty(size, _INT64) if places else _NO_INDEX
+    serial, parallel, rest = _max_kernel(x.dtype, src, dst, step, table, {} if kept is None else kept)
     if x.size + size < SERIAL_WORK or planes == 1:
         serial(0, planes, x, out, index, *rest)
     else:
@@ -427,16 +468,16 @@ def max_pool_forward(x, planes: int, src: tuple, dst: tuple, step: tuple, table,
     return out, index
 
 
-def small_max_pool(dtype, src: tuple, dst: tuple, step: tuple, table):
+def small_max_pool(dtype, src: tuple, dst: tuple, step: tuple, table, kept: dict):
     """(kernel, rest): `kernel(0, planes, x, out, index, *rest)` is max_pool_forward without its choices, for floats."""
-    kernel, _, rest = _max_kernel(np.dtype(dtype), src, dst, step, table)
+    kernel, _, rest = _max_kernel(np.dtype(dtype), src, dst, step, table, kept)
     arrays = np.empty(0, dtype), np.empty(0, dtype), np.empty(0, _INT64)
     return entry_point(kernel, tuple([typeof(each) for each in (0, 0, *arrays, *rest)])), rest
 
 
-def small_average_pool(dtype, src: tuple, dst: tuple, table, divisor: int):
+def small_average_pool(dtype, src: tuple, dst: tuple, table, divisor: int, kept: dict):
     """(kernel, rest): `kernel(0, planes, x, out, *rest)` is average_pool_forward likewise."""
-    kernel, _, rest = _average_kernel(np.dtype(dtype), src, dst, table, divisor)
+    kernel, _, rest = _average_kernel(np.dtype(dtype), src, dst, table, divisor, kept)
     array = np.empty(0, dtype)
     return entry_point(kernel, tuple([typeof(each) for each in (0, 0, array, array, *rest)])), rest
 
@@ -456,10 +497,12 @@ def fractional_max_pool_forward(x, planes: int, src: tuple, dst: tuple, kernel: 
     return out, index
 
 
-def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor: int = 0, empty=np.empty):
-    """The mean over the windows of `table`, or their sum / divisor if that is not 0."""
+def average_pool_forward(
+    x, planes: int, src: tuple, dst: tuple, table, divisor: int = 0, empty=np.empty, kept: dict | None = None
+):
+    """The mean over the windows of `table`, or their sum / divisor if that is not 0; `kept` as in max_pool_forward."""
     out = empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
-    serial, parallel, rest = _average_kernel(x.dtype, src, dst, table, divisor)
+    serial, parallel, rest = _average_kernel(x.dtype, src, dst, table, divisor, {} if kept is None else kept)
     if x.size + out.size < SERIAL_WORK or planes == 1:
         serial(0, planes, x, out, *rest)
     else:
@@ -467,16 +510,45 @@ def average_pool_forward(x, planes: int, src: tuple, dst: tuple, table, divisor:
     return out
 
 
-def average_pool_backward(grad, planes: int, src: tuple, dst: tuple, table, divisor: int = 0, empty=np.empty):
+def _places_back(dtype, src: tuple, dst: tuple, table, divisor: int, kept: dict):
+    """(divisors of the gradient or none, divisors of the sums or none, places) of a gradient that is added up by places;
+    None where it is spread."""
+    if ("back", dtype) not in kept:
+        places, found = places_back(dtype, src, dst, table), None
+        if places is not None:
+            counts = counts_of(table, dst, divisor)
+            if (counts == counts[0]).all():  # of equal divisors the sum is divided
+                plane = np.full(places.outputs, counts[0])
+                found = None, divisors_of(plane, places, dtype), tuple(places)
+            else:
+                found = counts.astype(dtype), _NO_DIVISORS[dtype], tuple(places)
+        kept["back", dtype] = found
+    return kept["back", dtype]
+
+
+def average_pool_backward(
+    grad, planes: int, src: tuple, dst: tuple, table, divisor: int = 0, empty=np.empty, kept: dict | None = None
+):
     """Gradient (planes, *src) of average_pool_forward: each output's gradient is shared out over its
     window."""
     out = empty(planes * src[0] * src[1] * src[2], grad.dtype)
+    back = _places_back(grad.dtype, src, dst, table, divisor, {} if kept is None else kept)
+    alone = grad.size + out.size < SERIAL_WORK or planes == 1
+    if back is not None:
+        counts, divisors, places = back
+        if counts is not None:
+            grad = (grad.reshape(planes, counts.size) / counts).reshape(-1)
+        if alone:
+            sum_at_places(0, planes, grad, out, divisors, *places)
+        else:
+            sum_at_places_parallel(min(planes, CHUNKS), planes, grad, out, divisors, *places)
+        return out
     out.fill(0)
-    if grad.size + out.size < SERIAL_WORK or planes == 1:
-        kernel = _spread_lines if _by_lines(grad.dtype, table, dst[2]) else _spread_planes
+    if alone:
+        kernel = _spread_lines if by_lines(grad.dtype, table, dst[2]) else _spread_planes
         kernel(0, planes, grad, out, *src, *dst, table, divisor)
     else:
-        kernel = _spread_lines_parallel if _by_lines(grad.dtype, table, dst[2]) else _spread_parallel
+        kernel = _spread_lines_parallel if by_lines(grad.dtype, table, dst[2]) else _spread_parallel
         kernel(min(planes, CHUNKS), planes, grad, out, *src, *dst, table, divisor)
     return out
 

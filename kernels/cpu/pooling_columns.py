@@ -18,16 +18,14 @@ from ..simd import (
     add_up,
     broadcast,
     lanes,
-    largest,
     load,
     load_every,
     load_part,
     pick,
-    smallest,
     store,
     store_part,
 )
-from .pooling_lines import places
+from .pooling_lines import place_of_greatest, places, takes
 
 # Columns of a window up to which a vector of windows is taken together, if there are twice as many of them: a gather
 # costs 24 cycles, and a window alone 40.
@@ -45,37 +43,19 @@ def max_of_rows(x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, ramp, best, wh
     for w in range(0, sw, width):
         place = (z0 * sh + h0) * sw + w
         top, at = load_part(x, plane + place, sw - w), broadcast(ramp, ramp.dtype.type(place))
-        for z in range(z0, z1, step_d):
-            for y in range(h0, h1, step_h):
+        z = z0
+        while z < z1:  # a range with a step divides
+            y = h0
+            while y < h1:
                 place = (z * sh + y) * sw + w
                 value = load_part(x, plane + place, sw - w)
-                takes = (value > top) | (value != value)
-                top = pick(takes, value, top)
-                at = pick(takes, broadcast(ramp, ramp.dtype.type(place)), at)
+                wins = (value > top) | (value != value)
+                top = pick(wins, value, top)
+                at = pick(wins, broadcast(ramp, ramp.dtype.type(place)), at)
+                y += step_h
+            z += step_d
         store(best, w, top)
         store(where, w, at + load(ramp, 0))
-
-
-@jit(bare=True)
-def _max_apart(best, where, first, last, step):
-    """The place in `best` of the winner among the columns first, first + step, ... below last."""
-    found = first
-    for w in range(first + step, last, step):
-        value, top = best[w], best[found]
-        if value == top:
-            takes = where[w] < where[found]
-        else:  # of nans the last
-            takes = value > top or (value != value and (top == top or where[w] > where[found]))
-        if takes:
-            found = w
-    return found
-
-
-@jit(inline=True, bare=True)
-def _takes(value, here, top, place):
-    """Where `value`, whose places are `here`, wins against the greatest so far."""
-    before = (value == top) & (here < place)
-    return (value > top) | before | ((value != value) & ((top == top) | (here > place)))
 
 
 @jit(bare=True)
@@ -90,7 +70,9 @@ def _max_apart(best, where, first, last, step, at, out, index):
             takes = value > top or (value != value and (top == top or where[w] > where[found]))
         if takes:
             found = w
-    out[at], index[at] = best[found], where[found]
+    out[at] = best[found]
+    if index.size > 0:
+        index[at] = where[found]
 
 
 @jit(bare=True)
@@ -101,17 +83,11 @@ def _max_together(best, where, first, last, ramp, at, out, index):
     for w in range(first + width, last, width):
         w = min(w, last - width)  # the last vector holds some columns again
         value, here = load(best, w), load(where, w)
-        takes = _takes(value, here, top, place)
-        top, place = pick(takes, value, top), pick(takes, here, place)
+        wins = takes(value, here, top, place)
+        top, place = pick(wins, value, top), pick(wins, here, place)
     inside = load(ramp, 0) < broadcast(ramp, ramp.dtype.type(last - first))
     top = pick(inside, top, broadcast(best, best.dtype.type(-np.inf)))
-    greatest = largest(top)
-    out[at] = greatest
-    if greatest == greatest:
-        equal = inside & (top == broadcast(best, greatest))
-        index[at] = smallest(pick(equal, place, broadcast(ramp, ramp.dtype.type(2**31 - 1))))
-    else:
-        index[at] = largest(pick(top != top, place, broadcast(ramp, ramp.dtype.type(-1))))
+    place_of_greatest(top, pick(inside, place, broadcast(ramp, ramp.dtype.type(2**31 - 1))), ramp, at, out, index)
 
 
 @jit(bare=True)
@@ -130,10 +106,11 @@ def max_of_columns(best, where, step, table, ws, dw, ramp, at, out, index):
         for k in range(1, kernel):
             value = load_every(best, w + k * step, stride, count)
             here = load_every(where, w + k * step, stride, count)
-            takes = _takes(value, here, top, place)
-            top, place = pick(takes, value, top), pick(takes, here, place)
+            wins = takes(value, here, top, place)
+            top, place = pick(wins, value, top), pick(wins, here, place)
         store_part(out, at + i, count, top)
-        store_part(index, at + i, count, places(place))
+        if index.size > 0:
+            store_part(index, at + i, count, places(place))
     for i in range(dw):
         if i < low or i >= high:
             first, last = table[ws + i], table[ws + dw + i]

@@ -21,9 +21,12 @@ from ..simd import (
     in_turn_high,
     in_turn_low,
     lanes,
+    largest,
     load,
     load_part,
+    odds,
     pick,
+    smallest,
     store,
     store_part,
 )
@@ -32,10 +35,52 @@ from ..simd import (
 @jit(inline=True, bare=True)
 def strided(x, at, stride, count):
     """x[at], x[at + stride], ...: `count` elements, stride 1 or 2; nothing behind the last of them is read."""
-    if stride == 1:
-        return load_part(x, at, count)
     width = lanes(x)
+    if stride == 1:
+        return load(x, at) if count == width else load_part(x, at, count)
+    if count == width and at + 2 * width <= x.size:
+        return evens(load(x, at), load(x, at + width))
     return evens(load_part(x, at, 2 * count - 1), load_part(x, at + width, 2 * count - 1 - width))
+
+
+@jit(inline=True, bare=True)
+def _put(out, at, count, value):
+    """store_part, without a mask where the vector is full."""
+    if count == lanes(out):
+        store(out, at, value)
+    else:
+        store_part(out, at, count, value)
+
+
+@jit(inline=True, bare=True)
+def _max(best, value):
+    """The greater of each lane, the first of equals, the last of nans."""
+    return pick((value > best) | (value != value), value, best)
+
+
+@jit(bare=True)
+def max_line_alone(x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, kernel, step, stride, front, low, high, at, out):
+    """max_line without the places. Of windows two apart, two taps come from the same two vectors."""
+    width = lanes(x)
+    for i in range(low, high, width):
+        count = min(width, high - i)
+        best = strided(x, plane + (z0 * sh + h0) * sw + i * stride - front, stride, count)
+        z = z0
+        while z < z1:
+            y = h0
+            while y < h1:
+                place, k = plane + (z * sh + y) * sw + i * stride - front, 0
+                if stride == 2 and step == 1 and count == width:
+                    while k + 1 < kernel and place + k + 2 * width <= x.size:
+                        one, two = load(x, place + k), load(x, place + k + width)
+                        best = _max(_max(best, evens(one, two)), odds(one, two))
+                        k += 2
+                while k < kernel:
+                    best = _max(best, strided(x, place + k * step, stride, count))
+                    k += 1
+                y += step_h
+            z += step_d
+        _put(out, at + i, count, best)
 
 
 @jit(inline=True, bare=True)
@@ -53,21 +98,82 @@ def max_line(
         count = min(width, high - i)
         where = broadcast(ramp, ramp.dtype.type((z0 * sh + h0) * sw + i * stride - front))
         best = strided(x, plane + (z0 * sh + h0) * sw + i * stride - front, stride, count)
-        for z in range(z0, z1, step_d):
-            for y in range(h0, h1, step_h):
+        z = z0
+        while z < z1:  # a range with a step divides
+            y = h0
+            while y < h1:
                 place = (z * sh + y) * sw + i * stride - front
                 for k in range(kernel):
                     value = strided(x, plane + place + k * step, stride, count)
-                    takes = (value > best) | (value != value)
-                    best = pick(takes, value, best)
-                    where = pick(takes, broadcast(ramp, ramp.dtype.type(place + k * step)), where)
-        store_part(out, at + i, count, best)
+                    wins = (value > best) | (value != value)
+                    best = pick(wins, value, best)
+                    where = pick(wins, broadcast(ramp, ramp.dtype.type(place + k * step)), where)
+                y += step_h
+            z += step_d
+        _put(out, at + i, count, best)
         store_part(index, at + i, count, places(where + load(ramp, 0)))
 
 
 @jit(inline=True, bare=True)
 def places(vector):
     return convert(np.int64, vector)
+
+
+@jit(inline=True, bare=True)
+def takes(value, here, top, place):
+    """Where `value`, whose places are `here`, wins against the greatest so far, whichever was looked at first."""
+    before = (value == top) & (here < place)
+    return (value > top) | before | ((value != value) & ((top == top) | (here > place)))
+
+
+@jit(inline=True, bare=True)
+def _next(x, at, place, ramp, best, where):
+    """The greatest so far and where each lane's vector was, after one more vector."""
+    value = load(x, at)
+    wins = (value > best) | (value != value)
+    return pick(wins, value, best), pick(wins, broadcast(ramp, ramp.dtype.type(place)), where)
+
+
+@jit(inline=True, bare=True)
+def _greater(ramp, best, where, other, place):
+    wins = takes(other, place, best, where)
+    return pick(wins, other, best), pick(wins, place, where)
+
+
+@jit(bare=True)
+def max_run(x, plane, start, count, ramp, at, out, index):
+    """out, index[at] = the maximum of x[plane + start + i], i < count, and its place in the plane. There are four vectors at
+    least, which are looked at side by side: none waits for the comparison before it. ramp: 0, 1, 2, ..."""
+    width = lanes(x)
+    x0, step = plane + start, 4 * width
+    b0, w0 = load(x, x0), broadcast(ramp, ramp.dtype.type(start))
+    b1, w1 = load(x, x0 + width), broadcast(ramp, ramp.dtype.type(start + width))
+    b2, w2 = load(x, x0 + 2 * width), broadcast(ramp, ramp.dtype.type(start + 2 * width))
+    b3, w3 = load(x, x0 + 3 * width), broadcast(ramp, ramp.dtype.type(start + 3 * width))
+    for i in range(step, count, step):
+        i = min(i, count - step)  # the last four hold some elements again
+        b0, w0 = _next(x, x0 + i, start + i, ramp, b0, w0)
+        b1, w1 = _next(x, x0 + i + width, start + i + width, ramp, b1, w1)
+        b2, w2 = _next(x, x0 + i + 2 * width, start + i + 2 * width, ramp, b2, w2)
+        b3, w3 = _next(x, x0 + i + 3 * width, start + i + 3 * width, ramp, b3, w3)
+    numbers = load(ramp, 0)
+    b0, w0 = _greater(ramp, b0, w0 + numbers, b1, w1 + numbers)
+    b2, w2 = _greater(ramp, b2, w2 + numbers, b3, w3 + numbers)
+    b0, w0 = _greater(ramp, b0, w0, b2, w2)
+    place_of_greatest(b0, w0, ramp, at, out, index)
+
+
+@jit(inline=True, bare=True)
+def place_of_greatest(best, where, ramp, at, out, index):
+    """out, index[at] = the greatest lane, and the place of the first of equals, the last of nans."""
+    greatest = largest(best)
+    out[at] = greatest
+    if index.size > 0:
+        if greatest == greatest:
+            equal = best == broadcast(out, greatest)
+            index[at] = smallest(pick(equal, where, broadcast(ramp, ramp.dtype.type(2**31 - 1))))
+        else:
+            index[at] = largest(pick(best != best, where, broadcast(ramp, ramp.dtype.type(-1))))
 
 
 @jit(inline=True, bare=True)
@@ -83,7 +189,7 @@ def average_line(x, plane, z0, z1, h0, h1, sh, sw, kernel, stride, front, low, h
                 place = plane + (z * sh + y) * sw + i * stride - front
                 for k in range(kernel):
                     total = total + strided(x, place + k, stride, count)
-        store_part(out, at + i, count, total / divisor)
+        _put(out, at + i, count, total / divisor)
 
 
 @jit(bare=True)

@@ -34,7 +34,7 @@ import numba
 from .arithmetic import bits_as, convert, fma, larger, pick, smaller, square_root
 from .folding import add_up, lane, largest, smallest
 from .halfs import bfloat16_to_single, half_to_single, single_to_bfloat16, single_to_half
-from .memory import broadcast, lanes, load, load_every, load_part, store, store_part
+from .memory import broadcast, lanes, load, load_at, load_every, load_part, store, store_part
 from .order import evens, in_turn_high, in_turn_low, odds
 from .vector import Vector
 from .width import any_width, half_width
@@ -54,6 +54,7 @@ if numba.config.DISABLE_JIT:
         larger,
         largest,
         load,
+        load_at,
         load_every,
         load_part,
         odds,
@@ -86,6 +87,7 @@ __all__ = [
     "larger",
     "largest",
     "load",
+    "load_at",
     "load_every",
     "load_part",
     "odds",

@@ -125,6 +125,30 @@ def load_every(typingctx, array, position, step, count):
 
 
 @intrinsic
+def load_at(typingctx, array, position, places, count):
+    """array[position + place] for the first `count` of a vector of places, 0 in the lanes after them and where a place is
+    negative, which are not read."""
+    vector = _vector_of(array)
+    if vector is None or not isinstance(places, Vector) or places.count != vector.count:
+        return None
+
+    def codegen(context, builder, signature, args):
+        start, long, lanes = element_pointer(context, builder, array, *args[:2]), ir.IntType(64), vector.count
+        inside = builder.icmp_signed(">=", args[2], ir.Constant(places.ir, None))
+        mask = builder.and_(_first(builder, vector, args[3]), inside)
+        far = args[2]
+        if places.element.bitwidth < long.width:
+            far = builder.sext(far, ir.VectorType(long, lanes))
+        pointers = element_pointers(builder, start, far, _align(vector))
+        name = f"llvm.masked.gather.{vector.suffix}.v{lanes}p0"
+        arguments = [pointers, ir.IntType(32)(_align(vector)), mask, ir.Constant(vector.ir, None)]
+        function = declare(builder.module, name, vector.ir, [argument.type for argument in arguments])
+        return builder.call(function, arguments)
+
+    return vector(array, types.int64, places, types.int64), codegen
+
+
+@intrinsic
 def store_part(typingctx, array, position, count, value):
     """Write the first `count` elements of a vector to array[position] and what follows."""
     if not isinstance(value, Vector) or _vector_of(array, value.count) != value:

@@ -33,6 +33,14 @@ def load_every(array, position, step, count):
     return vector
 
 
+def load_at(array, position, places, count):
+    vector = np.zeros(lanes(array), array.dtype)
+    for e in range(max(0, min(count, vector.size))):
+        if places[e] >= 0:
+            vector[e] = array[position + places[e]]
+    return vector
+
+
 def store(array, position, value):
     array[position : position + value.size] = value
 

@@ -5,10 +5,13 @@ Shapes: input (N, C, *spatial) or (C, *spatial). The one-dimensional forms go th
 
 from __future__ import annotations
 
+from numtorch.graph import mode
+
 from .. import _dtype
+from .._device import cpu
 from .._registry import op
 from .._tensor import Tensor
-from .pooling_maps import AVERAGE, MAXIMUM
+from .pooling_maps import AVERAGE, MAXIMUM, maxima_alone
 from .pooling_windows import (
     COMPLEX,
     NOT_AVERAGED,
@@ -26,20 +29,40 @@ from .spatial import integers
 # -- max pooling ---------------------------------------------------------------------------------------------
 
 
-def _max_pool(function, dims, input, kernel_size, stride, padding, dilation, ceil_mode):
-    numbers = [hashable(v) for v in (kernel_size, stride, padding, dilation)]
-    windows = max_windows(function, dims, input._size, *numbers, ceil_mode)
+def _max_pool(function, dims, input, places, kernel_size, stride, padding, dilation, ceil_mode):
+    """(maximum, index) over two or three dimensions; the index is None where neither the caller wants the `places` nor a
+    graph does."""
+    numbers = kernel_size, stride, padding, dilation, ceil_mode
+    both = small_max_pool(input, function, dims, max_windows, MAXIMUM[dims], places, *numbers)
+    if both is not None:
+        return both
+    windows = max_windows(function, dims, input._size, *[hashable(v) for v in numbers])
     check_dtype(input, function, _dtype.bool_, *COMPLEX)
-    return MAXIMUM[dims](input, windows)
+    if places or input._requires_grad and mode.enabled or input._device is not cpu:
+        return MAXIMUM[dims](input, windows)
+    return maxima_alone(input, windows), None
+
+
+def _max_pool1d(input, places, kernel_size, stride, padding, dilation, ceil_mode):
+    """_max_pool over one dimension."""
+    numbers = kernel_size, stride, padding, dilation, ceil_mode
+    both = small_max_pool(input, "max_pool1d", 1, max_windows_1d, None, places, *numbers)
+    if both is not None:
+        return both
+    windows = max_windows_1d("max_pool1d", 1, input._size, *[hashable(v) for v in numbers])
+    check_dtype(input, "max_pool2d", _dtype.bool_, *COMPLEX)
+    lines = input.unsqueeze(-2)
+    if places or input._requires_grad and mode.enabled or input._device is not cpu:
+        out, index = MAXIMUM[2](lines, windows)
+        return out.squeeze(-2), index.squeeze(-2)
+    return maxima_alone(lines, windows).squeeze(-2), None
 
 
 def max_pool2d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ) -> tuple[Tensor, Tensor]:
     """(maximum, index) over windows of input (N, C, H, W) or (C, H, W); an index is y * W + x (int64)."""
-    numbers = kernel_size, stride, padding, dilation, ceil_mode
-    both = small_max_pool(input, "max_pool2d", 2, max_windows, MAXIMUM[2], *numbers)
-    return both or _max_pool("max_pool2d", 2, input, *numbers)
+    return _max_pool("max_pool2d", 2, input, True, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def max_pool3d_with_indices(
@@ -47,9 +70,7 @@ def max_pool3d_with_indices(
 ) -> tuple[Tensor, Tensor]:
     """(maximum, index) over windows of input (N, C, D, H, W) or (C, D, H, W); an index is (z * H + y) * W + x
     (int64)."""
-    numbers = kernel_size, stride, padding, dilation, ceil_mode
-    both = small_max_pool(input, "max_pool3d", 3, max_windows, MAXIMUM[3], *numbers)
-    return both or _max_pool("max_pool3d", 3, input, *numbers)
+    return _max_pool("max_pool3d", 3, input, True, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 @op(method=False)
@@ -57,14 +78,7 @@ def max_pool1d_with_indices(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ) -> tuple[Tensor, Tensor]:
     """(maximum, index) over windows of input (N, C, L) or (C, L)."""
-    numbers = kernel_size, stride, padding, dilation, ceil_mode
-    both = small_max_pool(input, "max_pool1d", 1, max_windows_1d, None, *numbers)
-    if both is not None:
-        return both
-    windows = max_windows_1d("max_pool1d", 1, input._size, *[hashable(v) for v in numbers])
-    check_dtype(input, "max_pool2d", _dtype.bool_, *COMPLEX)
-    out, index = MAXIMUM[2](input.unsqueeze(-2), windows)
-    return out.squeeze(-2), index.squeeze(-2)
+    return _max_pool1d(input, True, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 @op(method=False)
@@ -72,7 +86,7 @@ def max_pool1d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over windows of input (N, C, L) or (C, L); with return_indices also where it was."""
-    both = max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    both = _max_pool1d(input, return_indices, kernel_size, stride, padding, dilation, ceil_mode)
     return both if return_indices else both[0]
 
 
@@ -85,7 +99,7 @@ def max_pool2d(
     Sizes: (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode. The
     padding never wins.
     """
-    both = max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    both = _max_pool("max_pool2d", 2, input, return_indices, kernel_size, stride, padding, dilation, ceil_mode)
     return both if return_indices else both[0]
 
 
@@ -94,7 +108,7 @@ def max_pool3d(
     input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Maximum over windows of input (N, C, D, H, W) or (C, D, H, W); sizes as in max_pool2d."""
-    both = max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    both = _max_pool("max_pool3d", 3, input, return_indices, kernel_size, stride, padding, dilation, ceil_mode)
     return both if return_indices else both[0]
 
 

@@ -51,6 +51,7 @@ def _average_primitive(name: str, node: str, dims: int):
             windows.table,
             windows.divisor,
             empty,
+            windows.kept,
         )
         return result(out, _pooled_size(input._size, windows.dst), input._dtype)
 
@@ -87,6 +88,7 @@ def share_out(grad_output, windows) -> Tensor:
         windows.table,
         windows.divisor,
         empty,
+        windows.kept,
     )
     return result(out, (*grad_output._size[:-dims], *windows.src), grad_output._dtype)
 
@@ -96,24 +98,37 @@ share_out.derivative(grad_output=lambda ctx, grad: AVERAGE[len(ctx.windows.src)]
 # -- maxima --------------------------------------------------------------------------------------------------
 
 
+def _maxima(input, windows, places: bool):
+    """The arrays of maxima and of their places, which are not looked for without `places`."""
+    out, index = _kernels.max_pool_forward(
+        elements(input),
+        planes_of(input._size, len(windows.src)),
+        triple(windows.src, 1),
+        triple(windows.dst, 1),
+        triple(windows.step, 1),
+        windows.table,
+        empty,
+        windows.kept,
+        places,
+    )
+    if windows.empty is not None:
+        lowest = -np.inf if out.dtype.kind == "f" else np.iinfo(out.dtype).min
+        out.reshape(-1, *windows.empty.shape)[:, windows.empty] = lowest
+    return out, index
+
+
+def maxima_alone(input, windows) -> Tensor:
+    """The maximum of every window of an input on the CPU that no graph records: their places are not needed."""
+    return result(_maxima(input, windows, False)[0], _pooled_size(input._size, windows.dst), input._dtype)
+
+
 def _max_primitive(name: str, node: str, dims: int):
     def maximum(input, windows):
         if input._device is not cpu:
             from ..cuda._pooling import max_pool
 
             return max_pool(input, windows, Size((*input._size[:-dims], *windows.dst)))
-        out, index = _kernels.max_pool_forward(
-            elements(input),
-            planes_of(input._size, dims),
-            triple(windows.src, 1),
-            triple(windows.dst, 1),
-            triple(windows.step, 1),
-            windows.table,
-            empty,
-        )
-        if windows.empty is not None:
-            lowest = -np.inf if out.dtype.kind == "f" else np.iinfo(out.dtype).min
-            out.reshape(-1, *windows.empty.shape)[:, windows.empty] = lowest
+        out, index = _maxima(input, windows, True)
         size = _pooled_size(input._size, windows.dst)
         return result(out, size, input._dtype), wrap(index, size, _dtype.int64)
 

@@ -27,6 +27,7 @@ class Windows(NamedTuple):
     step: tuple = (1, 1, 1)
     divisor: int = 0
     empty: np.ndarray | None = None  # where windows with gaps have no element, of shape dst in three dimensions
+    kept: dict | None = None  # what the kernels find out about the table
 
 
 # -- checks ----------------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def _windows(src, dst, kernel, stride, padding, dilation, include_pad: bool, div
         triple(dilation, 1),
         include_pad,
     )
-    return Windows(tuple(src), tuple(dst), table, tuple(dilation), divisor)
+    return Windows(tuple(src), tuple(dst), table, tuple(dilation), divisor, kept={})
 
 
 def check_dtype(input, name: str, *refused: _dtype.dtype) -> None:
@@ -207,7 +208,7 @@ def adaptive_windows(function, dims, size, output_size) -> Windows:
                 f"{{{', '.join(str(n) for n in dst)}}}"
             )
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(dst)}: {[*size[:-dims], *dst]}")
-    return Windows(src, dst, _kernels.adaptive_windows(triple(src, 1), triple(dst, 1)))
+    return Windows(src, dst, _kernels.adaptive_windows(triple(src, 1), triple(dst, 1)), kept={})
 
 
 # -- one dimension, which goes through two, as in torch --------------------------------------------------------------

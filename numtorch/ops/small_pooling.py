@@ -40,9 +40,9 @@ def _plan(d, function: str, dims: int, geometry: Callable, size: tuple[int, ...]
         return None
     src, dst, step = [triple(each, 1) for each in (windows.src, windows.dst, windows.step)]
     if "max" in function:
-        kernel, rest = _kernels.small_max_pool(d.np, src, dst, step, windows.table)
+        kernel, rest = _kernels.small_max_pool(d.np, src, dst, step, windows.table, windows.kept)
     else:
-        kernel, rest = _kernels.small_average_pool(d.np, src, dst, windows.table, windows.divisor)
+        kernel, rest = _kernels.small_average_pool(d.np, src, dst, windows.table, windows.divisor, windows.kept)
     return _Plan(windows, kernel, math.prod(size[:-dims]), numel, pooled, rest)
 
 
@@ -59,8 +59,12 @@ def _plan_of(input: Tensor, function: str, dims: int, geometry: Callable, pool, 
         return None
 
 
-def small_max_pool(input: Tensor, function: str, dims: int, geometry: Callable, pool, *numbers):
-    """(maximum, index) of a max pooling over `dims` dimensions of a small image; None for others.
+_NO_INDEX = np.empty(0, np.int64)
+
+
+def small_max_pool(input: Tensor, function: str, dims: int, geometry: Callable, pool, places: bool, *numbers):
+    """(maximum, index) of a max pooling over `dims` dimensions of a small image; None for others. The index is None where
+    neither the caller wants the `places` nor a graph does.
 
     `geometry` checks the numbers (kernel_size, stride, padding, dilation, ceil_mode, or output_size) and makes the
     windows; `pool` is the primitive that the graph knows, or None to leave it to the caller where there is a graph."""
@@ -68,10 +72,15 @@ def small_max_pool(input: Tensor, function: str, dims: int, geometry: Callable, 
     if plan is None:
         return None
     d = input._dtype
-    out, index = np.empty(plan.numel, d.np), np.empty(plan.numel, np.int64)
+    recorded = input._requires_grad and mode.enabled
+    out = np.empty(plan.numel, d.np)
+    if not places and not recorded:
+        plan.kernel(0, plan.planes, input._flat, out, _NO_INDEX, *plan.rest)
+        return wrap(out, plan.size, d), None
+    index = np.empty(plan.numel, np.int64)
     plan.kernel(0, plan.planes, input._flat, out, index, *plan.rest)
     both = wrap(out, plan.size, d), wrap(index, plan.size, _dtype.int64)
-    if input._requires_grad and mode.enabled:
+    if recorded:
         pool.primitive.record((input, plan.windows), {}, both)
     return both
 

@@ -95,27 +95,73 @@ TIED = [  # kernel, stride, dilation: by lines, by columns together (few windows
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("kernel, stride, dilation", TIED)
-def test_equal_maxima_and_nans_have_the_place_of_the_scalar_loops_in_vectors_too(kernel, stride, dilation, dtype):
-    rng = np.random.default_rng(1)
-    x = rng.integers(-2, 1, (4, 40, 71)).astype(dtype)
+def check_maxima(x, *given):
+    """Against the scalar loops; and without places the same maxima."""
+    expected = maxima_one_by_one(x, *given)
+    for a, b in zip(pooling.max_pool_forward(x, *given), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(pooling.max_pool_forward(x, *given, places=False)[0], expected[0])
+
+
+def tied(planes, src, dtype, seed):
+    """Few values, nans and infinities among them."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-2, 1, (planes, *src)).astype(dtype)
     x[rng.random(x.shape) < 0.1] = np.nan
     x[rng.random(x.shape) < 0.1] = -np.inf
-    dst, table = windows((1, 40, 71), kernel, stride, (0, 1, 1), dilation)
-    given = x.reshape(-1), 4, (1, 40, 71), dst, dilation, table
-    for a, b in zip(pooling.max_pool_forward(*given), maxima_one_by_one(*given), strict=True):
-        np.testing.assert_array_equal(a, b)
+    return x.reshape(-1)
 
 
-@pytest.mark.parametrize("dst", [(1, 1, 1), (1, 7, 6), (1, 40, 70)])
-def test_equal_maxima_and_nans_of_bins_have_the_place_of_the_scalar_loops(dst):
-    rng = np.random.default_rng(2)
-    x = rng.integers(-2, 1, (4, 40, 71)).astype(np.float32)
-    x[2:][rng.random((2, 40, 71)) < 0.1] = np.nan
-    given = x.reshape(-1), 4, (1, 40, 71), dst, ONE, pooling.adaptive_windows((1, 40, 71), dst)
-    for a, b in zip(pooling.max_pool_forward(*given), maxima_one_by_one(*given), strict=True):
-        np.testing.assert_array_equal(a, b)
+# by places: a group of planes and a part of one; by lines and columns; as those, too large for places
+SIZES = [(37, (1, 9, 13)), (4, (1, 40, 71)), (2, (1, 130, 151))]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("planes, src", SIZES)
+@pytest.mark.parametrize("kernel, stride, dilation", TIED)
+def test_equal_maxima_and_nans_have_the_place_of_the_scalar_loops_in_vectors_too(
+    kernel, stride, dilation, planes, src, dtype
+):
+    kernel = tuple(min(k, n // d) for k, n, d in zip(kernel, src, dilation, strict=True))
+    front = (0, min(1, kernel[1] // 2), min(1, kernel[2] // 2))
+    dst, table = windows(src, kernel, stride, front, dilation)
+    check_maxima(tied(planes, src, dtype, 1), planes, src, dst, dilation, table)
+
+
+@pytest.mark.parametrize("src, dst", [((1, 40, 71), (1, 1, 1)), ((1, 40, 71), (1, 7, 6)), ((1, 40, 71), (1, 40, 70)),
+                                      ((1, 1, 999), (1, 1, 3)), ((3, 20, 20), (2, 1, 1)), ((1, 9, 9), (1, 4, 5))])  # fmt: skip
+def test_equal_maxima_and_nans_of_bins_have_the_place_of_the_scalar_loops(src, dst):
+    x = tied(4, src, np.float32, 2)
+    x[: x.size // 2] = np.nan_to_num(x[: x.size // 2])
+    check_maxima(x, 4, src, dst, ONE, pooling.adaptive_windows(src, dst))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("include_pad, divisor", [(True, 0), (False, 0), (False, 5)])
+@pytest.mark.parametrize("planes, src", SIZES)
+@pytest.mark.parametrize("kernel, stride", [((1, 3, 3), (1, 2, 2)), ((1, 2, 2), (1, 3, 3)), ((1, 5, 4), (1, 1, 1))])
+def test_averages_and_their_gradients_are_those_of_every_window(
+    kernel, stride, planes, src, include_pad, divisor, dtype
+):
+    front = tuple(k // 2 for k in kernel)
+    dst, table = windows(src, kernel, stride, front, ONE, include_pad)
+    rng = np.random.default_rng(3)
+    x, grad = rng.standard_normal((planes, *src)), rng.standard_normal((planes, *dst))
+    mean, back = np.zeros_like(grad), np.zeros_like(x)
+    for z, y, w in np.ndindex(*dst):
+        box = tuple(
+            slice(max(0, i * s - p), min(n, i * s - p + k))
+            for i, s, p, k, n in zip((z, y, w), stride, front, kernel, src, strict=True)
+        )
+        size = x[(slice(None), *box)][0].size
+        count = divisor or (np.prod(kernel) if include_pad else size)
+        mean[:, z, y, w] = x[(slice(None), *box)].sum((1, 2, 3)) / count
+        back[(slice(None), *box)] += grad[:, z, y, w, None, None, None] / count
+    found = pooling.average_pool_forward(x.astype(dtype).reshape(-1), planes, src, dst, table, divisor)
+    tolerance = 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(found, mean.reshape(-1), rtol=tolerance, atol=tolerance)
+    found = pooling.average_pool_backward(grad.astype(dtype).reshape(-1), planes, src, dst, table, divisor)
+    np.testing.assert_allclose(found, back.reshape(-1), rtol=tolerance, atol=2 * tolerance)
 
 
 def test_nan_wins_and_minus_infinity_has_a_place():
