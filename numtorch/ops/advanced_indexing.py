@@ -25,7 +25,7 @@ from .._dtype import bool_, float32, int32, int64, uint8
 from .._inplace import check_apart, check_writable, old_self, rebase
 from .._primitive import primitive
 from .._registry import op
-from .._size import Size, broadcast_size
+from .._size import Size, broadcast_size, may_overlap
 from .._tensor import Tensor, alias, wrap
 from . import positions as at
 from .positions import Places
@@ -285,11 +285,34 @@ def _put_values_gradient(ctx, grad):
 put_at.derivative(self=_put_self_gradient, values=_put_values_gradient)
 
 
+# Primitives that torch lets write to elements which share memory, with a warning: what that calls them, and for example.
+_TAKE_EXPANDED = {
+    "put_at": ("index_put_", "tensor[indices] = tensor"),
+    "masked_fill": ("masked_fill_", "tensor[mask] = scalar"),
+    "index_fill": ("index_fill_", "tensor[mask] = scalar"),
+}
+
+
 def write_recorded(target: Tensor, prim, into, *args) -> Tensor:
     """`target.op_(*args)` by `into(target, *args)` in target's memory, recorded as the primitive `prim`.
 
     Saves the copy of the whole tensor that an out-of-place call and a write-back would need."""
-    check_writable(target)
+    words = _TAKE_EXPANDED.get(prim.__name__)
+    if (
+        words is None
+        or target._flat is not None
+        or target._requires_grad
+        or not may_overlap(target._size, target._stride)
+    ):
+        check_writable(target)
+    else:
+        check_writable(target, alike=True)
+        warnings.warn(
+            f"Use of {words[0]} on expanded tensors is deprecated. Please clone() the tensor before performing this "
+            f"operation. This also applies to advanced indexing e.g. {words[1]}",
+            UserWarning,
+            stacklevel=3,
+        )
     check_apart(target, args, whole=True)
     tracked = mode.enabled and (target._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args))
     before = old_self(target) if tracked else None

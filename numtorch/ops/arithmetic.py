@@ -294,8 +294,9 @@ def _pow_da(g, a, b):
 
 
 def _pow_db(g, a, y):
-    # d a**b / db = y log(a), and 0 where a == 0 and b >= 0 (y is then 0 or 1).
-    return g * conj(where(a == 0, 0.0, y * log(where(a == 0, a + 1, a))))
+    # d a**b / db = y log(a), and 0 where a == 0 and b >= 0 (y is then 0 or 1, else infinite).
+    still = (a == 0) & (abs(y) <= 1)
+    return g * conj(where(still, 0.0, y * log(where(still, a + 1, a))))
 
 
 _pow = binary(

@@ -415,13 +415,16 @@ def fill_elements(t: Tensor, value) -> None:
         from .creation import _python_number
 
         value = d.np.type(_python_number(value, d))
-    flat = t.flat()
+    flat, buffer = t.flat(), t._buffer()
+    if d.np is not d.compute:  # as bits: Numba has no halves
+        flat, buffer, value = (
+            flat if flat is None else flat.view(np.uint16),
+            buffer.view(np.uint16),
+            value.view(np.uint16),
+        )
     if flat is not None:
         _kernels.fill(flat, value)
     else:
-        buffer = t._buffer()
-        if d.np is not d.compute:  # as bits: Numba has no halves
-            buffer, value = buffer.view(np.uint16), value.view(np.uint16)
         _kernels.fill_strided(buffer, t._offset, plan(t._size, t._stride), value)
 
 

@@ -19,3 +19,11 @@ def test_halves_are_filled_with_any_number(dtype):
     x = torch.zeros(3, 3, dtype=dtype)
     x.t()[1:, ::2].fill_(1.5)
     assert x.tolist() == [[0.0, 1.5, 1.5], [0.0, 0.0, 0.0], [0.0, 1.5, 1.5]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_whole_tensors_of_halves_are_filled(dtype):
+    x = torch.ones(5, dtype=dtype)
+    assert x.zero_().tolist() == [0.0] * 5 and x.fill_(-2.5).tolist() == [-2.5] * 5
+    x[1:3] = 4
+    assert x.tolist() == [-2.5, 4.0, 4.0, -2.5, -2.5]
