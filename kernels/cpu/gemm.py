@@ -143,7 +143,7 @@ def _pack_rows(b, b0, row_b, depth, columns, panels):
 
 
 @jit
-def _pack_columns(b, b0, row_b, column_b, depth, columns, panels):
+def pack_columns(b, b0, row_b, column_b, depth, columns, panels):
     """Panels of b where columns are dense (row_b is 1), in squares turned in registers; any other b element-wise."""
     width = lanes(b)
     j = 0
@@ -257,7 +257,7 @@ def gemm(
                 if column_b == 1:
                     _pack_rows(b, source, row_b, here, columns, work)
                 else:
-                    _pack_columns(b, source, row_b, column_b, here, columns, work)
+                    pack_columns(b, source, row_b, column_b, here, columns, work)
             for i in range(0, n, ROWS):
                 rows_at = work.size - 2 * tile_rows
                 if packs_rows:

@@ -32,7 +32,7 @@ from ..simd.emit import (
     round_to_bfloat16,
     store_vector,
 )
-from .gemm import _BLOCK_BYTES, _pack_columns, _panel_vectors, _tile
+from .gemm import _BLOCK_BYTES, _panel_vectors, _tile, pack_columns
 from .gemm import _cut as _blocks
 from .gemm_batches import _cut, _piece
 from .tile_sizes import ROWS
@@ -191,7 +191,7 @@ def _gemm_pairs(
             pairs = min(depth, all_pairs - p0)
             source = b0 + 2 * p0 * row_b + j0 * column_b
             if b_is_words:
-                _pack_columns(b_words, source // 2, 1, column_b // 2, pairs, columns, panels)
+                pack_columns(b_words, source // 2, 1, column_b // 2, pairs, columns, panels)
             else:
                 _pack_pairs(b, source, row_b, column_b, pairs, k - 2 * p0, columns, panels)
             is_last = p0 + pairs >= all_pairs

@@ -3,6 +3,8 @@
     vector_times_matrix     out[j] = sum_p x[p] b[p, j]         rows of b are added up, eight at a time
     rows_times_rows         out[i, j] = sum_p a[i, p] b[j, p]   scalar products of a few rows of a with those of b
 
+    row_times_short_rows    the same for one row of a, of at most a vector's length
+    long_sums               out[j] = sum_p x[p] b[p, j]         few columns, in blocks of p
     dot                     sum_p x[p] y[p]
 
 A matrix times a vector is the second, with the vector as its only row of a. The first two give alpha * that + beta * start.
@@ -12,9 +14,11 @@ A matrix times a vector is the second, with the vector as its only row of a. The
 from __future__ import annotations
 
 import numpy as np
+from numba import prange
 
 from ..compiler import jit
 from ..simd import add_up, broadcast, fma, lanes, load, load_part, store, store_part
+from ..simd.row_products import products_with_rows
 
 # Columns of which the sums are kept at a time: 8 KB of float32, a quarter of the first-level cache.
 VECTOR_CHUNK = 2048
@@ -206,6 +210,82 @@ def rows_times_rows(
             out[o] = _scaled(add_up(t0), alpha, beta, start, s, has_start)
 
 
+@jit(nogil=True)
+def row_times_short_rows(a, a0, b, b0, row_b, start, s0, has_start, alpha, beta, out, o0, k, m):
+    """`rows_times_rows` for one row of at most a vector's length, where start and out have a step of 1.
+
+    As many rows of b as a vector has lanes are multiplied side by side: their sums are folded in 3 instructions a row,
+    where each by itself takes 8.
+    """
+    width = lanes(b)
+    v = load_part(a, a0, k)
+    for j in range(0, m - width + 1, width):
+        total = products_with_rows(0, v, b, b0 + j * row_b, row_b, k, width)
+        store(out, o0 + j, _finish(total, alpha, beta, start, s0 + j, width, has_start))
+    j = m // width * width
+    if j < m:
+        total = products_with_rows(1, v, b, b0 + j * row_b, row_b, k, m - j)
+        store_part(out, o0 + j, m - j, _finish(total, alpha, beta, start, s0 + j, m - j, has_start))
+
+
+# Elements of b in a block of `long_sums`: 128 KB of float32, 4 us. Blocks follow from the sizes alone, so the sums are the
+# same for every number of threads.
+_LONG_BLOCK = 2**15
+#: Elements from which, and columns up to which, a product with a vector is cut along the sum.
+LONG, LONG_COLUMNS = 2**17, 64
+
+
+@jit(nogil=True)
+def _vector_times_narrow(x, x0, step_x, b, b0, row_b, out, o0, k, m):
+    """out (m) = x b for at most a vector of columns: eight chains of multiply-adds, where one would wait for itself."""
+    zero = broadcast(b, b.dtype.type(0))
+    t0, t1, t2, t3, t4, t5, t6, t7 = zero, zero, zero, zero, zero, zero, zero, zero
+    eights = k // 8 * 8
+    for p in range(0, eights, 8):
+        at, q = x0 + p * step_x, b0 + p * row_b
+        t0 = fma(broadcast(b, x[at]), load_part(b, q, m), t0)
+        t1 = fma(broadcast(b, x[at + step_x]), load_part(b, q + row_b, m), t1)
+        t2 = fma(broadcast(b, x[at + 2 * step_x]), load_part(b, q + 2 * row_b, m), t2)
+        t3 = fma(broadcast(b, x[at + 3 * step_x]), load_part(b, q + 3 * row_b, m), t3)
+        t4 = fma(broadcast(b, x[at + 4 * step_x]), load_part(b, q + 4 * row_b, m), t4)
+        t5 = fma(broadcast(b, x[at + 5 * step_x]), load_part(b, q + 5 * row_b, m), t5)
+        t6 = fma(broadcast(b, x[at + 6 * step_x]), load_part(b, q + 6 * row_b, m), t6)
+        t7 = fma(broadcast(b, x[at + 7 * step_x]), load_part(b, q + 7 * row_b, m), t7)
+    for p in range(eights, k):
+        t0 = fma(broadcast(b, x[x0 + p * step_x]), load_part(b, b0 + p * row_b, m), t0)
+    store_part(out, o0, m, ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7)))
+
+
+@jit(nogil=True)
+def _block_of_sums(x, b, k, m, out, number, size):
+    """out[number * m + j] = the sum of x[p] b[p, j] over block `number` of `size` rows."""
+    p = number * size
+    here = min(size, k - p)
+    none, one = b[:0], b.dtype.type(1)
+    if m == 1:
+        out[number] = dot(x, p, b, p, here)
+    elif m <= lanes(b):
+        _vector_times_narrow(x, p, 1, b, p * m, m, out, number * m, here, m)
+    else:
+        work = np.empty(VECTOR_CHUNK, b.dtype)
+        vector_times_matrix(x, p, 1, b, p * m, m, none, 0, False, one, one, out, number * m, here, m, work)
+
+
+@jit(parallel=True)
+def long_sums(x, b, out, k, m):
+    """out (m) = x b for a long dense x (k) and a dense b (k, m) of few columns: blocks of rows, then their sums in order."""
+    size = max(_LONG_BLOCK // m, 1)
+    blocks = (k + size - 1) // size
+    parts = np.empty(blocks * m, b.dtype)
+    for number in prange(blocks):
+        _block_of_sums(x, b, k, m, parts, np.int64(number), size)
+    for j in range(m):
+        total = parts[j]
+        for number in range(1, blocks):
+            total += parts[number * m + j]
+        out[j] = total
+
+
 # What vector_form gives.
 TILES, DOT, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, FEW_ROWS_TIMES_TRANSPOSED = range(6)
 
@@ -223,7 +303,7 @@ def vector_form(n, k, m, row_a, column_a, row_b, column_b, row_s, width):
         return TRANSPOSED_TIMES_COLUMN
     if m == 1 and column_a == 1:
         return MATRIX_TIMES_COLUMN
-    if n <= DOT_ROWS and row_b == 1 and column_a == 1 and k >= width:
+    if n <= DOT_ROWS and row_b == 1 and column_a == 1 and (k >= width or n == 1):
         return FEW_ROWS_TIMES_TRANSPOSED
     return TILES
 
@@ -262,11 +342,18 @@ def multiply_vectors(
             vector, v0 = work, 0
             for p in range(k):
                 work[p] = b[b0 + p * row_b]
+        if k <= lanes(a) and row_out == 1 and (row_s == 1 or not has_start):
+            row_times_short_rows(
+                vector, v0, a, a0, row_a, start, s0, has_start, alpha, beta, out, o0, k, n
+            )  # fmt: skip
+            return
         # The vector is the only row: the result and start have a step where rows_times_rows has its columns.
         rows_times_rows(
             vector, v0, 0, a, a0, row_a, start, s0, 0, row_s, has_start, alpha, beta,
             out, o0, 0, row_out, 1, k, n,
         )  # fmt: skip
+    elif n == 1 and k <= lanes(a):
+        row_times_short_rows(a, a0, b, b0, column_b, start, s0, has_start, alpha, beta, out, o0, k, m)
     else:
         rows_times_rows(
             a, a0, row_a, b, b0, column_b, start, s0, row_s, 1, has_start, alpha, beta,

@@ -28,8 +28,19 @@ from .gemm_batches import (
     vectors_part,
 )
 from .gemm_pairs import pairs_parallel, pairs_part
-from .gemv import DOT, DOT_ROWS, MATRIX_TIMES_COLUMN, TILES, TRANSPOSED_TIMES_COLUMN, vector_form
-from .small_matmul import SMALL, SMALL_IN_BATCH, SMALL_TO_TURN, bmm_small_parallel, bmm_small_part, mm_small
+from .gemv import (
+    DOT,
+    DOT_ROWS,
+    LONG,
+    LONG_COLUMNS,
+    MATRIX_TIMES_COLUMN,
+    ROW_TIMES_MATRIX,
+    TILES,
+    TRANSPOSED_TIMES_COLUMN,
+    long_sums,
+    vector_form,
+)
+from .small_matmul import SMALL, bmm_small_parallel, bmm_small_part, is_small_in_batch, mm_small
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
 _ROWS_PER_PANEL = 64
@@ -39,6 +50,8 @@ _COLUMNS_PER_PANEL = 256
 #: a vector wait for memory and reach 10 us sooner.
 PARALLEL_WORK = 2**19
 PARALLEL_VECTOR_WORK = 2**18
+# Small matrices of a batch run at half the speed of large ones: 10 us on one core.
+PARALLEL_SMALL_WORK = 2**18
 # What a small matrix of a batch costs before its first multiply-add, counted in those: 20 ns.
 _WORK_OF_A_MATRIX = 1000
 # Parts for each thread: one that comes late leaves its second part to the others.
@@ -97,6 +110,7 @@ class _Kernels:
     bmm_small_part, bmm_small_parallel                      batches of small matrices, on one thread or several
     serial              strided batches, alpha and beta, on the calling thread
     parallel            the same on several threads
+    long_sums           a long vector times a matrix of few columns
     vectors_dense, vectors_serial, vectors_parallel         those for what vector_form names
     """
 
@@ -113,6 +127,8 @@ class _Kernels:
         flat, size, flag = self.flat, types.int64, types.boolean
         if name in ("small", "dense", "vectors_dense"):
             signature = (flat, flag, flat, flag, flat, flat, size, size, size)
+        elif name == "long_sums":
+            signature = (flat, flat, flat, size, size)
         elif name.startswith("bmm_small"):
             operand = (flat, size, types.UniTuple(size, 3))
             signature = (*operand, *operand, flat, *(size,) * 5)
@@ -132,6 +148,7 @@ class _Kernels:
 _entries = {
     "small": mm_small,
     "dense": multiply_dense,
+    "long_sums": long_sums,
     "bmm_small_part": bmm_small_part,
     "bmm_small_parallel": bmm_small_parallel,
     "serial": multiply_part,
@@ -177,6 +194,13 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
         elif m == 1 or n == 1 or (transpose_b and n <= DOT_ROWS):
             left, right = (1, n) if transpose_a else (k, 1), (1, k) if transpose_b else (m, 1)
             form = vector_form(n, k, m, *left, *right, 0 if bias.size else 1, kernels.width)
+        if work >= LONG and form and n <= LONG_COLUMNS and m <= LONG_COLUMNS and not bias.size:
+            if form in (DOT, ROW_TIMES_MATRIX):
+                kernels.long_sums(a, b, out, k, m)
+                return out
+            if form == TRANSPOSED_TIMES_COLUMN:
+                kernels.long_sums(b, a, out, k, n)
+                return out
         if work < PARALLEL_VECTOR_WORK or (threads := _threads_for(work, n, m)) == 1:
             if form:
                 kernels.vectors_dense(a, transpose_a, b, transpose_b, bias, out, n, k, m, form)
@@ -253,9 +277,9 @@ def bmm(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int
     The strides are those of the batch, rows and columns.
     """
     kernels = _single if out.dtype is _float32 else _kernels[out.dtype]
-    if n * k * m <= SMALL_IN_BATCH and n > 1 and m > 1 and (b_strides[2] == 1 or k * m <= SMALL_TO_TURN):
+    if is_small_in_batch(n, k, m, b_strides[2], kernels.width):
         work = batch * (n * k * m + _WORK_OF_A_MATRIX)
-        if work < PARALLEL_WORK or (threads := get_num_threads()) == 1:
+        if work < PARALLEL_SMALL_WORK or (threads := get_num_threads()) == 1:
             kernels.bmm_small_part(a, a0, a_strides, b, b0, b_strides, out, 0, batch, n, k, m)
         else:
             parts = threads * _PARTS

@@ -12,13 +12,21 @@ from numba import prange
 from ..compiler import jit
 from ..pieces import piece
 from ..simd import broadcast, fma, lanes, load, load_part, store, store_part
+from .gemm import pack_columns
+from .tile_sizes import VECTORS
 
 # Measured on AVX-512 (Zen 4): up to 20**3 this saves a fifth of the time of gemm, which looks at more cases.
 SMALL = 8192
 # In batches, up to 16**3: there both are equally fast, at 8**3 this takes 50 ns a matrix and gemm 150.
 SMALL_IN_BATCH = 4096
-# Elements of a transposed b that are turned one by one; gemm turns squares of vectors.
+# Elements of a transposed b that are turned one by one. Above, squares of vectors are, into one panel as gemm makes them.
 SMALL_TO_TURN = 64
+
+
+def is_small_in_batch(n, k, m, column_b, width):
+    """Whether bmm_small_part is the kernel for matrices of a batch, with b's columns at that stride."""
+    fits = column_b == 1 or k * m <= SMALL_TO_TURN or m <= VECTORS * width
+    return n * k * m <= SMALL_IN_BATCH and n > 1 and m > 1 and fits
 
 
 @jit
@@ -103,17 +111,23 @@ def mm_small(a, transpose_a, b, transpose_b, bias, out, n, k, m):
 @jit(nogil=True)
 def bmm_small_part(a, a0, a_strides, b, b0, b_strides, out, begin, end, n, k, m):
     """Matrices begin to end - 1 of out = a b for batches of small matrices; strides of batch, rows and columns."""
-    turned = np.empty(k * m, b.dtype) if b_strides[2] != 1 else b[:0]
+    width = lanes(b)
+    by_squares = k * m > SMALL_TO_TURN
+    row_turned = (m + width - 1) // width * width if by_squares else m
+    turned = np.empty(k * row_turned, b.dtype) if b_strides[2] != 1 else b[:0]
     bias = b[:0]
     for number in range(begin, end):
         x = piece(a, a0 + number * a_strides[0], a.size)
         y = piece(b, b0 + number * b_strides[0], b.size)
         z = piece(out, number * n * m, n * m)
         if turned.size:
-            for j in range(m):
-                for r in range(k):
-                    turned[r * m + j] = y[r * b_strides[1] + j * b_strides[2]]
-            _rows_times_matrix(x, a_strides[1], a_strides[2], turned, m, bias, z, n, k, m)
+            if by_squares:
+                pack_columns(y, 0, b_strides[1], b_strides[2], k, m, turned)
+            else:
+                for j in range(m):
+                    for r in range(k):
+                        turned[r * m + j] = y[r * b_strides[1] + j * b_strides[2]]
+            _rows_times_matrix(x, a_strides[1], a_strides[2], turned, row_turned, bias, z, n, k, m)
         else:
             _rows_times_matrix(x, a_strides[1], a_strides[2], y, b_strides[1], bias, z, n, k, m)
 

@@ -6,7 +6,7 @@ import pytest
 from numtorch.kernels.cpu import gemm as g
 from numtorch.kernels.cpu import gemm_batches as batches
 from numtorch.kernels.cpu import matmul
-from numtorch.kernels.cpu.gemv import vector_form
+from numtorch.kernels.cpu.gemv import long_sums, vector_form
 from numtorch.kernels.cpu.tile_sizes import ROWS, VECTORS, lanes
 
 DTYPES = ["f4", "f8"]
@@ -150,3 +150,29 @@ def test_alpha_and_beta_in_one_pass(size, dtype):
         )  # fmt: skip
         want = -0.5 * (a.astype("f8") @ b) + 3.0 * start
         assert (np.abs(out.reshape(n, m) - want) <= 2 * bound(a, b, 3 * np.abs(start))).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [1, 3, lanes(4), lanes(4) + 1, 64], ids=str)
+def test_a_long_sum_is_cut_the_same_way_for_every_number_of_threads(columns, dtype):
+    k = 2 * 2**17 // columns + 5
+    x, b = sample((1, k), dtype, 1), sample((k, columns), dtype, 2)
+    got = matmul.mm(x.reshape(-1), b.reshape(-1), 1, k, columns)
+    alone = np.empty(columns, dtype)
+    long_sums.serial(x.reshape(-1), b.reshape(-1), alone, k, columns)
+    assert (got == alone).all()
+    assert (np.abs(got - x.astype("f8") @ b.astype("f8")) <= bound(x, b)).all()
+    turned = matmul.mm(b.reshape(-1), x.reshape(-1), columns, k, 1, transpose_a=True)
+    assert (got == turned).all()
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [1, 2, lanes(8) - 1, lanes(8), lanes(4)], ids=str)
+@pytest.mark.parametrize("n", [1, lanes(8), lanes(4), lanes(4) + 1, 100], ids=str)
+def test_many_short_rows_times_a_vector(n, k, dtype):
+    a, x = sample((n, k), dtype, 1), sample((k, 1), dtype, 2)
+    check_whole(n, k, 1, False, False, dtype)
+    check_whole(1, k, n, False, True, dtype)
+    got = matmul.mm_added(a.reshape(-1), x.reshape(-1), np.ones(n, dtype), n, k, 1, 2.0, 0.5)
+    assert (np.abs(got - (2 * (a.astype("f8") @ x)[:, 0] + 0.5)) <= 3 * bound(a, x, 1)[:, 0]).all()
