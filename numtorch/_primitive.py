@@ -236,12 +236,15 @@ class Primitive:
         node.layout = layout
         node.values = values
         stamp(node, 3)  # whose caller has called the primitive
-        for position in layout.lists:
-            value = values[position]
-            if value and isinstance(value[0], Tensor):
-                self._connect_lists(node, values, layout)
-                break
-        else:
+        if layout.only is not None:
+            t = values[layout.only]
+            edge = None
+            if t._requires_grad:
+                edge = (t._grad_fn if t._base is None else t._edge()) or t._acc or t._edge()
+            node.next_nodes = (edge,)
+            if t._output_nr:
+                node.next_nrs = (t._output_nr,)
+        elif not self._connect_lists(node, values, layout):
             edges, later_outputs = [], False
             for position in layout.edges:
                 edge = None
@@ -257,23 +260,26 @@ class Primitive:
             node.next_nodes = tuple(edges)
             if later_outputs:
                 node.next_nrs = tuple([0 if p is None else values[p]._output_nr for p in layout.edges])
-        if isinstance(result, tuple):
-            self._record_outputs(node, result)
+        outputs = result if isinstance(result, tuple) else None
+        if outputs is not None:
+            self._record_outputs(node, outputs)
         elif result._dtype.category >= FLOATING and 0 not in self.nondifferentiable:
             result._grad_fn = node
             result._requires_grad = True
         if layout.saves or rare.active:
             saved, versions = [], []
             for position in layout.saves:
+                storage = None
                 if position >= 0:
                     value = values[position]
                     values[position] = None  # what is saved takes its place when a rule runs
                 else:
-                    value = result[~position] if isinstance(result, tuple) else result
+                    value = result if outputs is None else outputs[~position]
                     if value is not None and value._grad_fn is node:
-                        value = alias(value)  # not itself: it holds the node
+                        value = alias(value)  # not itself, which holds the node
                 saved.append(value)
-                storage = None if value is None else value._storage
+                if value is not None:
+                    storage = value._storage
                 versions.append(0 if storage is None else storage.version)
             if rare.active:
                 save(node, tuple(saved))
@@ -301,10 +307,15 @@ class Primitive:
                     t._output_nr = i
         node.picked = picked
 
-    def _connect_lists(self, node: PrimitiveNode, values: list, layout: _Layout) -> None:
+    def _connect_lists(self, node: PrimitiveNode, values: list, layout: _Layout) -> bool:
         """Point `node` at what made the differentiable arguments where some are lists of tensors.
 
-        What remains of the lists takes their place."""
+        What remains of the lists takes their place. False, and nothing has happened, where none is."""
+        for position in layout.lists:
+            if values[position] and isinstance(values[position][0], Tensor):
+                break
+        else:
+            return False
         edges, nrs, spans = [], [], []
         for position, _ in self.positions:
             value = values[position]
@@ -323,12 +334,13 @@ class Primitive:
             value = values[position]
             if value and isinstance(value[0], Tensor):
                 values[position] = [_new_tuple(Meta, (t._size, t._dtype, t._device, t._requires_grad)) for t in value]
+        return True
 
 
 class _Layout:
     """Where the tensors stand among the arguments of a call, for one combination of the arguments' classes."""
 
-    __slots__ = ("edges", "lists", "meta_names", "metas", "saved_names", "saves")
+    __slots__ = ("edges", "lists", "meta_names", "metas", "only", "saved_names", "saves")
 
     def __init__(self, spec: Primitive, kinds: tuple[type, ...]):
         tensors = [p for p, kind in enumerate(kinds) if issubclass(kind, Tensor)]
@@ -336,6 +348,8 @@ class _Layout:
         self.edges = tuple([p if p in tensors else None for p, _ in spec.positions])
         #: Arguments that may be lists of tensors.
         self.lists = tuple([p for p, kind in enumerate(kinds) if issubclass(kind, (list, tuple))])
+        #: The position of the only differentiable argument, a tensor; None where there are others.
+        self.only = self.edges[0] if len(self.edges) == 1 else None
         #: What is saved, as the position of an argument or ~(number of a result), and its names.
         found = [(spec.names.index(name) if nr is None else ~nr, name) for name, nr in spec.saves]
         found = [each for each in found if each[0] < 0 or each[0] in tensors]

@@ -6,9 +6,11 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from .._products import is_plain
 from .._registry import op
 from .._size import wrap_dims
 from .._tensor import Tensor
+from .matmul import dot, linear
 
 
 @op(method=False, out=True)
@@ -46,20 +48,30 @@ def tensordot(a, b, dims=2) -> Tensor:
                 b = b.sum(j, keepdim=True)
             else:
                 a = a.sum(i, keepdim=True)
-    keep_a = [d for d in range(len(a._size)) if d not in left]
-    keep_b = [d for d in range(len(b._size)) if d not in right]
-    size = [a._size[d] for d in keep_a] + [b._size[d] for d in keep_b]
-    inner = 1
-    for d in left:
-        inner *= a._size[d]
-    outer_a, outer_b = 1, 1
-    for d in keep_a:
-        outer_a *= a._size[d]
-    for d in keep_b:
-        outer_b *= b._size[d]
-    m = a.permute([*keep_a, *left]).reshape(outer_a, inner)
-    n = b.permute([*right, *keep_b]).reshape(inner, outer_b)
-    return m.mm(n).reshape(size)
+    order_a, size_a, order_b, size_b, size = _contracted(a._size, left, b._size, right)
+    if order_a is not None:
+        a = a.permute(order_a)
+    if order_b is not None:
+        b = b.permute(order_b)
+    return a.reshape(size_a).mm(b.reshape(size_b)).reshape(size)
+
+
+@lru_cache(maxsize=1024)
+def _contracted(size_a, left, size_b, right):
+    """The order of a's dimensions in which `left` come last (None if they do) and its size as a matrix, the same for
+    b with `right` first, and the size of the product."""
+    keep_a = tuple([d for d in range(len(size_a)) if d not in left])
+    keep_b = tuple([d for d in range(len(size_b)) if d not in right])
+    rows, columns = [size_a[d] for d in keep_a], [size_b[d] for d in keep_b]
+    inner = prod([size_a[d] for d in left])
+    order_a, order_b = keep_a + left, right + keep_b
+    return (
+        None if order_a == tuple(range(len(size_a))) else order_a,
+        (prod(rows), inner),
+        None if order_b == tuple(range(len(size_b))) else order_b,
+        (inner, prod(columns)),
+        (*rows, *columns),
+    )
 
 
 @op(out=True)
@@ -73,9 +85,9 @@ def inner(input, other) -> Tensor:
             f"{list(other._size)}"
         )
     if len(input._size) == len(other._size) == 1:
-        from .matmul import dot
-
         return dot(input, other)
+    if len(other._size) == 2:
+        return linear(input, other)
     return tensordot(input, other, dims=([-1], [-1]))
 
 
@@ -83,11 +95,17 @@ def inner(input, other) -> Tensor:
 def kron(input, other) -> Tensor:
     """The Kronecker product: every element of `input` times the whole of `other`."""
     n = max(len(input._size), len(other._size))
-    size_a = (1,) * (n - len(input._size)) + tuple(input._size)
-    size_b = (1,) * (n - len(other._size)) + tuple(other._size)
-    a = input.reshape([m for s in size_a for m in (s, 1)])
-    b = other.reshape([m for s in size_b for m in (1, s)])
-    return (a * b).reshape([s * m for s, m in zip(size_a, size_b)])
+    spread_a, spread_b, size = _kron_sizes(n, input._size, other._size)
+    return (input.reshape(spread_a) * other.reshape(spread_b)).reshape(size)
+
+
+@lru_cache(maxsize=1024)
+def _kron_sizes(n: int, size_a, size_b):
+    """(size of a with a dimension of one behind each of its n, of b with one before each, size of the product)."""
+    size_a, size_b = (1,) * (n - len(size_a)) + size_a, (1,) * (n - len(size_b)) + size_b
+    spread_a = tuple([m for s in size_a for m in (s, 1)])
+    spread_b = tuple([m for s in size_b for m in (1, s)])
+    return spread_a, spread_b, tuple([s * m for s, m in zip(size_a, size_b)])
 
 
 def _parse(equation: str, operands) -> tuple[list[list[str]], list[str]]:
@@ -197,6 +215,8 @@ class _Plan(NamedTuple):
     """How a pair of operands becomes one product: the order of each one's dimensions, then their sizes as matrices.
 
     None stands for what needs no step. `size` is that of the product's dimensions, `order` the result's order of them.
+    Where no dimension is summed over, or every element of the result is a sum of its own, `pointwise` is set: sizes are
+    those with which the elements are multiplied, and the last `summed` dimensions are then added up.
     """
 
     order_a: tuple | None
@@ -205,20 +225,26 @@ class _Plan(NamedTuple):
     size_b: tuple | None
     size: tuple | None
     order: tuple | None
+    pointwise: bool = False
+    summed: tuple = ()
 
 
-_plans: dict[
-    tuple, _Plan | None
-] = {}  # (equation, size of a, size of b): finding it out takes longer than small products
+# (equation, size of a, size of b, is_plain(a, b)): finding a plan out takes longer than small products.
+_plans: dict[tuple, _Plan | None] = {}
 _MOST_PLANS = 1000
+# Up to so many elements (256 KB of float32), sums of products of their own are cheaper as a product and a sum, which run
+# along memory, than as a batch of rows times columns of 20-50 ns each.
+_FEW_PRODUCTS = 2**16
 
 
 def _order(labels: list[str], wanted: list[str]) -> tuple | None:
     return None if labels == wanted else tuple([labels.index(c) for c in wanted])
 
 
-def _plan_pair(equation: str, a: Tensor, b: Tensor) -> _Plan | None:
-    """The plan for two operands whose labels are all different, kept or shared, and of equal sizes where shared."""
+def _plan_pair(equation: str, a: Tensor, b: Tensor, plain: bool) -> _Plan | None:
+    """The plan for two operands whose labels are all different, kept or shared, and of equal sizes where shared.
+
+    `plain` is what `is_plain` says of them: a product and a sum would round halves twice."""
     (la, lb), result = _parse(equation, [a, b])
     sizes_a, sizes_b = dict(zip(la, a._size)), dict(zip(lb, b._size))
     shared = [c for c in la if c in sizes_b]
@@ -238,6 +264,16 @@ def _plan_pair(equation: str, a: Tensor, b: Tensor) -> _Plan | None:
         _order(lb, batch + summed + only_b),
         _order(kept, result),
     )
+    if not summed:
+        ones = dict.fromkeys(kept, 1)
+        spread_a, spread_b = (tuple([{**ones, **each}[c] for c in result]) for each in (sizes_a, sizes_b))
+        order_a, order_b = _order(la, [c for c in result if c in la]), _order(lb, [c for c in result if c in lb])
+        size_a = None if len(la) == len(result) else spread_a
+        size_b = None if len(lb) == len(result) else spread_b
+        return _Plan(order_a, size_a, order_b, size_b, None, None, True)
+    if plain and batch and not only_a and not only_b and prod(a._size) <= _FEW_PRODUCTS:
+        dims = tuple(range(len(batch), len(la)))
+        return _Plan(order_a, None, _order(lb, batch + summed), None, None, order, True, dims)
     if len(only_a) == len(only_b) == len(summed) == 1:
         return _Plan(order_a, None, order_b, None, None, order)  # matrices, or batches of them, as they are
     count, rows, inner, columns = (prod(sizes[c] for c in group) for group in (batch, only_a, summed, only_b))
@@ -247,12 +283,16 @@ def _plan_pair(equation: str, a: Tensor, b: Tensor) -> _Plan | None:
 
 
 def _follow(plan: _Plan, a: Tensor, b: Tensor) -> Tensor:
-    order_a, size_a, order_b, size_b, size, order = plan
+    order_a, size_a, order_b, size_b, size, order, pointwise, summed = plan
     if order_a is not None:
         a = a.permute(order_a)
     if order_b is not None:
         b = b.permute(order_b)
-    if size is None:
+    if pointwise:
+        t = (a if size_a is None else a.reshape(size_a)) * (b if size_b is None else b.reshape(size_b))
+        if summed:
+            t = t.sum(summed)
+    elif size is None:
         t = a.matmul(b)
     else:
         t = a.reshape(size_a).matmul(b.reshape(size_b)).reshape(size)
@@ -277,12 +317,13 @@ def einsum(equation, *operands) -> Tensor:
         )
     if len(operands) == 2:
         a, b = operands
-        key = (equation, a._size, b._size)
+        plain = is_plain(a, b)
+        key = (equation, a._size, b._size, plain)
         plan = _plans.get(key, _plans)  # itself for a key that is not there
         if plan is _plans:
             if len(_plans) >= _MOST_PLANS:
                 _plans.clear()
-            plan = _plans[key] = _plan_pair(equation, a, b)
+            plan = _plans[key] = _plan_pair(equation, a, b, plain)
         if plan is not None:
             return _follow(plan, a, b)
     elif len(operands) > 2:
@@ -292,6 +333,15 @@ def einsum(equation, *operands) -> Tensor:
             for each, operand in zip(pairs, operands[1:]):
                 result = einsum(each, result, operand)
             return result
+    else:
+        plan = _plan_single(equation, operands[0]._size)
+        if plan is not None:
+            t, (repeated, gone, order) = operands[0], plan
+            if repeated:
+                t = t.diagonal()
+            if gone:
+                t = t.sum(gone)
+            return t if order is None else t.permute(order)
     labels, result = _parse(equation, list(operands))
     sizes: dict[str, int] = {}
     for k, (t, each) in enumerate(zip(operands, labels)):
@@ -312,6 +362,29 @@ def einsum(equation, *operands) -> Tensor:
         t, current = _contract(t, current, u, other, later)
     t, current = _sum_out(t, current, set(result))
     return t.permute([current.index(c) for c in result])
+
+
+@lru_cache(maxsize=1024)
+def _plan_single(equation: str, size):
+    """(whether it is the diagonal of a matrix, the dimensions to sum over, the order of the others, None if it is that of
+    the operand) for one operand; None for what is not that plain, and what changes nothing."""
+    term, arrow, result = equation.replace(" ", "").partition("->")
+    if not arrow:
+        result = "".join(sorted(c for c in set(term) if term.count(c) == 1))
+    plain = (
+        (term + result).isalpha()
+        and term != result
+        and len(term) == len(size)
+        and set(result) <= set(term)
+        and len(set(result)) == len(result)
+    )
+    repeated = len(term) == 2 and term[0] == term[-1] and len(set(size)) == 1
+    if not plain or (len(set(term)) < len(term) and not repeated):
+        return None
+    term = term[:1] if repeated else term
+    kept = [c for c in term if c in result]
+    gone = tuple([d for d, c in enumerate(term) if c not in result])
+    return repeated, gone, _order(kept, list(result))
 
 
 @lru_cache(maxsize=1024)

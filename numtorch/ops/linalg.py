@@ -7,6 +7,7 @@ Also what the modules of this family share: the checks that name the argument, t
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -263,11 +264,15 @@ register("matrix_exp", lambda input: matrix_exp(input))
 def multi_dot(tensors) -> Tensor:
     """The product of two or more matrices (first and last may be vectors), in the order of fewest multiplications."""
     tensors = list(tensors)
+    if len(tensors) == 2 and len(tensors[0]._size) == len(tensors[1]._size) == 2:
+        first, second = tensors
+        if first._dtype is second._dtype and first._size[1] == second._size[0]:
+            return first.mm(second)
     if len(tensors) < 2:
         raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
     for position, t in enumerate(tensors):
         allowed = (1, 2) if position in (0, len(tensors) - 1) else (2,)
-        if t.dim() not in allowed:
+        if len(t._size) not in allowed:
             which = "1D or 2D" if len(allowed) == 2 else "2D"
             raise RuntimeError(f"multi_dot(): tensor {position} must be {which} but got {t.dim()}D")
         if t._dtype is not tensors[0]._dtype:
@@ -287,12 +292,13 @@ def multi_dot(tensors) -> Tensor:
                 f"multi_dot(): tensors {position} and {position + 1} with shapes {list(left)} and {list(right)} "
                 "cannot be multiplied"
             )
-    result = _product(tensors, _splits([t._size[0] for t in tensors] + [tensors[-1]._size[1]]), 0, len(tensors) - 1)
+    result = _product(tensors, _splits((*[t._size[0] for t in tensors], tensors[-1]._size[1])), 0, len(tensors) - 1)
     if first_vector:
         result = result.squeeze(0)
     return result.squeeze(-1) if last_vector else result
 
 
+@lru_cache(maxsize=256)
 def _splits(sizes):
     """Where to split each run of matrices i..j so that the product costs the fewest multiplications."""
     count = len(sizes) - 1
@@ -323,17 +329,23 @@ def linalg_cross(input, other, *, dim: int = -1) -> Tensor:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._size[d]} and {other._size[d]}"
         )
-    size = broadcast_sizes(input._size, other._size)
-    return _cross(input.expand(size), other.expand(size), d)
+    if input._size != other._size:
+        size = broadcast_sizes(input._size, other._size)
+        input, other = input.expand(size), other.expand(size)
+    return _cross(input, other, d)
 
 
 @primitive(node="LinalgCrossBackward0", save=("a", "b"), public=False)
 def _cross(a, b, dim):
-    """a x b for tensors of one size, 3 along `dim`: the difference of two products of turned arguments."""
+    """a x b for tensors of one size, 3 along `dim`: out_i = a_j b_k - a_k b_j for (i, j, k) = (0, 1, 2) and its turns."""
     x, y = a._nd(), b._nd()
-    first = np.roll(x, -1, dim) * np.roll(y, -2, dim)
-    first -= np.roll(x, -2, dim) * np.roll(y, -1, dim)
-    return from_array(first)
+    out = np.empty(x.shape, np.result_type(x, y))
+    parts = [(*(slice(None),) * dim, slice(i, i + 1)) for i in range(3)]
+    x0, x1, x2 = [x[part] for part in parts]
+    y0, y1, y2 = [y[part] for part in parts]
+    for part, xj, yk, xk, yj in ((parts[0], x1, y2, x2, y1), (parts[1], x2, y0, x0, y2), (parts[2], x0, y1, x1, y0)):
+        np.subtract(xj * yk, xk * yj, out=out[part])
+    return wrap(out.reshape(-1), out.shape, _dtype.from_numpy_dtype(out.dtype))
 
 
 _cross.derivative(

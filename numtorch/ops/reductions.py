@@ -555,6 +555,7 @@ def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) 
     return _as_input(values, t), wrap(indices, size, int64)
 
 
+@lru_cache(maxsize=1024)
 def collapse_one(size, dim: int) -> tuple[int, int, int]:
     """(outer, n, inner) round one dim, also where it has size 1."""
     if not size:

@@ -14,6 +14,7 @@ from numtorch.kernels.cpu import softmax as _kernels
 from .._allocator import empty
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING, float32, float64
+from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import wrap_dim
@@ -103,6 +104,10 @@ _log_softmax.derivative(self=_log_softmax_rule)
 
 
 def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
+    """The tensor in the dtype that is asked for, and `dim` counted from the front; softmax wants floating types."""
+    if dtype is None and (t._dtype is float32 or t._dtype is float64):
+        n = len(t._size)
+        return t, dim if type(dim) is int and 0 <= dim < n else wrap_dim(dim, n)
     if dtype is not None and dtype is not t._dtype:
         t = t.to(dtype)
     if t._dtype.category < FLOATING or t._dtype.category == COMPLEX:
@@ -112,16 +117,20 @@ def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
     return t, wrap_dim(dim, t.ndim)
 
 
-@op("softmax", out=True)
-def softmax_along(input, dim, dtype=None) -> Tensor:
+@op("softmax")
+def softmax_along(input, dim, dtype=None, *, out=None) -> Tensor:
     """exp(x) / sum exp(x) along dim."""
-    return _softmax(*_input(input, dim, dtype, "softmax"))
+    input, dim = _input(input, dim, dtype, "softmax")
+    result = _softmax(input, dim) if input._requires_grad else _forward(input, dim, False)
+    return result if out is None else write_out(result, out, "softmax")
 
 
-@op("log_softmax", out=True)
-def log_softmax_along(input, dim, dtype=None) -> Tensor:
+@op("log_softmax")
+def log_softmax_along(input, dim, dtype=None, *, out=None) -> Tensor:
     """log softmax(x) along dim, computed without leaving the logarithm."""
-    return _log_softmax(*_input(input, dim, dtype, "log_softmax"))
+    input, dim = _input(input, dim, dtype, "log_softmax")
+    result = _log_softmax(input, dim) if input._requires_grad else _forward(input, dim, True)
+    return result if out is None else write_out(result, out, "log_softmax")
 
 
 register("softmax", softmax_along, namespace="special", method=False)
@@ -142,14 +151,16 @@ def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
 @op(namespace="nn.functional", method=False)
 def softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """exp(x) / sum exp(x) along dim."""
-    dim = _implicit_dim("softmax", input.ndim, _stacklevel) if dim is None else dim
+    if dim is None:
+        dim = _implicit_dim("softmax", input.ndim, _stacklevel)
     return softmax_along(input, dim, dtype)
 
 
 @op(namespace="nn.functional", method=False)
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """log softmax(x) along dim."""
-    dim = _implicit_dim("log_softmax", input.ndim, _stacklevel) if dim is None else dim
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
     return log_softmax_along(input, dim, dtype)
 
 
