@@ -7,17 +7,10 @@ from numtorch._tensor import Tensor
 from numtorch.nn import functional as F
 from numtorch.nn.modules.module import Module
 from numtorch.nn.utils import parametrize
+from numtorch.ops.weight_norm import norm_except_dim
+from numtorch.ops.weight_norm import weight_norm as apply_weight_norm
 
 __all__ = ["spectral_norm", "weight_norm"]
-
-
-def norm_except_dim(v: Tensor, dim: int) -> Tensor:
-    """The norm over all dimensions but `dim`, kept as size-1 dimensions; -1: over all, a scalar."""
-    if dim == -1:
-        return v.norm()
-    dim %= v.dim()
-    others = [d for d in range(v.dim()) if d != dim]
-    return numtorch.linalg.vector_norm(v, 2, others, True) if others else v.abs()
 
 
 class _WeightNorm(Module):
@@ -28,7 +21,7 @@ class _WeightNorm(Module):
         self.dim = -1 if dim is None else dim
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
-        return weight_v * (weight_g / norm_except_dim(weight_v, self.dim))
+        return apply_weight_norm(weight_v, weight_g, self.dim)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         return norm_except_dim(weight, self.dim), weight

@@ -7,7 +7,8 @@ import warnings
 from numtorch._tensor import Tensor
 from numtorch.nn.modules.module import Module
 from numtorch.nn.parameter import Parameter
-from numtorch.nn.utils.parametrizations import norm_except_dim
+from numtorch.ops.weight_norm import norm_except_dim
+from numtorch.ops.weight_norm import weight_norm as apply_weight_norm
 
 __all__ = ["remove_weight_norm", "weight_norm"]
 
@@ -22,7 +23,7 @@ class WeightNorm:
     def compute_weight(self, module: Module) -> Tensor:
         """The weight from its length and direction."""
         g, v = getattr(module, self.name + "_g"), getattr(module, self.name + "_v")
-        return v * (g / norm_except_dim(v, self.dim))
+        return apply_weight_norm(v, g, self.dim)
 
     def __call__(self, module: Module, inputs) -> None:
         setattr(module, self.name, self.compute_weight(module))
