@@ -11,7 +11,7 @@ from .._inplace import inplace_form, write_out
 from .._primitive import primitive
 from .._products import are_apart, dense_matrix, is_plain, multiplied_and_added
 from .._registry import register
-from .._size import broadcast_size, dense
+from .._size import dense
 from .._tensor import Tensor, _new
 from .matmul import _addmm_bias, _adjoint, bmm, mm, mv, outer
 
@@ -28,18 +28,36 @@ def _check_scaled(name: str, input: Tensor, beta, alpha) -> None:
             raise RuntimeError(f"For integral input tensors, argument {argument} must not be a floating point number.")
 
 
+def _expands(size, target) -> bool:
+    """Whether a tensor of `size` can be read as one of the size `target`."""
+    lead = len(target) - len(size)
+    return lead >= 0 and all(n == 1 or n == m for n, m in zip(size, target[lead:]))
+
+
+def _check_expands(size, target) -> None:
+    if _expands(size, target):
+        return
+    sizes = f"Target sizes: {list(target)}.  Tensor sizes: {list(size)}"
+    lead = len(target) - len(size)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand: the number of sizes provided ({len(target)}) must be greater or equal to the number of dimensions "
+            f"in the tensor ({len(size)}).  {sizes}"
+        )
+    at = max(i for i, n in enumerate(size) if n != 1 and n != target[lead + i])
+    raise RuntimeError(
+        f"The expanded size of the tensor ({target[lead + at]}) must match the existing size ({size[at]}) at "
+        f"non-singleton dimension {lead + at}.  {sizes}"
+    )
+
+
 def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:
     """beta * input + alpha * product; beta 0 ignores nan and inf in `input`, as BLAS does."""
-    if broadcast_size(input._size, product._size) != product._size:
-        raise RuntimeError(
-            f"The expanded size of the tensor ({product._size[-1]}) must match the existing size "
-            f"({input._size[-1] if input._size else 1}) at non-singleton dimension {len(product._size) - 1}.  Target sizes: "
-            f"{list(product._size)}.  Tensor sizes: {list(input._size)}"
-        )
     if input._dtype is not product._dtype:
         raise RuntimeError(
             f"self and mat2 must have the same dtype, but got {input._dtype.type_name} and {product._dtype.type_name}"
         )
+    _check_expands(input._size, product._size)
     if product._dtype.category < FLOATING:
         alpha, beta = int(alpha), int(beta)
     scaled = product if alpha == 1 else (product * alpha).to(product._dtype)
@@ -250,7 +268,7 @@ def _added_in_one_pass(input: Tensor, first: Tensor, second: Tensor, beta, alpha
     ):
         return None
     size = (*a[:-1], b[-1])
-    if input._size != size and broadcast_size(input._size, size) != size:
+    if input._size != size and not _expands(input._size, size):
         return None
     return multiplied_and_added(first, second, start=input if beta else None, alpha=alpha, beta=beta)
 

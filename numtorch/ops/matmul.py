@@ -609,10 +609,13 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         result = matmul(input, weight)
         return result if bias is None else result + bias
     if n == 2:
-        if bias is not None and len(bias._size) == 1:
+        if bias is None:
+            return mm(input, weight.t())
+        if bias._size == weight._size[:1] and bias._dtype is input._dtype:
             return _addmm_bias(bias, input, weight.t())
-        result = mm(input, weight.t())
-        return result if bias is None else result + bias
+        from .add_multiply import addmm
+
+        return addmm(bias, input, weight.t())  # which tells what is wrong, if it does not broadcast
     if n == 1:
         result = linear(input.unsqueeze(0), weight, bias)
         return result.squeeze_(0) if bias is None else result.view(weight._size[0])
@@ -622,6 +625,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     size = (*input._size[:-1], weight._size[0])
     if bias is None:
         return unsafe_view(linear(rows, weight), size)
+    if len(bias._size) != 1:
+        return unsafe_view(linear(rows, weight), size) + bias
     return linear(rows, weight, bias).view(size)
 
 

@@ -179,3 +179,27 @@ def test_einsum_of_two_operands_twice(equation, left, right):
         np.testing.assert_allclose(got.detach().numpy(), want, rtol=1e-12, atol=1e-12)
         if got.numel():
             assert torch.autograd.gradcheck(lambda x, y: torch.einsum(equation, x, y), (x, y))
+
+
+@pytest.mark.parametrize("grad", [False, True], ids=["outside of the graph", "recorded"])
+@pytest.mark.parametrize("size", [(2, 3), (33, 64), (2, 1, 3), (3,)], ids=str)
+class TestABiasThatIsNotTheLayers:
+    def test_of_another_size_is_refused(self, size, grad):
+        x, weight = torch.ones(size), torch.ones(8, size[-1], requires_grad=grad)
+        for n in (0, 7, 9):
+            with pytest.raises(
+                RuntimeError, match=rf"expanded size of the tensor \(8\) must match the existing size \({n}\)"
+            ):
+                torch.nn.functional.linear(x, weight, torch.ones(n))
+
+    def test_of_one_number_is_added_to_every_output(self, size, grad):
+        x, weight = torch.ones(size), torch.ones(8, size[-1], requires_grad=grad)
+        expected = torch.full((*size[:-1], 8), size[-1] + 2.0)
+        for bias in (torch.tensor([2.0]), torch.tensor(2.0)):
+            assert torch.nn.functional.linear(x, weight, bias).equal(expected)
+
+    def test_of_another_dtype_is_refused(self, size, grad):
+        x, weight = torch.ones(size), torch.ones(8, size[-1], requires_grad=grad)
+        for dtype in (torch.float64, torch.float16, torch.int64):
+            with pytest.raises(RuntimeError, match="must have the same dtype"):
+                torch.nn.functional.linear(x, weight, torch.ones(8, dtype=dtype))
