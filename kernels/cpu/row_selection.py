@@ -9,6 +9,8 @@ second-level cache; rows are shared by the threads in chunks of fixed size.
   by counting their leading 11 bits.
 - topk holds the k best so far in a heap; 32 keys at a time are compared with its largest, and nearly always all lose.
   For a large k the k-th smallest is found instead, and what is not greater is sorted.
+- Several short rows are sorted, whatever is wanted of them: a row of 100 takes 0.35 us in the network, and 0.65 to have
+  its k-th found.
 - Sorting goes through a network (Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M: Batcher's merge
   exchange) over eight rows side by side: each comparator is a minimum and a maximum of vectors. A key of 32 bits and
   its position are one number of 64, so that equal keys keep their order.
@@ -35,6 +37,10 @@ NETWORK_MAX = 1024
 #: Fewer rows than these would leave most of the network's columns unused: 1000 elements take 6 us by digits, 44 us as
 #: eight rows by the network.
 FEW_ROWS = 4
+#: Longest rows that the network sorts faster than their k best, or the k-th, are found.
+SORTED_MAX = 128
+#: Keys are searched for so many bits, then only those that agree in them: 52 passes over 1000 keys of 64 are 4 us.
+FIRST_BITS = 12
 #: Up to this many keys each is compared with each: a comparison of two vectors, no more.
 COUNT_MAX = 16
 #: A single row up to this length is sorted by counting, for each element, what comes before it.
@@ -42,7 +48,7 @@ RANK_MAX = 192
 #: Below this many keys the bits are searched; above, leading bits are counted first.
 SEARCH_MAX = 4096
 DIGIT = 11
-#: Keys that are compared with the top of the heap at once.
+#: Keys that are compared with one at once: the top of the heap, or a key that is looked for.
 GLANCE = 32
 
 
@@ -131,46 +137,35 @@ def kth_key(keys, k):
     found = (
         keys.dtype.type((np.uint64(keys[0]) >> np.uint64(bits)) << np.uint64(bits)) if bits < 64 else keys.dtype.type(0)
     )
+    narrowed = bits - FIRST_BITS
     for bit in range(bits - 1, -1, -1):
         candidate = keys.dtype.type(found | keys.dtype.type(one << keys.dtype.type(bit)))
         if _count_less(keys, candidate) <= k:
             found = candidate
+        if bit == narrowed:
+            agreeing = np.empty(keys.size, keys.dtype)
+            k -= _count_less(keys, found)
+            n = np.int64(0)
+            shift = np.uint64(bit)
+            for i in range(keys.size):
+                agreeing[np.uint64(n)] = keys[np.uint64(i)]
+                n += np.int64((np.uint64(keys[np.uint64(i)]) >> shift) == (np.uint64(found) >> shift))
+            keys = agreeing[:n]
     return found
 
 
-@jit
+@jit(bare=True)
 def _first_equal(keys, key):
-    for i in range(keys.size):
-        if keys[i] == key:
-            return i
+    for first in range(0, keys.size, GLANCE):
+        part = piece(keys, first, min(GLANCE, keys.size - first))
+        found = np.int32(0)
+        for i in range(part.size):
+            found |= np.int32(part[i] == key)
+        if found:
+            for i in range(part.size):
+                if part[i] == key:
+                    return first + i
     return -1
-
-
-@jit(parallel=True)
-def select_rows(bits, floating, nan_key, rows, n, k, median, skip_nan, out, places):
-    """out[r], places[r] = the k-th smallest (from 0) of bits[r, :] and where it stands first.
-
-    With `median` k is the lower middle: of all, a nan winning, or of what is not nan (key `nan_key`) with `skip_nan`.
-    """
-    chunk = max(TASK // n, 1)
-    for task in prange((rows + chunk - 1) // chunk):
-        keys = np.empty(n, nan_key.dtype)
-        for r in range(task * chunk, min((task + 1) * chunk, rows)):
-            row = bits[r * n : (r + 1) * n]
-            row_keys(row, floating, 0, keys)
-            wanted = np.int64(k)
-            place = -1
-            if median:
-                numbers = n
-                if floating:
-                    numbers = _count_less(keys, nan_key[0])
-                if numbers == 0 or (numbers < n and not skip_nan):
-                    place = _first_equal(keys, nan_key[0])
-                wanted = (numbers - 1) // 2
-            if place < 0:
-                place = _first_equal(keys, kth_key(keys, wanted))
-            out[r] = row[place]
-            places[r] = place
 
 
 # --- sorting networks ---------------------------------------------------------------------------------------
@@ -246,10 +241,99 @@ def sort_columns(tile, n, pairs):
         p //= 2
 
 
+@jit(bare=True)
+def sort_side(bits, floating, flip, first, count, n, tile, keys):
+    """Rows first .. first + count - 1, at most SIDE of them, through the network: keys and places into the columns of
+    tile, as key * 2**32 + place (n, SIDE) for keys of 32 bits, as keys and then places (2n, SIDE) for those of 64."""
+    narrow = bits.itemsize == 4
+    for c in range(SIDE):
+        r = first + min(c, count - 1)
+        row_keys(piece(bits, r * n, n), floating, flip, keys)
+        if narrow:
+            for i in range(n):
+                tile[np.uint64(i * SIDE + c)] = (np.uint64(keys[i]) << np.uint64(32)) | np.uint64(i)
+        else:
+            for i in range(n):
+                tile[np.uint64(i * SIDE + c)] = np.uint64(keys[i])
+                tile[np.uint64((n + i) * SIDE + c)] = np.uint64(i)
+    sort_columns(tile, n, not narrow)
+
+
+@jit(bare=True)
+def take_side(bits, first, count, n, kept, tile, out, places):
+    """The first `kept` of each row that `sort_side` has sorted into out and places (rows, kept)."""
+    low = np.uint64(0xFFFFFFFF)
+    found = piece(tile, 0 if bits.itemsize == 4 else n * SIDE, n * SIDE)
+    for c in range(count):
+        at = (first + c) * kept
+        row, to, where = piece(bits, (first + c) * n, n), piece(out, at, kept), piece(places, at, kept)
+        for i in range(kept):
+            place = found[np.uint64(i * SIDE + c)] & low
+            where[i] = np.int64(place)
+            to[i] = row[place]
+
+
+@jit(bare=True)
+def _place_in_column(tile, nan_key, floating, n, c, k, median, skip_nan):
+    """Where the wanted element of row c stood, the first of its equals; for the arguments see `select_rows`."""
+    narrow = nan_key.itemsize == 4
+    shift = np.uint64(32 if narrow else 0)
+    greatest = np.uint64(nan_key[0])
+    if median:
+        numbers = n
+        while floating and numbers > 0 and tile[(numbers - 1) * SIDE + c] >> shift == greatest:
+            numbers -= 1
+        k = numbers if numbers == 0 or (numbers < n and not skip_nan) else (numbers - 1) // 2
+    key = tile[k * SIDE + c] >> shift
+    while k > 0 and tile[(k - 1) * SIDE + c] >> shift == key:
+        k -= 1
+    return np.int64(tile[k * SIDE + c] & np.uint64(0xFFFFFFFF) if narrow else tile[(n + k) * SIDE + c])
+
+
+# --- the k-th ---------------------------------------------------------------------------------------------
+
+
+@jit(parallel=True)
+def select_rows(bits, floating, nan_key, rows, n, k, median, skip_nan, out, places):
+    """out[r], places[r] = the k-th smallest (from 0) of bits[r, :] and where it stands first.
+
+    With `median` k is the lower middle: of all, a nan winning, or of what is not nan (key `nan_key`) with `skip_nan`.
+    """
+    side = COUNT_MAX < n <= SORTED_MAX and rows >= FEW_ROWS
+    chunk = (max(TASK // n, 1) + SIDE - 1) // SIDE * SIDE if side else max(TASK // n, 1)
+    for task in prange((rows + chunk - 1) // chunk):
+        keys = np.empty(n, nan_key.dtype)
+        tile = np.empty(2 * n * SIDE if side else 0, np.uint64)
+        last = min((task + 1) * chunk, rows)
+        for first in range(task * chunk, last if side else 0, SIDE):
+            count = min(SIDE, last - first)
+            sort_side(bits, floating, 0, first, count, n, tile, keys)
+            for c in range(count):
+                place = _place_in_column(tile, nan_key, floating, n, c, k, median, skip_nan)
+                out[first + c] = bits[(first + c) * n + place]
+                places[first + c] = place
+        for r in range(last if side else task * chunk, last):
+            row = piece(bits, r * n, n)
+            row_keys(row, floating, 0, keys)
+            wanted = np.int64(k)
+            place = -1
+            if median:
+                numbers = n
+                if floating:
+                    numbers = _count_less(keys, nan_key[0])
+                if numbers == 0 or (numbers < n and not skip_nan):
+                    place = _first_equal(keys, nan_key[0])
+                wanted = (numbers - 1) // 2
+            if place < 0:
+                place = _first_equal(keys, kth_key(keys, wanted))
+            out[r] = row[place]
+            places[r] = place
+
+
 # --- topk ---------------------------------------------------------------------------------------------------
 
 
-@jit
+@jit(bare=True)
 def _sift_down(keys, order, size):
     """Restore the heap (the largest, of equals the last, at the top) after its top changed."""
     key = keys[0]
@@ -272,7 +356,7 @@ def _sift_down(keys, order, size):
     order[i] = place
 
 
-@jit
+@jit(bare=True)
 def _best_by_heap(keys, k, held, order, out):
     for i in range(k):
         key = keys[i]
@@ -285,7 +369,7 @@ def _best_by_heap(keys, k, held, order, out):
         order[j] = i
     first = k
     while first < keys.size:
-        part = keys[first : first + GLANCE]
+        part = piece(keys, first, min(GLANCE, keys.size - first))
         top = held[0]
         better = np.int32(0)
         for i in range(part.size):
@@ -321,77 +405,58 @@ def _up_to_bound(keys, k, held, order):
         i += 1
 
 
-@jit
-def merge_sort(keys, order, out):
-    """out = order, sorted by its keys, equal ones in their order."""
-    n = keys.size
-    spare_keys, spare_order = np.empty(n, keys.dtype), np.empty(n, np.int64)
-    for first in range(0, n, 8):
-        for i in range(first + 1, min(first + 8, n)):
-            key, place, j = keys[i], order[i], i
-            while j > first and keys[j - 1] > key:
-                keys[j] = keys[j - 1]
-                order[j] = order[j - 1]
-                j -= 1
-            keys[j] = key
-            order[j] = place
-    width = 8
-    while width < n:
-        for first in range(0, n, 2 * width):
-            left, right = first, min(first + width, n)
-            middle, last = right, min(first + 2 * width, n)
-            for to in range(first, last):
-                # Which run comes next is a coin toss: computed, not branched on.
-                ahead = keys[min(right, n - 1)] < keys[min(left, n - 1)]
-                from_right = (right < last) & ((left >= middle) | ahead)
-                source = right if from_right else left
-                spare_keys[to] = keys[source]
-                spare_order[to] = order[source]
-                right += np.int64(from_right)
-                left += 1 - np.int64(from_right)
-        keys, spare_keys = spare_keys, keys
-        order, spare_order = spare_order, order
-        width *= 2
-    for i in range(n):
-        out[i] = order[i]
-
-
 @jit(parallel=True)
 def topk_rows(bits, floating, flip, kind, rows, n, k, out, places):
     """out[r, :], places[r, :] = the k smallest (of keys flipped by -1: largest) of bits[r, :] in order, and where they
     stand; the first of equals first. `kind` is an array of the keys' dtype."""
     chunk = (max(TASK // n, 1) + SIDE - 1) // SIDE * SIDE
-    narrow = kind.itemsize == 4
+    parts = 1 if kind.itemsize == 4 else 2  # numbers of the network for one key
+    whole = k > 1 and n <= SORTED_MAX and rows >= FEW_ROWS
     small = k <= 16 or k * 64 <= n
+    digits = not small and (k * parts > NETWORK_MAX or (rows < FEW_ROWS and k > RANK_MAX))
     for task in prange((rows + chunk - 1) // chunk):
         keys = np.empty(n, kind.dtype)
         held = np.empty(k, kind.dtype)
         order = np.empty(k, np.int64)
-        tile = np.empty(k * SIDE if narrow and not small else 0, np.uint64)
+        tile = np.empty((n if whole else k if not (small or digits) else 0) * SIDE * parts, np.uint64)
         first = task * chunk
         last = min(first + chunk, rows)
-        for r in range(first, last):
-            row_keys(bits[r * n : (r + 1) * n], floating, flip, keys)
-            to = places[r * k : (r + 1) * k]
+        for r in range(first, last if whole else 0, SIDE):
+            count = min(SIDE, last - r)
+            sort_side(bits, floating, flip, r, count, n, tile, keys)
+            take_side(bits, r, count, n, k, tile, out, places)
+        for r in range(last if whole else first, last):
+            row_keys(piece(bits, r * n, n), floating, flip, keys)
+            to = piece(places, r * k, k)
             if small:
                 _best_by_heap(keys, k, held, order, to)
                 continue
             _up_to_bound(keys, k, held, order)
-            if not narrow:
-                merge_sort(held, order, to)
+            if digits:
+                numbers = np.empty(k, np.int32)
+                for j in range(k):
+                    numbers[j] = j
+                numbers = order_by_digits(held, numbers)
+                for j in range(k):
+                    to[j] = order[np.uint64(numbers[j])]
                 continue
             # Eight rows at a time are put in order by a network; what stands in unused columns does not matter.
             c = (r - first) % SIDE
             for j in range(k):
-                tile[j * SIDE + c] = (np.uint64(held[j]) << np.uint64(32)) | np.uint64(order[j])
+                if parts == 1:
+                    tile[j * SIDE + c] = (np.uint64(held[j]) << np.uint64(32)) | np.uint64(order[j])
+                else:
+                    tile[j * SIDE + c] = np.uint64(held[j])
+                    tile[(k + j) * SIDE + c] = np.uint64(order[j])
             if c == SIDE - 1 or r == last - 1:
-                sort_columns(tile, k, False)
+                sort_columns(tile, k, parts == 2)
+                found = piece(tile, (parts - 1) * k * SIDE, k * SIDE)
                 for b in range(c + 1):
-                    to = places[(r - c + b) * k : (r - c + b + 1) * k]
+                    to = piece(places, (r - c + b) * k, k)
                     for j in range(k):
-                        to[j] = np.int64(tile[j * SIDE + b] & np.uint64(0xFFFFFFFF))
-        for r in range(first, last):
-            row = bits[r * n : (r + 1) * n]
+                        to[j] = np.int64(found[j * SIDE + b] & np.uint64(0xFFFFFFFF))
+        for r in range(last if whole else first, last):
+            row = piece(bits, r * n, n)
             for j in range(r * k, (r + 1) * k):
                 out[j] = row[places[j]]
 
@@ -418,19 +483,17 @@ def _sort_by_rank(bits, floating, flip, out, places):
 
 
 @jit
-def _sort_by_digits(bits, floating, flip, kind, out, places):
-    """One row of some hundred elements: a radix sort by bytes, whose counters are few and are all filled in one pass."""
-    n, digits = bits.size, kind.itemsize
-    keys, spare_keys = np.empty(n, kind.dtype), np.empty(n, kind.dtype)
-    order, spare_order = np.empty(n, np.int32), np.empty(n, np.int32)
+def _order_by_bytes(keys, order, first_byte):
+    """(keys, order) sorted by the bytes of the keys from `first_byte` on, the lowest being 0: a stable radix sort, whose
+    counters are few and are all filled in one pass."""
+    n, digits = keys.size, keys.itemsize
+    spare_keys, spare_order = np.empty(n, keys.dtype), np.empty(n, np.int32)
     counts = np.zeros(256 * digits, np.int32)
-    row_keys(bits, floating, flip, keys)
     for i in range(n):
         key = np.uint64(keys[i])
-        order[i] = i
-        for d in range(digits):
+        for d in range(first_byte, digits):
             counts[np.uint64(256 * d) + ((key >> np.uint64(8 * d)) & np.uint64(255))] += 1
-    for d in range(digits):
+    for d in range(first_byte, digits):
         shift = np.uint64(8 * d)
         ends = counts[256 * d : 256 * (d + 1)]
         if ends[(np.uint64(keys[0]) >> shift) & np.uint64(255)] == n:
@@ -448,35 +511,45 @@ def _sort_by_digits(bits, floating, flip, kind, out, places):
             spare_order[to] = order[i]
         keys, spare_keys = spare_keys, keys
         order, spare_order = spare_order, order
-    for i in range(n):
+    return keys, order
+
+
+@jit
+def order_by_digits(keys, order):
+    """`order` (int32, ascending) in the order of its keys, some hundreds of them; stable.
+
+    Where 64-bit keys differ in many bits, the upper half decides nearly always: they are sorted by that, and what is not
+    in order then is put right by insertion, or, where that is much, sorted again by all bytes."""
+    if keys.itemsize == 4 or _extent(keys) <= 48:
+        return _order_by_bytes(keys, order, 0)[1]
+    upper, found = _order_by_bytes(keys.copy(), order.copy(), 4)
+    wrong = 0
+    for i in range(1, upper.size):
+        wrong += upper[i] < upper[i - 1]
+    if wrong > upper.size >> 6:
+        return _order_by_bytes(keys, order, 0)[1]
+    for i in range(1, upper.size if wrong else 0):
+        key, place, j = upper[i], found[i], i
+        while j > 0 and upper[j - 1] > key:
+            upper[j] = upper[j - 1]
+            found[j] = found[j - 1]
+            j -= 1
+        upper[j] = key
+        found[j] = place
+    return found
+
+
+@jit
+def _sort_by_digits(bits, floating, flip, kind, out, places):
+    """One row of some hundred elements."""
+    keys, order = np.empty(bits.size, kind.dtype), np.empty(bits.size, np.int32)
+    row_keys(bits, floating, flip, keys)
+    for i in range(bits.size):
+        order[i] = i
+    order = order_by_digits(keys, order)
+    for i in range(bits.size):
         places[i] = order[i]
         out[i] = bits[np.uint64(order[i])]
-
-
-@jit(bare=True)
-def _sort_side(bits, floating, flip, first, count, n, tile, keys, out, places):
-    """Rows first .. first + count - 1, at most SIDE of them, through the network."""
-    narrow = bits.itemsize == 4
-    low = np.uint64(0xFFFFFFFF)
-    for c in range(SIDE):
-        r = first + min(c, count - 1)
-        row_keys(piece(bits, r * n, n), floating, flip, keys)
-        if narrow:
-            for i in range(n):
-                tile[np.uint64(i * SIDE + c)] = (np.uint64(keys[i]) << np.uint64(32)) | np.uint64(i)
-        else:
-            for i in range(n):
-                tile[np.uint64(i * SIDE + c)] = np.uint64(keys[i])
-                tile[np.uint64((n + i) * SIDE + c)] = np.uint64(i)
-    sort_columns(tile, n, not narrow)
-    found = piece(tile, 0 if narrow else n * SIDE, n * SIDE)
-    for c in range(count):
-        at = (first + c) * n
-        row, to, where = piece(bits, at, n), piece(out, at, n), piece(places, at, n)
-        for i in range(n):
-            place = found[np.uint64(i * SIDE + c)] & low
-            where[i] = np.int64(place)
-            to[i] = row[place]
 
 
 @jit(parallel=True)
@@ -499,4 +572,6 @@ def sort_short_rows(bits, floating, flip, kind, rows, n, out, places):
         tile = np.empty(n * SIDE * (1 if narrow else 2), np.uint64)
         keys = np.empty(n, kind.dtype)
         for first in range(task * chunk, min((task + 1) * chunk, rows), SIDE):
-            _sort_side(bits, floating, flip, first, min(SIDE, rows - first), n, tile, keys, out, places)
+            count = min(SIDE, rows - first)
+            sort_side(bits, floating, flip, first, count, n, tile, keys)
+            take_side(bits, first, count, n, n, tile, out, places)

@@ -290,20 +290,20 @@ def _gathered_in_order(input: Tensor, d: int, index: Tensor) -> Tensor | None:
 
 
 def _gather_gradient(ctx, grad):
-    return _gather_backward(grad, ctx.dim, ctx.index, ctx.input.shape)
+    return gather_backward(grad, ctx.dim, ctx.index, ctx.input.shape)
 
 
 _gather.derivative(input=_gather_gradient)
 
 
-@primitive("gather_backward", node="ScatterAddBackward0", save=("index",), public=False)
-def _gather_backward(grad, dim: int, index, size):
+@primitive(node="ScatterAddBackward0", save=("index",), public=False)
+def gather_backward(grad, dim: int, index, size):
     """Zeros of `size` to which grad is added at index along dim."""
     result = _block_summed(grad, dim, index, tuple(size))
     return grad.detach().new_zeros(size).scatter_add(dim, index, grad.detach()) if result is None else result
 
 
-_gather_backward.derivative(grad=lambda ctx, grad: grad.gather(ctx.dim, ctx.index))
+gather_backward.derivative(grad=lambda ctx, grad: grad.gather(ctx.dim, ctx.index))
 
 
 @op()

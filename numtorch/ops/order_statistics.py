@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 import numpy as np
 
+from numtorch.graph import mode as grad_mode
 from numtorch.kernels.cpu import row_selection as _selection
 from numtorch.kernels.cpu import selection as _kernels
 
 from .. import _dtype, return_types
-from .._copy import cast_array
+from .._copy import cast_array, contiguous
 from .._dtype import BOOL, COMPLEX, FLOATING, int64
 from .._inplace import write_out
 from .._primitive import primitive
@@ -17,7 +20,7 @@ from .._tensor import Tensor, wrap
 from . import positions as at
 from .reducing import check_cpu, compute_dtype, elements, finished, publish, reduced_size, rows_of
 from .reductions import put_along
-from .sorting import bits_to_order, is_parallel, values_of_bits
+from .sorting import _sorted, bits_to_order, is_parallel, values_of_bits
 
 
 def _check(t: Tensor, name: str) -> None:
@@ -26,6 +29,8 @@ def _check(t: Tensor, name: str) -> None:
         raise NotImplementedError(f"\"{name}\" not implemented for '{t._dtype.type_name}'")
 
 
+_mode_rows = at.compiled_pair(_kernels.mode_rows, "xinnxi")
+_ORDERED_AS_THEY_ARE = (_dtype.float32, _dtype.float64, int64)
 _select_rows = at.compiled_pair(_selection.select_rows, "xbknnnbbxi")
 
 
@@ -63,12 +68,11 @@ def _shared_rule(ctx, grad):
 
 def _median_of_all(t: Tensor, skip_nan: bool) -> Tensor:
     held = t._flat
-    if held is not None and t._dtype is _dtype.float32 and held.size:
-        out, place = np.empty(1, np.float32), np.empty(1, np.int64)
+    if held is not None and held.size and t._dtype in _ORDERED_AS_THEY_ARE:
         bits, floating, last = bits_to_order(held)
-        kernel = _select_rows[False][bits.dtype]
-        kernel(bits, floating, last, 1, held.size, 0, True, skip_nan, out.view(bits.dtype), place)
-        return wrap(out, EMPTY, t._dtype)
+        out, place = np.empty(1, bits.dtype), np.empty(1, np.int64)
+        _select_rows[False][bits.dtype](bits, floating, last, 1, held.size, 0, True, skip_nan, out, place)
+        return wrap(values_of_bits(out, held.dtype), EMPTY, t._dtype)
     flat = t if len(t._size) == 1 else t.detach().reshape(-1)
     if flat._size == (0,):
         return t.new_full((), float("nan") if t._dtype.category == FLOATING else np.iinfo(t._dtype.np).min)
@@ -148,12 +152,15 @@ def _mode(self, dim, keepdim):
     size = reduced_size(t._size, (dim,), keepdim) if t.ndim else t._size
     if t.ndim == 0:
         return t.clone(), wrap(np.zeros(1, np.int64), size, int64)
-    ordered, places = t.movedim(dim, -1).contiguous().sort(-1, stable=True)
+    n = t._size[dim]
+    if n > 1 and dim != t.ndim - 1:
+        t = t.movedim(dim, -1)
+    ordered, places = _sorted(contiguous(t), -1, False)
     flat, stood = elements(ordered), elements(places)
     rows = size.numel()
     values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)
     if rows:
-        _kernels.mode(flat.size, rows, flat, stood, t._size[dim], values, indices)
+        _mode_rows[is_parallel(rows, n)][flat.dtype](flat, stood, rows, n, values, indices)
     return finished(values, size, compute_dtype(t._dtype), t._dtype), wrap(indices, size, int64)
 
 
@@ -188,6 +195,8 @@ def mode(input, dim=-1, keepdim=False) -> tuple[Tensor, Tensor]:
 
 # -- quantiles -----------------------------------------------------------------------------------------------
 
+#: Elements of a row from which quantiles are selected; shorter rows are sorted sooner, once for both neighbours.
+_SELECTED_FROM = 512
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
@@ -213,6 +222,13 @@ def _quantile(input, q, dim, keepdim: bool, interpolation: str, skip_nan: bool) 
         raise RuntimeError("quantile() q values must be in the range [0, 1]")
     given_dim, ndim = dim, input.ndim
     dim = wrap_dim(dim, ndim) if dim is not None else None
+    n = input.numel() if dim is None else input._size[dim] if ndim else 1
+    if q.numel() == 1 and n > _SELECTED_FROM and not skip_nan and not (grad_mode.enabled and _is_recorded(input, q)):
+        t = input.reshape(-1) if dim is None else input
+        result = _selected_quantile(t, float(q.item()), 0 if dim is None else dim, interpolation)
+        if keepdim:
+            result = result.reshape((1,) * ndim) if dim is None else result.unsqueeze(dim)
+        return result.unsqueeze(0) if q.ndim else result
     if dim is None:
         ordered = input.reshape(-1).sort()[0]
     else:
@@ -230,17 +246,35 @@ def _quantile(input, q, dim, keepdim: bool, interpolation: str, skip_nan: bool) 
     return result.squeeze(0) if q.ndim == 0 else result
 
 
+def _is_recorded(*tensors: Tensor) -> bool:
+    return any(t._requires_grad for t in tensors)
+
+
+def _selected_quantile(t: Tensor, q: float, dim: int, interpolation: str) -> Tensor:
+    """One quantile along dim by finding the one or two elements that it lies between: a tenth of the time of sorting."""
+    real = t._dtype.np.type
+    place = float(real(q) * real(t._size[dim] - 1))  # rounded as the tensors of `_places` are
+    if interpolation in ("lower", "higher", "nearest"):
+        chosen = {"lower": floor, "higher": ceil, "nearest": round}[interpolation](place)
+        result = _select(t, dim, False, chosen)[0]
+    else:
+        below, above = floor(place), ceil(place)
+        low = _select(t, dim, False, below)[0]
+        high = low if above == below else _select(t, dim, False, above)[0]
+        result = low.lerp(high, 0.5 if interpolation == "midpoint" else place - below)
+    return result.masked_fill(t.amax(dim).isnan(), float("nan"))
+
+
 def _places(ordered: Tensor, q: Tensor, skip_nan: bool) -> Tensor:
     """The (fractional) places of the quantiles along the last dim of the sorted values."""
     last = ordered.size(-1) - 1
     lead = ordered.shape[:-1]
-    nans = ordered.isnan()
     if skip_nan:
-        numbers = nans.logical_not().sum(-1, True)
+        numbers = ordered.isnan().logical_not().sum(-1, True)
         places = (numbers - 1).to(ordered._dtype) * q
         return places.clamp_min(0)
     places = (q * last).expand(*lead, q.size(0))
-    any_nan = nans.any(-1, True)
+    any_nan = ordered.narrow(-1, last, 1).isnan()  # nan is the greatest
     return places.masked_fill(any_nan, last)
 
 

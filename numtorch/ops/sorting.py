@@ -17,18 +17,26 @@ from numtorch.kernels.cpu import sorting as _kernels
 from .. import return_types
 from .._copy import cast_array, contiguous
 from .._device import cpu
-from .._dtype import BOOL, COMPLEX, dtype, float32, int64
+from .._dtype import BOOL, COMPLEX, dtype, float32, float64, int64
 from .._inplace import write_out
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size, wrap_dim
 from .._tensor import Tensor, wrap
 from . import positions as at
+from .gather_scatter import gather_backward
 
 _sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnknnxi")
 _topk_rows = at.compiled_pair(_short.topk_rows, "xbnknnnxi")
-_INT32, _FLOAT32 = np.dtype(np.int32), np.dtype(np.float32)
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _LAST_KEY = {4: np.full(1, 0xFFFFFFFF, np.uint32), 8: np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)}
+
+#: (bits, floating, greatest key) of the dtypes that small calls are made for.
+_DIRECT = {
+    float32: (_INT32, True, _LAST_KEY[4]),
+    float64: (_INT64, True, _LAST_KEY[8]),
+    int64: (_INT64, False, _LAST_KEY[8]),
+}
 
 
 def bits_to_order(flat: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
@@ -49,6 +57,11 @@ def values_of_bits(bits: np.ndarray, d: np.dtype) -> np.ndarray:
 def is_parallel(rows: int, n: int) -> bool:
     """Whether ordering rows of n elements is worth several threads."""
     return rows > 1 and rows * n * 8 >= at.PARALLEL_ELEMENTS
+
+
+def _by_network(itemsize: int, rows: int, n: int) -> bool:
+    """Whether rows of n elements are sorted by `sort_short_rows`: eight of them fit its tile, or there are only few."""
+    return n * (4 if rows < _short.FEW_ROWS else max(itemsize, 4)) <= 4 * _short.NETWORK_MAX
 
 
 def order_rows(keys: np.ndarray, order: np.ndarray, rows: int, n: int) -> None:
@@ -92,11 +105,13 @@ class Rows:
 
 @lru_cache(maxsize=1024)
 def _last_rows(size: tuple[int, ...], dim: int, count: int = -1):
-    """(rows, n, result size) where dim is the last of a tensor that holds something, else None."""
-    last = len(size) - 1
-    if last < 0 or (dim != -1 and dim != last) or 0 in size:
+    """(rows, n, result size) where dim is the last (beside some of size 1) of a tensor that holds something, else
+    None."""
+    ndim = len(size)
+    if not ndim or not -ndim <= dim < ndim or prod(size[dim % ndim + 1 :]) != 1 or 0 in size:
         return None
-    return prod(size[:-1]), size[-1], Size((*size[:-1], size[-1] if count < 0 else count))
+    d = dim % ndim
+    return prod(size[:d]), size[d], Size((*size[:d], size[d] if count < 0 else count, *size[d + 1 :]))
 
 
 def comparable(flat: np.ndarray, d: dtype) -> np.ndarray:
@@ -111,7 +126,7 @@ def _no_complex(t: Tensor, message: str) -> None:
 
 def _values_back(ctx, grad, indices, dim: int):
     """Gradients of picked elements, back in their places."""
-    return grad.new_zeros(ctx.input.shape).scatter(dim, indices, grad) if ctx.input.shape else grad
+    return gather_backward(grad, dim, indices, ctx.input.shape) if ctx.input.shape else grad
 
 
 # --- sort ---------------------------------------------------------------------------------------------------
@@ -119,19 +134,19 @@ def _values_back(ctx, grad, indices, dim: int):
 
 def _sorted(input, dim: int, descending: bool):
     flat = input._flat
-    if flat is not None and input._dtype is float32 and input._device is cpu and type(dim) is int:
+    if flat is not None and input._dtype in _DIRECT and input._device is cpu and type(dim) is int:
         plan = _last_rows(input._size, dim)
-        if plan is not None and plan[1] <= _short.NETWORK_MAX:
+        if plan is not None and _by_network(flat.itemsize, plan[0], plan[1]):
             rows, n, size = plan
-            out, order = np.empty(flat.size, np.int32), np.empty(flat.size, np.int64)
-            kernel = _sort_rows[is_parallel(rows, n)][_INT32]
-            kernel(flat.view(_INT32), True, -1 if descending else 0, _LAST_KEY[4], rows, n, out, order)
-            return return_types.sort(wrap(out.view(_FLOAT32), size, float32), wrap(order, size, int64))
+            bits, floating, last = _DIRECT[input._dtype]
+            out, order = np.empty(flat.size, bits), np.empty(flat.size, np.int64)
+            kernel = _sort_rows[is_parallel(rows, n)][bits]
+            kernel(flat.view(bits), floating, -1 if descending else 0, last, rows, n, out, order)
+            return return_types.sort(wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64))
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
     order = np.empty(rows.flat.size, np.int64)
-    few = rows.rows < _short.FEW_ROWS  # no network then
-    if 0 < rows.n * (4 if few else max(input._dtype.itemsize, 4)) <= 4 * _short.NETWORK_MAX and rows.flat.size:
+    if rows.flat.size and _by_network(input._dtype.itemsize, rows.rows, rows.n):
         flat = comparable(rows.flat, input._dtype)
         bits, floating, last = bits_to_order(flat)
         out = np.empty(bits.size, bits.dtype)
@@ -198,14 +213,15 @@ _SORT_SHARE = 64
 
 def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
     flat = input._flat
-    if flat is not None and input._dtype is float32 and input._device is cpu and type(dim) is type(k) is int:
+    if flat is not None and input._dtype in _DIRECT and input._device is cpu and type(dim) is type(k) is int:
         plan = _last_rows(input._size, dim, k) if k > 0 else None
         if plan is not None and k <= plan[1] and k <= _short.NETWORK_MAX:
             rows, n, size = plan
-            out, order = np.empty(rows * k, np.int32), np.empty(rows * k, np.int64)
-            kernel = _topk_rows[is_parallel(rows, n)][_INT32]
-            kernel(flat.view(_INT32), True, -1 if largest else 0, _LAST_KEY[4], rows, n, k, out, order)
-            pair = wrap(out.view(_FLOAT32), size, float32), wrap(order, size, int64)
+            bits, floating, last = _DIRECT[input._dtype]
+            out, order = np.empty(rows * k, bits), np.empty(rows * k, np.int64)
+            kernel = _topk_rows[is_parallel(rows, n)][bits]
+            kernel(flat.view(bits), floating, -1 if largest else 0, last, rows, n, k, out, order)
+            pair = wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64)
             return tuple.__new__(return_types.topk, pair)
     _no_complex(input, " topk does not support complex dtypes on CPU")
     if input._dtype.category == BOOL:
