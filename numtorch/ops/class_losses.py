@@ -19,7 +19,7 @@ from .. import _dtype
 from .._allocator import empty
 from .._compiled import Compiled
 from .._device import cpu
-from .._dtype import FLOATING, int64
+from .._dtype import FLOATING, float32, float64, int64
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size
@@ -77,21 +77,26 @@ _first_out_of_range = Compiled(_kernels.first_out_of_range, "xnn")
 _nll_losses = Compiled(_kernels.nll_forward, "xinnnxnx")
 
 
-def _nll_forward(self, target, weight, reduction, ignore_index):
-    if self._device is not cpu:
-        return _nll_of_parts(self.detach(), target, weight, reduction, ignore_index)
+def _nll_found(self, target, weight, reduction, ignore_index):
+    """(loss, sum of the weights as a number) on the CPU."""
     n, c, length = _geometry(self)
     x, t = elements(self), _targets(target)
     bad = _first_out_of_range[t.dtype](t, c, ignore_index)
     if bad >= 0:
         raise IndexError(f"Target {t[bad]} is out of bounds.")
-    each = np.empty(n * length, x.dtype)
-    total, weights = _nll_losses[x.dtype](x, t, n, c, length, _weights(weight, x.dtype), ignore_index, each)
-    computed = compute_dtype(self._dtype)
+    d = x.dtype
+    each = np.empty(n * length, d)
+    total, weights = _nll_losses[d](x, t, n, c, length, _weights(weight, d), ignore_index, each)
     if reduction == "mean":
         total = total / weights if weights else math.nan
-    loss = summary(each, total, 1, reduction, target._size, computed, self._dtype)
-    return loss, scalar(weights, computed)
+    return summary(each, total, 1, reduction, target._size, compute_dtype(self._dtype), self._dtype), weights
+
+
+def _nll_forward(self, target, weight, reduction, ignore_index):
+    if self._device is not cpu:
+        return _nll_of_parts(self.detach(), target, weight, reduction, ignore_index)
+    loss, weights = _nll_found(self, target, weight, reduction, ignore_index)
+    return loss, scalar(weights, compute_dtype(self._dtype))
 
 
 def _nll_rule(ctx, grad):
@@ -187,6 +192,8 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     """
     reduction = reduction_name(reduction, size_average, reduce)
     _check_nll(input, target, weight)
+    if input._device is cpu and not (mode.enabled and input._requires_grad):
+        return _nll_found(input, target, weight, reduction, ignore_index)[0]
     forward = _nll if len(input._size) < 3 else _nll_2d
     return forward(input, target, weight, reduction, ignore_index)[0]
 
@@ -286,10 +293,56 @@ def cross_entropy(
     if target._size == input._size and input.ndim > 1 and target._dtype is int64 and target.ndim == input.ndim:
         _check_nll(input, target, weight)
     logp = log_softmax_along(input, dim)
+    if label_smoothing > 0 and len(input._size) <= 2 and input._device is cpu and input._dtype in (float32, float64):
+        _check_nll(logp, target, weight)
+        return _smoothed_of_rows(logp, target, weight, reduction, ignore_index, label_smoothing)[0]
     loss = nll_loss(logp, target, weight, ignore_index=ignore_index, reduction=reduction)
     if label_smoothing == 0:
         return loss
     return _smoothed(loss, logp, target, weight, ignore_index, reduction, label_smoothing, dim)
+
+
+@primitive("smoothed_", node="AddBackward0", save=("result1",), nondifferentiable=(1,), public=False)
+def _smoothed_of_rows(self, target, weight, reduction, ignore_index, label_smoothing):
+    """(loss, its derivative if that is wanted) for log-probabilities (C,) or (N, C), of which the loss is linear.
+
+    A row's derivative is -w / C * s everywhere and -w[t] (1 - s) more at its target; 0 where the target is ignored.
+    """
+    n, c, _ = _geometry(self)
+    x, t, s = elements(self).reshape(n, c), _targets(target), label_smoothing
+    bad = _first_out_of_range[t.dtype](t, c, ignore_index)
+    if bad >= 0:
+        raise IndexError(f"Target {t[bad]} is out of bounds.")
+    number = x.dtype.type
+    ignored = (t == ignore_index).nonzero()[0]
+    place = t
+    if ignored.size:
+        place = t.copy()
+        place[ignored] = 0
+    rows = np.arange(n)
+    if weight is None:
+        weights, at_target, sums = number(1), np.ones(n, x.dtype), x.sum(1)
+    else:
+        weights = elements(weight)
+        at_target, sums = weights[place], (x * weights).sum(1)
+    each = at_target * x[rows, place] * number(s - 1) - sums * number(s / c)
+    at_target[ignored] = each[ignored] = 0
+    among = float(at_target.sum()) if reduction == "mean" else 1.0
+    total = 0.0 if reduction == "none" else float(each.sum()) / among if among else math.nan
+    loss = summary(each, total, 1, reduction, target._size, self._dtype, self._dtype)
+    if not (mode.enabled and self._requires_grad):
+        return loss, None
+    scale = 1 / among if among else 0.0
+    slope = np.empty((n, c), x.dtype)
+    slope[:] = weights * number(-s / c * scale)
+    slope[rows, place] -= at_target * number((1 - s) * scale)
+    slope[ignored] = 0
+    return loss, wrap(slope.reshape(-1), self._size, self._dtype)
+
+
+_smoothed_of_rows.derivative(
+    self=lambda ctx, grad: (grad.unsqueeze(-1) if grad.ndim else grad) * ctx.result1,
+)
 
 
 def _smoothed(loss, logp, target, weight, ignore_index, reduction, label_smoothing, dim) -> Tensor:
