@@ -17,6 +17,7 @@ from numba import prange
 
 from ..compiler import jit
 from ..pieces import piece
+from .places import DTYPES, Places, fits, outer_places, places_of, seen_from, sum_planes
 from .runs import add_run, copy_run
 from .spread import PARALLEL_SIZE
 
@@ -24,6 +25,14 @@ from .spread import PARALLEL_SIZE
 TASK = 1 << 14
 #: A middle that is shorter takes as long element by element (10 elements: 10x10 planes 26 to 15 us as a run).
 SHORTEST_RUN = 4
+#: Widths of results up to which a plane goes by places (places.py), 0.6 ns an element: a row costs 10 ns.
+NARROW = 14
+#: Outputs that see one element up to which its gradient goes by places.
+FEW_SEE = 4
+
+
+#: What Numba does not compute with is moved as integers.
+_MOVED_AS = {np.dtype(np.bool_): np.dtype(np.uint8), np.dtype(np.float16): np.dtype(np.uint16)}
 
 
 @lru_cache(maxsize=1024)
@@ -149,11 +158,36 @@ def _add(planes, grad, out, src, dst, position, run, rows):
         _add_plane(np.int64(plane), grad, out, src, dst, position, run, rows)
 
 
-def pad_forward(x, planes: int, src: tuple, dst: tuple, position, fill=0):
-    """x (planes, *src) read at `position`: (planes, *dst)."""
+@lru_cache(maxsize=256)
+def small_padding(mode: str, src: tuple, before: tuple, after: tuple, dtype, back: bool) -> Places | None:
+    """The table of places of a padding without a fill value, or of its gradient if `back`; None where rows are cheaper."""
+    dst = tuple([n + b + a for n, b, a in zip(src, before, after, strict=True)])
+    plane, outputs = src[0] * src[1] * src[2], dst[0] * dst[1] * dst[2]
+    if dtype not in DTYPES or mode == "constant" or dst[2] > NARROW or not fits(1, outputs, plane):
+        return None
+    position = pad_positions(mode, src, before, after)
+    dims = [part[:, None] for part in np.split(position, (dst[0], dst[0] + dst[1]))]
+    if not back:
+        return places_of(outer_places(dims, src), plane, dtype.itemsize)
+    dims = [seen_from(dim, n) for dim, n in zip(dims, src, strict=True)]
+    terms = dims[0].shape[1] * dims[1].shape[1] * dims[2].shape[1]
+    if terms > FEW_SEE or not fits(terms, plane, outputs):
+        return None
+    return places_of(outer_places(dims, dst), outputs, dtype.itemsize)
+
+
+def pad_small(x, planes: int, places: Places):
+    """pad_forward, or pad_backward, by the table of small_padding."""
+    return sum_planes(x, planes, places)
+
+
+def pad_forward(x, planes: int, src: tuple, dst: tuple, position, fill=0, run: tuple | None = None):
+    """x (planes, *src) read at `position`: (planes, *dst). run: the longest_run of its last part, where that is known."""
     out = np.empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
-    run = longest_run(position, dst[0] + dst[1], dst[2])
-    flat, to = (x.view(np.uint8), out.view(np.uint8)) if x.dtype == np.bool_ else (x, out)
+    if run is None:
+        run = longest_run(position, dst[0] + dst[1], dst[2])
+    raw = _MOVED_AS.get(x.dtype, x.dtype)
+    flat, to = x.view(raw), out.view(raw)
     rows = max(TASK // max(dst[2], 1), 1)
     parts = planes * dst[0] * -(-dst[1] // rows)
     take = _take if out.size >= PARALLEL_SIZE and parts > 1 else _take.serial
@@ -161,10 +195,11 @@ def pad_forward(x, planes: int, src: tuple, dst: tuple, position, fill=0):
     return out
 
 
-def pad_backward(grad, planes: int, src: tuple, dst: tuple, position):
+def pad_backward(grad, planes: int, src: tuple, dst: tuple, position, run: tuple | None = None):
     """Gradient (planes, *src) of pad_forward: each output's gradient is added where it was read."""
     out = np.zeros(planes * src[0] * src[1] * src[2], grad.dtype)
-    run = longest_run(position, dst[0] + dst[1], dst[2])
+    if run is None:
+        run = longest_run(position, dst[0] + dst[1], dst[2])
     # Without a run a table repeats rows as it repeats columns.
     rows = np.empty(planes * dst[2] if run[0] == run[1] else 0, grad.dtype)
     add = _add if grad.size >= PARALLEL_SIZE and planes > 1 else _add.serial

@@ -14,19 +14,23 @@ fill vectors. Tables are kept for each shape, so they are made for small planes 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
+from numba import prange, typeof
 
 from .. import host
-from ..compiler import jit
+from ..compiler import entry_point, jit
 from ..simd import convert, lanes, load, load_at, pick, store_part
 
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 # Entries of a table: 64 KB of places beside the plane are read from the second-level cache at the speed of the gathers.
 MOST_PLACES = 16384
 # A vector that is not full costs what a full one does: planes are taken together until there are so many vectors.
 VECTORS = 6
+# Elements read and written below which a parallel launch costs more than it gains, and shares of the planes.
+SERIAL_WORK, CHUNKS = 25_000, 32
 # Stands for "nothing here" in a table; stays negative when the places of the last plane of a group are added.
 NOTHING = -(2**30)
 
@@ -106,3 +110,49 @@ def max_at_places_parallel(chunks, planes, x, out, index, table, plane, outputs,
     for i in prange(chunks):
         first, last = i * planes // chunks, (i + 1) * planes // chunks
         max_at_places(first, last, x, out, index, table, plane, outputs, group, width, terms)
+
+
+_NO_DIVISORS = {kind: np.empty(0, kind) for kind in DTYPES}
+
+
+@lru_cache(maxsize=8)
+def _serial(dtype):
+    """The compiled sum_at_places of a dtype."""
+    array, table = np.empty(0, dtype), np.empty(0, np.int32 if dtype.itemsize == 4 else np.int64)
+    return entry_point(sum_at_places, tuple([typeof(a) for a in (0, 0, array, array, array, table, 0, 0, 0, 0, 0)]))
+
+
+def sum_planes(x, planes: int, places: Places, divisors=None, empty=np.empty):
+    """(planes, outputs): the sums of x (planes, plane) at places, divided by `divisors`, of which there are `width`."""
+    out = empty(planes * places.outputs, x.dtype)
+    if divisors is None:
+        divisors = _NO_DIVISORS[x.dtype]
+    if x.size + out.size < SERIAL_WORK or planes == 1:
+        _serial(x.dtype)(0, planes, x, out, divisors, *places)
+    else:
+        sum_at_places_parallel(min(planes, CHUNKS), planes, x, out, divisors, *places)
+    return out
+
+
+def outer_places(dims: list[np.ndarray], sizes: tuple) -> np.ndarray:
+    """The places (elements, outputs) in a plane of `sizes` from those along each of its dimensions (outputs, elements);
+    negative if one of them is."""
+    place = np.zeros((1, 1), np.int64)
+    for n, dim in zip(sizes, dims, strict=True):
+        far, near = place[:, None, :, None], dim[None, :, None, :]
+        both = np.where((far < 0) | (near < 0), -1, far * n + near)
+        place = both.reshape(len(place) * len(dim), -1)
+    return place.T
+
+
+def seen_from(dim: np.ndarray, size: int) -> np.ndarray:
+    """The other way round: for each place below `size` along a dimension the outputs (size, outputs) that see it, with -1
+    behind the last, given the places (outputs, elements) that these see."""
+    sees = np.zeros((size, len(dim)), bool)
+    output, element = np.nonzero(dim >= 0)
+    sees[dim[output, element], output] = True
+    most = max(1, int(sees.sum(1).max(initial=1)))
+    outputs = np.where(sees, np.arange(len(dim)), len(dim))
+    outputs.sort(1)
+    outputs = outputs[:, :most]
+    return np.where(outputs < len(dim), outputs, -1)

@@ -22,7 +22,7 @@ from numba import prange, typeof
 
 from ..compiler import entry_point, jit
 from ..simd import lanes
-from .places import max_at_places, max_at_places_parallel, sum_at_places, sum_at_places_parallel
+from .places import max_at_places, max_at_places_parallel, sum_at_places, sum_at_places_parallel, sum_planes
 from .pooling_columns import average_of_columns, max_of_columns, max_of_rows, share_of_columns, sum_of_rows
 from .pooling_lines import add_line, average_line, max_line, max_line_alone, max_run, spread_line
 from .pooling_ways import by_lines, counts_of, divisors_of, places_back, ramp, way_of
@@ -34,7 +34,6 @@ _INT64 = np.dtype(np.int64)
 # What stands behind the windows in a table: how windows lie along the last dimension (see `lines`), 6 numbers.
 LINES = 6
 _NO_INDEX = np.empty(0, _INT64)
-_NO_DIVISORS = {kind: np.empty(0, kind) for kind in (np.dtype(np.float32), np.dtype(np.float64))}
 
 
 def lines(n: int, outputs: int, kernel: int, stride: int, padding: int, step: int) -> list[int]:
@@ -519,9 +518,9 @@ def _places_back(dtype, src: tuple, dst: tuple, table, divisor: int, kept: dict)
             counts = counts_of(table, dst, divisor)
             if (counts == counts[0]).all():  # of equal divisors the sum is divided
                 plane = np.full(places.outputs, counts[0])
-                found = None, divisors_of(plane, places, dtype), tuple(places)
+                found = None, divisors_of(plane, places, dtype), places
             else:
-                found = counts.astype(dtype), _NO_DIVISORS[dtype], tuple(places)
+                found = counts.astype(dtype), None, places
         kept["back", dtype] = found
     return kept["back", dtype]
 
@@ -531,20 +530,15 @@ def average_pool_backward(
 ):
     """Gradient (planes, *src) of average_pool_forward: each output's gradient is shared out over its
     window."""
-    out = empty(planes * src[0] * src[1] * src[2], grad.dtype)
     back = _places_back(grad.dtype, src, dst, table, divisor, {} if kept is None else kept)
-    alone = grad.size + out.size < SERIAL_WORK or planes == 1
     if back is not None:
         counts, divisors, places = back
         if counts is not None:
             grad = (grad.reshape(planes, counts.size) / counts).reshape(-1)
-        if alone:
-            sum_at_places(0, planes, grad, out, divisors, *places)
-        else:
-            sum_at_places_parallel(min(planes, CHUNKS), planes, grad, out, divisors, *places)
-        return out
+        return sum_planes(grad, planes, places, divisors, empty)
+    out = empty(planes * src[0] * src[1] * src[2], grad.dtype)
     out.fill(0)
-    if alone:
+    if grad.size + out.size < SERIAL_WORK or planes == 1:
         kernel = _spread_lines if by_lines(grad.dtype, table, dst[2]) else _spread_planes
         kernel(0, planes, grad, out, *src, *dst, table, divisor)
     else:

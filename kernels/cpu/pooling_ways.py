@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from .. import host
-from .places import Places, fits, places_of
+from .places import Places, fits, outer_places, places_of, seen_from
 
 # Lines are taken so if all but one in so many of their windows lie inside; the others of such a line go one by one.
 INSIDE = 5
@@ -50,15 +50,6 @@ def _dimensions(table, dst: tuple, step: tuple) -> list[np.ndarray]:
         found.append(np.where(place < end, place, -1))
         at += 3 * o
     return found
-
-
-def _combined(dims: list[np.ndarray], src: tuple) -> np.ndarray:
-    """The places (elements, outputs) of three dimensions in the plane; negative if one of them is."""
-    (z, y, x) = dims
-    z, y, x = z[:, None, None, :, None, None], y[None, :, None, None, :, None], x[None, None, :, None, None, :]
-    place = np.where((z < 0) | (y < 0) | (x < 0), -1, (z * src[1] + y) * src[2] + x)
-    elements = place.shape[3] * place.shape[4] * place.shape[5]
-    return place.reshape(-1, elements).T
 
 
 def _runs(dims: list[np.ndarray], src: tuple) -> bool:
@@ -108,7 +99,7 @@ def way_of(dtype, src: tuple, dst: tuple, step: tuple, table, maximum: bool) -> 
         dims = [
             np.maximum.accumulate(np.concatenate([_starts(table, dst, i), d], 1), 1)[:, 1:] for i, d in enumerate(dims)
         ]
-    return way, places_of(_combined(dims, src), plane, dtype.itemsize)
+    return way, places_of(outer_places(dims, src), plane, dtype.itemsize)
 
 
 def _starts(table, dst: tuple, dim: int) -> np.ndarray:
@@ -132,18 +123,6 @@ def divisors_of(counts: np.ndarray, places: Places, dtype) -> np.ndarray:
     return divisors
 
 
-def _seen_from(dim: np.ndarray, size: int) -> np.ndarray:
-    """The other way round: for each place along a dimension the windows (size, windows) that see it, -1 behind the last."""
-    sees = np.zeros((size, len(dim)), bool)
-    window, element = np.nonzero(dim >= 0)
-    sees[dim[window, element], window] = True
-    most = max(1, int(sees.sum(1).max(initial=1)))
-    windows = np.where(sees, np.arange(len(dim)), len(dim))
-    windows.sort(1)
-    windows = windows[:, :most]
-    return np.where(windows < len(dim), windows, -1)
-
-
 # Nanoseconds of a backward by lines or columns: for a line, an element of a row that is added, a window.
 SPREAD_LINE, SPREAD_ROW, SPREAD_WINDOW = 25, 0.15, 2.0
 
@@ -155,14 +134,14 @@ def places_back(dtype, src: tuple, dst: tuple, table) -> Places | None:
         return None
     dims = _dimensions(table, dst, (1, 1, 1))
     rows = dims[0].shape[1] * dims[1].shape[1]
-    back = [_seen_from(d, n) for d, n in zip(dims, src, strict=True)]
+    back = [seen_from(d, n) for d, n in zip(dims, src, strict=True)]
     terms = back[0].shape[1] * back[1].shape[1] * back[2].shape[1]
     if not fits(terms, plane, outputs):
         return None
     spread = dst[0] * dst[1] * (SPREAD_LINE + rows * (8 + SPREAD_ROW * src[2]) + SPREAD_WINDOW * dst[2])
     if PLACE * terms * plane > spread:
         return None
-    return places_of(_combined(back, dst), outputs, dtype.itemsize)
+    return places_of(outer_places(back, dst), outputs, dtype.itemsize)
 
 
 @lru_cache(maxsize=64)

@@ -97,8 +97,9 @@ def _amounts(input, pad) -> tuple[int, ...]:
     return pad
 
 
+@lru_cache(maxsize=1024)
 def _geometry(mode: str, size, pad):
-    """(planes, src, dst, positions) of padding the last len(pad) / 2 dimensions of `size`."""
+    """(planes, src, dst, positions, their run, size of the result) of padding the last len(pad) / 2 dimensions of `size`."""
     dims = len(pad) // 2
     src = tuple(size[len(size) - dims :])
     before, after = pad[-2::-2], pad[::-2]
@@ -107,14 +108,28 @@ def _geometry(mode: str, size, pad):
     planes = 1
     for n in size[: len(size) - dims]:
         planes *= n
-    return planes, triple(src, 1), triple(dst, 1), positions, dst
+    run = _kernels.longest_run(positions, len(positions) - dst[-1], dst[-1])
+    return planes, triple(src, 1), triple(dst, 1), positions, run, Size((*size[: len(size) - dims], *dst))
+
+
+@lru_cache(maxsize=1024)
+def _small(mode: str, size, pad, dtype, back: bool):
+    """(planes, table) of a small padding; (planes, None) of others."""
+    planes, src, *_ = _geometry(mode, size, pad)
+    amounts = triple(pad[-2::-2], 0), triple(pad[::-2], 0)
+    return planes, _kernels.small_padding(mode, src, *amounts, dtype, back)
 
 
 def _pad_primitive(name: str, node: str, mode: str):
     def padded(input, pad):
-        planes, src, dst, positions, spatial = _geometry(mode, input._size, pad)
-        out = _kernels.pad_forward(contiguous(input).flat(), planes, src, dst, positions)
-        return wrap(out, (*input._size[: len(input._size) - len(spatial)], *spatial), input._dtype)
+        planes, src, dst, positions, run, size = _geometry(mode, input._size, pad)
+        flat = contiguous(input).flat()
+        places = _small(mode, input._size, pad, flat.dtype, False)[1]
+        if places is not None:
+            out = _kernels.pad_small(flat, planes, places)
+        else:
+            out = _kernels.pad_forward(flat, planes, src, dst, positions, run=run)
+        return wrap(out, size, input._dtype)
 
     padded.__doc__ = f"`input` with its last len(pad) / 2 dimensions padded by mode {mode}."
     padded = primitive(name, node=node, public=False)(padded)
@@ -126,8 +141,13 @@ def _pad_primitive(name: str, node: str, mode: str):
 def add_padding(grad_output, pad, mode, size) -> Tensor:
     """The gradient of a padding: every element of grad_output is added to the element of a `size` tensor that
     was read there."""
-    planes, src, dst, positions, _ = _geometry(mode, size, pad)
-    out = _kernels.pad_backward(elements(grad_output), planes, src, dst, positions)
+    size, grad = tuple(size), elements(grad_output)
+    planes, src, dst, positions, run, _ = _geometry(mode, size, pad)
+    places = _small(mode, size, pad, grad.dtype, True)[1]
+    if places is not None:
+        out = _kernels.pad_small(grad, planes, places)
+    else:
+        out = _kernels.pad_backward(grad, planes, src, dst, positions, run)
     return result(out, size, grad_output._dtype)
 
 
@@ -144,8 +164,10 @@ _PADDED = {
 _ERROR_NAMES = {"reflect": "reflection_pad{}d", "replicate": "replication_pad{}d"}
 
 
-def _check(input, pad, mode: str) -> None:
-    dims, given = len(pad) // 2, len(input._size)
+@lru_cache(maxsize=1024)
+def _check(size: tuple, d: _dtype.dtype, pad: tuple, mode: str) -> None:
+    """torch's checks of a padding without a value; remembered where they pass."""
+    dims, given = len(pad) // 2, len(size)
     if dims not in (1, 2, 3) or given not in (dims + 1, dims + 2):
         raise NotImplementedError(
             f"Padding size {len(pad)} is not supported for {given}D input tensor.\n"
@@ -154,22 +176,22 @@ def _check(input, pad, mode: str) -> None:
             "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
             "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
-    if mode in _ERROR_NAMES and input._dtype is _dtype.bool_:
+    if mode in _ERROR_NAMES and d is _dtype.bool_:
         raise NotImplementedError(f"\"{_ERROR_NAMES[mode].format(dims)}\" not implemented for 'Bool'")
     first = given - dims - 1  # of the dimensions behind the batch
-    if 0 in input._size[first:] and mode != "circular":
+    if 0 in size[first:] and mode != "circular":
         raise RuntimeError(
             f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and "
             "other non-zero "
-            f"dimensions for input, but got: {list(input._size)}"
+            f"dimensions for input, but got: {list(size)}"
         )
     for i in range(dims):
-        n, before, after = input._size[given - 1 - i], pad[2 * i], pad[2 * i + 1]
+        n, before, after = size[given - 1 - i], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and (before >= n or after >= n):
             raise RuntimeError(
                 f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input "
                 "dimension, but got: "
-                f"padding ({before}, {after}) at dimension {given - 1 - i} of input {list(input._size)}"
+                f"padding ({before}, {after}) at dimension {given - 1 - i} of input {list(size)}"
             )
         if mode == "circular":
             if before > n or after > n:
@@ -178,7 +200,7 @@ def _check(input, pad, mode: str) -> None:
                 raise RuntimeError("Negative padding value is resulting in an empty dimension")
         elif n + before + after < 1:
             edges = ("D", "H", "W")[-dims:]
-            sizes = input._size[given - dims :]
+            sizes = size[given - dims :]
             out = [s + b + a for s, b, a in zip(sizes, pad[-2::-2], pad[::-2], strict=True)]
             each = " ".join(f"{e}: {s}" for e, s in zip(edges, sizes, strict=True))
             too_small = " ".join(f"{e}: {s}" for e, s in zip(edges, out, strict=True))
@@ -199,6 +221,6 @@ def pad(input, pad, mode: str = "constant", value: float | None = None) -> Tenso
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in _PADDED:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
-    _check(input, amounts, mode)
+    _check(input._size, input._dtype, amounts, mode)
     check_cpu(input, "pad")
     return _PADDED[mode][len(amounts) // 2](input, amounts)

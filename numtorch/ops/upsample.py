@@ -6,6 +6,7 @@ per shape (kernels/cpu/upsample.py has the sum). A mode and its gradient are one
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from numtorch.kernels.cpu import padding as _gather
 from numtorch.kernels.cpu import upsample as _kernels
+from numtorch.kernels.cpu.places import DTYPES, Places, fits, places_of, sum_planes
 
 from .. import _dtype
 from .._copy import contiguous
@@ -366,8 +368,22 @@ def upsample_bilinear(input, size=None, scale_factor=None) -> Tensor:
 # -- shuffles ------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)
+def _shuffled_places(split: tuple, order: tuple, dtype) -> Places | None:
+    """The table of the places at which a permutation of small planes finds their elements."""
+    count = math.prod(split)
+    if dtype not in DTYPES or not fits(1, count, count):
+        return None
+    return places_of(np.arange(count).reshape(split).transpose(order).reshape(1, -1), count, dtype.itemsize)
+
+
 def _rearranged(t: Tensor, split, order, size) -> Tensor:
     """A fresh tensor of `size` with the elements of t.reshape(split).permute(order)."""
+    flat, n = t._flat, max(len(split) - 4, 0)
+    if flat is not None and order[:n] == tuple(range(n)):  # planes of four dimensions
+        places = _shuffled_places(split[n:], tuple([o - n for o in order[n:]]), flat.dtype)
+        if places is not None:
+            return wrap(sum_planes(flat, math.prod(split[:n]), places), size, t._dtype)
     values = t._nd().reshape(split).transpose(order)
     return wrap(np.ascontiguousarray(values).reshape(-1), size, t._dtype)
 

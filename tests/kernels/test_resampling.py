@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numtorch.kernels.cpu import grid_sample, padding, upsample
+from numtorch.kernels.cpu import grid_sample, padding, unfold, upsample
 from numtorch.kernels.cpu.log_sums import SPAN, log_cumulative
 
 MODES = ("constant", "reflect", "replicate", "circular")
@@ -117,3 +117,45 @@ def test_running_log_sum_exps(n, spread, reverse):
     with np.errstate(invalid="ignore"):
         want = np.logaddexp.accumulate(turned, axis=1)
     np.testing.assert_allclose(out.reshape(5, n), want[:, ::-1] if reverse else want, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("size", [(5, 7), (9, 40)])  # by places, by rows
+@pytest.mark.parametrize("kernel, stride, padding, dilation", [((3, 3), (1, 1), (1, 1), (1, 1)), ((2, 3), (2, 1), (1, 2), (1, 2)),
+                                                               ((3, 2), (3, 3), (0, 1), (2, 1))])  # fmt: skip
+def test_columns_are_the_windows_and_fold_is_their_transpose(kernel, stride, padding, dilation, size, dtype):
+    blocks = tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+    geometry = 5, size, kernel, stride, padding, dilation, blocks
+    x = np.random.default_rng(0).integers(-4, 5, (5, *size)).astype(dtype)
+    around = np.pad(x, [(0, 0)] + [(p, p) for p in padding])
+    expected = np.empty((5, *kernel, *blocks), dtype)
+    for i, j in np.ndindex(*kernel):
+        top, left = i * dilation[0], j * dilation[1]
+        part = around[:, top :: stride[0], left :: stride[1]]
+        expected[:, i, j] = part[:, : blocks[0], : blocks[1]]
+    columns = unfold.unfold_forward(x.reshape(-1), *geometry)
+    np.testing.assert_array_equal(columns, expected.reshape(-1))
+    if dtype != np.float16:
+        grad = np.random.default_rng(1).integers(-4, 5, columns.size).astype(dtype)
+        image = unfold.fold_forward(grad, *geometry)
+        assert image @ x.reshape(-1) == grad @ columns
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("width", [5, 30])
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_by_places_is_padding_by_rows(mode, width, dtype):
+    src, before, after = (1, 4, width), (0, 2, 3), (0, 1, -1)
+    dst = tuple(n + b + a for n, b, a in zip(src, before, after, strict=True))
+    x = np.random.default_rng(0).integers(-4, 5, (37, 4, width)).astype(dtype)
+    at = padding.pad_positions(mode, src, before, after)
+    rows, columns = np.split(at[1:], (dst[1],))
+    expected = x[:, rows][:, :, columns].reshape(-1)
+    np.testing.assert_array_equal(padding.pad_forward(x.reshape(-1), 37, src, dst, at), expected)
+    places = padding.small_padding(mode, src, before, after, x.dtype, False)
+    assert (places is None) == (width == 30 or dtype == np.float16)
+    if places is not None:
+        np.testing.assert_array_equal(padding.pad_small(x.reshape(-1), 37, places), expected)
