@@ -163,6 +163,10 @@ def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
         raise ValueError(
             f"Expected input batch_size ({input._size[0]}) to match target batch_size ({target._size[0]})."
         )
+    if input.ndim >= 2 and target.ndim == 0:
+        raise ValueError(f"Expected input batch_size ({input._size[0]}) to match target batch_size (0).")
+    if input.ndim == 1 and target.ndim == 1 and target._size[0] != 1:
+        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {target._size[0]}")
     if input.ndim == 1 and target.ndim > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if input.ndim == 2 and target.ndim != 1:
