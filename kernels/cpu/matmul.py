@@ -27,6 +27,7 @@ from .gemm_batches import (
     vectors_parallel,
     vectors_part,
 )
+from .gemm_halfs import halfs_parallel, halfs_part
 from .gemm_pairs import pairs_parallel, pairs_part
 from .gemv import (
     DOT,
@@ -303,55 +304,50 @@ def bmm(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int
     return out
 
 
-class _Pairs:
-    """The compiled kernels of gemm_pairs.py, each when it is first asked for."""
+class _HalfKernels(dict):
+    """The compiled kernels of gemm_pairs.py and gemm_halfs.py by (whether pairs, whether parallel), once asked for."""
 
-    def __getattr__(self, name):
-        halfs, size, four = types.Array(types.uint16, 1, "C"), types.int64, types.UniTuple(types.int64, 4)
-        operand = (halfs, size, four)
-        bias = types.Array(types.float32, 1, "C")
-        signature = (*operand, *operand, bias, halfs, types.UniTuple(size, 5), size)
-        kernel = pairs_part
-        if name == "parallel":
-            kernel = pairs_parallel
-        else:
-            signature += (size,)
-        entry = entry_point(kernel, signature)
-        setattr(self, name, entry)
+    def __missing__(self, key):
+        in_pairs, is_parallel = key
+        halfs, singles, size = types.Array(types.uint16, 1, "C"), types.Array(types.float32, 1, "C"), types.int64
+        operand = (halfs, size, types.UniTuple(size, 4))
+        kind = () if in_pairs else (types.boolean,)
+        cut = (size,) if is_parallel else (size, size)
+        signature = (*operand, *operand, singles, halfs, types.UniTuple(size, 5), *kind, *cut)
+        kernel = ((halfs_part, halfs_parallel), (pairs_part, pairs_parallel))[in_pairs][is_parallel]
+        entry = self[key] = entry_point(kernel, signature)
         return entry
 
 
-_pairs = _Pairs()
-#: Whether `bfloat16_matmul` is there for this machine.
-MULTIPLIES_BFLOAT16 = host.multiplies_bfloat16()
+_half_kernels = _HalfKernels()
+_MULTIPLIES_BFLOAT16 = host.multiplies_bfloat16()
+_uint16 = np.dtype("uint16")
 
 
-def _swapped(strides):
-    return (*strides[:-2], strides[-1], strides[-2])
+def half_matmul(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int, m: int, is_bfloat, bias=None):
+    """a b + bias of batches of float16 or bfloat16 matrices as uint16, rounded once.
 
-
-def bfloat16_matmul(a, a0: int, a_strides, b, b0: int, b_strides, sizes, bias=None):
-    """a b + bias of bfloat16 matrices as uint16, rounded once: `sizes` (n, k, m), or (batch, n, k, m).
-
-    The strides are those of the batch, if there is one, rows and columns; bias (m,) is float32.
+    The strides are those of the batch, rows and columns; bias (m,) is float32.
     """
-    batch, n, k, m = (1, *sizes) if len(sizes) == 3 else sizes
-    lead = (0,) * (4 - len(a_strides))
-    out = _empty(batch * n * m, np.uint16)
+    out = _empty(batch * n * m, _uint16)
     if bias is None:
         bias = _single.none
         if m == 1 and n > 1:
             # A column as a row: it would fill one lane of every vector.
-            a, a0, a_strides, b, b0, b_strides = b, b0, _swapped(b_strides), a, a0, _swapped(a_strides)
-            n, m = m, n
-    arguments = (a, a0, (*lead, *a_strides), b, b0, (*lead, *b_strides), bias, out, (1, batch, n, k, m))
-    # Half as long as products of float32: twice the work pays for a second thread.
-    work = batch * n * k * m // 2
-    threads = _threads_for(work, 2, 2)
-    if threads == 1:
-        _pairs.serial(*arguments, 0, 1)
-    else:
-        _pairs.parallel(*arguments, _parts(work, threads))
+            a, a0, b, b0, n, m = b, b0, a, a0, m, n
+            (x, row, column), (y, row_b, column_b) = b_strides, a_strides
+            a_strides, b_strides = (x, column, row), (y, column_b, row_b)
+    work = batch * n * k * m
+    in_pairs = is_bfloat and _MULTIPLIES_BFLOAT16
+    if in_pairs:
+        work //= 2  # what takes that long
+    threads = 1 if work < PARALLEL_WORK else get_num_threads()
+    kind = () if in_pairs else (is_bfloat,)
+    cut = (0, 1) if threads == 1 else (_parts(work, threads),)
+    if out.size:
+        _half_kernels[in_pairs, threads > 1](
+            a, a0, (0, *a_strides), b, b0, (0, *b_strides), bias, out, (1, batch, n, k, m), *kind, *cut
+        )
     return out
 
 

@@ -12,7 +12,7 @@ from numtorch.kernels.cpu import matmul as _kernels
 from .. import _dtype
 from .._copy import cast, cast_array, contiguous
 from .._device import cpu
-from .._dtype import C_NAMES, COMPLEX, FLOATING, bfloat16, float32, float64
+from .._dtype import C_NAMES, COMPLEX, FLOATING, bfloat16, float16, float32, float64
 from .._inplace import write_out
 from .._loops import check_devices
 from .._primitive import primitive
@@ -30,6 +30,7 @@ from .._tensor import Tensor, _new, wrap
 from .shape import unsafe_view
 
 _multiply = _kernels.mm
+_uint16 = np.dtype("uint16")
 # Elements up to which numpy's loops over an outer product are faster than the way to our own.
 _SMALL_OUTER = 2**13
 
@@ -62,8 +63,8 @@ def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
     if a._device is cpu and (a._size[-1] == 0 or out_size.numel() == 0):
         return wrap(np.zeros(out_size.numel(), d.np), out_size, d)
     inner = _compute_dtype(d)
-    if d is bfloat16 and _kernels.MULTIPLIES_BFLOAT16 and a._device is cpu and len(out_size) <= 3:
-        return _product_of_pairs(a, b, out_size)
+    if inner is not d and a._device is cpu and len(out_size) <= 3:
+        return _product_of_halfs(a, b)
     if inner is not d:
         a, b = cast(a, inner), cast(b, inner)
     if a._device is not cpu:
@@ -79,12 +80,26 @@ def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
     return result if inner is d else cast(result, d)
 
 
-def _product_of_pairs(a: Tensor, b: Tensor, out_size, bias=None) -> Tensor:
-    """`_product` of bfloat16 matrices, or batches of them, plus a flat float32 bias, rounded once."""
-    out = _kernels.bfloat16_matmul(
-        a._buffer(), a._offset, a._stride, b._buffer(), b._offset, b._stride, (*a._size, b._size[-1]), bias
-    )
-    return wrap(out, out_size, bfloat16)
+def _product_of_halfs(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`_product` of float16 or bfloat16 matrices, or batches of them, plus a bias, rounded once."""
+    d, x, y = a._dtype, a._buffer(), b._buffer()
+    is_bfloat = d is bfloat16
+    if not is_bfloat:
+        x, y = x.view(_uint16), y.view(_uint16)
+    if bias is not None:
+        bias = cast_array(contiguous(bias).flat(), d, float32)
+    batch, left, right, size = 1, a._stride, b._stride, (*a._size[:-1], b._size[-1])
+    if len(size) == 2:
+        left, right = (0, *left), (0, *right)
+        n, m = size
+    else:
+        batch, n, m = size
+    flat = _kernels.half_matmul(x, a._offset, left, y, b._offset, right, batch, n, a._size[-1], m, is_bfloat, bias)
+    result = _new(Tensor)
+    result._flat = flat if is_bfloat else flat.view(d.np)
+    result._size, result._stride, _ = dense(size)
+    result._dtype = d
+    return result
 
 
 class MmBackward(ProductBackward):
@@ -130,7 +145,9 @@ def mm(input, mat2, *, out=None) -> Tensor:
         if flat_b is None:
             flat_b = _turned(mat2)
             turned_b = True
-        if flat_a is None or flat_b is None:
+        if (d is bfloat16 or d is float16) and d is mat2._dtype and input._device is mat2._device is cpu:
+            result = _product_of_halfs(input, mat2)
+        elif flat_a is None or flat_b is None:
             result = multiplied(input, mat2) if is_plain(input, mat2) else None
         elif d is mat2._dtype and (d is float32 or d is float64):
             result = _new(Tensor)
@@ -459,8 +476,8 @@ def _addmm_bias(bias, mat1, mat2):
     if mat1._device is not mat2._device:
         check_devices((mat1, mat2))
     if d.np is not d.compute or mat1._device is not cpu:
-        if d is bfloat16 and _kernels.MULTIPLIES_BFLOAT16 and mat1._device is cpu and bias._size == b[1:]:
-            return _product_of_pairs(mat1, mat2, Size((a[0], b[1])), contiguous(cast(bias, float32)).flat())
+        if mat1._device is cpu and bias._dtype is d and bias._size == b[1:] and b[0] and a[0] * b[1]:
+            return _product_of_halfs(mat1, mat2, bias)
         return (_product(mat1.detach(), mat2.detach(), Size((a[0], b[1]))) + bias.detach()).to(d)
     flat_bias = contiguous(bias)._flat
     if mat1._flat is not None and mat2._flat is None and mat2._stride == (1, b[0]) and not mat2._offset:
@@ -537,9 +554,6 @@ def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor |
     x, w, d = input._flat, weight._flat, input._dtype
     if x is None or w is None or d is not weight._dtype or d.category != FLOATING:
         return None
-    in_pairs = d.np is not d.compute
-    if in_pairs and not (d is bfloat16 and _kernels.MULTIPLIES_BFLOAT16):
-        return None
     n, k = input._size
     m, columns = weight._size
     if k != columns or not x.size:
@@ -551,10 +565,14 @@ def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor |
         if b is None or bias._size != (m,) or d is not bias._dtype:
             return None
     result = _new(Tensor)
-    if in_pairs:
+    if d.np is not d.compute:
+        is_bfloat = d is bfloat16
+        if not is_bfloat:
+            x, w = x.view(_uint16), w.view(_uint16)
         if b is not None:
-            b = cast_array(b, bfloat16, float32)
-        result._flat = _kernels.bfloat16_matmul(x, 0, (k, 1), w, 0, (1, k), (n, k, m), b)
+            b = cast_array(b, d, float32)
+        flat = _kernels.half_matmul(x, 0, (0, k, 1), w, 0, (0, 1, k), 1, n, k, m, is_bfloat, b)
+        result._flat = flat if is_bfloat else flat.view(d.np)
     else:
         result._flat = _multiply(x, w, n, k, m, None, b, False, True)
     result._size, result._stride, _ = dense((n, m))
