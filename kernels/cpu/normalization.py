@@ -14,8 +14,8 @@ import numpy as np
 from ..compiler import jit
 from ..pieces import piece
 from .lanes import lane_add
-from .moments import merge_moments, moments, range_moments
-from .spread import spread
+from .moments import PIECE, merge_moments, moments, range_moments
+from .spread import PARALLEL_SIZE, spread
 
 # Rows that one unit of a layer-norm backward sums into its own gw and gb before these are joined.
 UNIT_ROWS = 32
@@ -25,6 +25,9 @@ PART = 8192
 # Channels of fewer elements than this are too short for loops along them: (N, C, L) is then taken as N rows of C * L
 # columns, each with the coefficients of its channel.
 SHORT = 32
+# Batches of fewer samples than this are taken channel by channel also where channels are short: a column of one or two
+# elements has no use for its own statistics (25x296x8x2 as one sample of 7400 channels: 650 to 200 us).
+FEW_SAMPLES = 4
 # Elements that one unit of column sums reads: 256 KiB of float32, second-level cache.
 UNIT = 65536
 # Rows that column sums add up in float32 before they go on in float64: converting every element costs twice the time.
@@ -83,6 +86,17 @@ def batch_norm_train_channel(
 
 
 @jit(bare=True)
+def batch_norm_train_channels(
+    p, x, n, channels, length, weight, bias, running_mean, running_var, momentum, eps, out, save_mean, save_rstd
+):
+    """The channels of one part of PART elements."""
+    block = max(1, PART // (n * length))
+    rest = (weight, bias, running_mean, running_var, momentum, eps, out, save_mean, save_rstd)
+    for c in range(p * block, min((p + 1) * block, channels)):
+        batch_norm_train_channel(c, x, n, channels, length, *rest)
+
+
+@jit(bare=True)
 def train_columns(
     n,
     channels,
@@ -102,9 +116,17 @@ def train_columns(
 ):
     """The statistics of short channels from those of their columns; scale, shift: (channels * length,)."""
     for c in range(channels):
-        mean, m2 = means[c * length], m2s[c * length]
-        for k in range(1, length):
-            mean, m2 = merge_moments(k * n, mean, m2, n, means[c * length + k], m2s[c * length + k])
+        # columns of equally many elements: the mean of their means, their M2 and what the means lie apart
+        at = c * length
+        mean, m2, apart = 0.0, 0.0, 0.0
+        for k in range(length):
+            mean += means[at + k]
+        mean /= length
+        for k in range(length):
+            d = means[at + k] - mean
+            apart += d * d
+            m2 += m2s[at + k]
+        m2 += apart * n
         rest = (weight, bias, running_mean, running_var, momentum, eps, save_mean, save_rstd)
         s, t = train_channel(c, mean, m2, n * length, *rest)
         for k in range(length):
@@ -174,6 +196,15 @@ def batch_norm_backward_channel(c, grad, x, n, channels, length, weight, mean, r
 
 
 @jit(bare=True)
+def batch_norm_backward_channels(p, grad, x, n, channels, length, weight, mean, rstd, train, gx, gw, gb):
+    """The channels of one part of PART elements."""
+    block = max(1, PART // (n * length))
+    rest = (weight, mean, rstd, train, gx, gw, gb)
+    for c in range(p * block, min((p + 1) * block, channels)):
+        batch_norm_backward_channel(c, grad, x, n, channels, length, *rest)
+
+
+@jit(bare=True)
 def backward_column_sums(u, grad, x, n, columns, unit_rows, centre, few, totals, dots):
     """totals, dots[u, j] = sum over one unit of rows of grad[r, j], and of grad[r, j] * (x[r, j] - centre[j]).
 
@@ -236,8 +267,8 @@ def backward_scale_columns(p, grad, x, n, columns, centre, a, b, scale, gx):
 
 
 _train_channels, _backward_channels = (
-    spread(batch_norm_train_channel, bare=True),
-    spread(batch_norm_backward_channel, bare=True),
+    spread(batch_norm_train_channels, bare=True),
+    spread(batch_norm_backward_channels, bare=True),
 )
 _scale_rows, _scale_columns = spread(scale_rows, bare=True), spread(scale_columns, bare=True)
 _column_sums, _backward_scale_columns = (
@@ -252,13 +283,18 @@ def _parts(rows: int, n: int) -> int:
     return (rows + block - 1) // block
 
 
+def _along_channels(n: int, length: int) -> bool:
+    """Whether (n, C, length) is taken channel by channel, not as n rows of C * length columns."""
+    return length >= SHORT or n < FEW_SAMPLES
+
+
 def batch_norm_train(
     x, n, channels, length, weight, bias, running_mean, running_var, momentum, eps, out, save_mean, save_rstd
 ):
     """x: (n, channels, length) -> out; save_*: (channels,); the running buffers are updated in place."""
     rest = (weight, bias, running_mean, running_var, momentum, eps)
-    if length >= SHORT:
-        _train_channels(x.size, channels, x, n, channels, length, *rest, out, save_mean, save_rstd)
+    if _along_channels(n, length):
+        _train_channels(x.size, _parts(channels, n * length), x, n, channels, length, *rest, out, save_mean, save_rstd)
         return
     columns = channels * length
     means, m2s, scale, shift = (
@@ -274,10 +310,11 @@ def batch_norm_train(
 
 def batch_norm_eval(x, n, channels, length, mean, var, weight, bias, eps, out):
     """x: (n, channels, length) -> out, with the given mean and var."""
-    repeat = length if length < SHORT else 1
+    along = _along_channels(n, length)
+    repeat = 1 if along else length
     scale, shift = np.empty(channels * repeat, x.dtype), np.empty(channels * repeat, x.dtype)
     eval_columns(channels, repeat, mean, var, weight, bias, eps, scale, shift)
-    if length < SHORT:
+    if not along:
         columns = channels * length
         _scale_columns(x.size, _parts(n, columns), x, n, columns, scale, shift, out)
     else:
@@ -287,9 +324,9 @@ def batch_norm_eval(x, n, channels, length, mean, var, weight, bias, eps, out):
 
 def batch_norm_backward(grad, x, n, channels, length, weight, mean, rstd, train, gx, gw, gb):
     """Gradients of input (gx), weight (gw) and bias (gb)."""
-    if length >= SHORT:
+    if _along_channels(n, length):
         rest = (weight, mean, rstd, train, gx, gw, gb)
-        _backward_channels(x.size, channels, grad, x, n, channels, length, *rest)
+        _backward_channels(x.size, _parts(channels, n * length), grad, x, n, channels, length, *rest)
         return
     columns = channels * length
     unit_rows = max(16, UNIT // columns)
@@ -306,19 +343,45 @@ def batch_norm_backward(grad, x, n, channels, length, weight, mean, rstd, train,
 # -- layer norm and RMS norm: rows (M, N), the affine parameters over N --------------------------------------
 
 
+@jit(bare=True)
+def sum_of_squares(x, lo, hi):
+    """In the dtype of x over a PIECE of it, in float64 from piece to piece."""
+    total = 0.0
+    for at in range(lo, hi, PIECE):
+        v = piece(x, at, min(PIECE, hi - at))
+        s = x.dtype.type(0)
+        for j in range(len(v)):
+            s = lane_add(s, v[j] * v[j])
+        total += s
+    return total
+
+
 @jit(inline=True, bare=True)
-def layer_norm_row(p, x, n, weight, bias, centred, eps, out, save_mean, save_rstd):
+def row_moments(x, lo, n, inverse):
+    """(mean, variance) of n elements of x at lo; inverse = 1 / n. Divisions cost short rows more than their sums."""
+    if n > PIECE:
+        mean, m2 = range_moments(x, lo, lo + n)
+        return mean, m2 * inverse
+    v = piece(x, lo, n)
+    total = x.dtype.type(0)
+    for j in range(n):
+        total = lane_add(total, v[j])
+    centre = x.dtype.type(np.float64(total) * inverse)
+    squares, off = x.dtype.type(0), x.dtype.type(0)
+    for j in range(n):
+        d = v[j] - centre
+        squares = lane_add(squares, d * d)
+        off = lane_add(off, d)
+    rest = np.float64(off) * inverse  # what the rounding of the mean left over
+    return centre + rest, np.float64(squares) * inverse - rest * rest
+
+
+@jit(inline=True, bare=True)
+def layer_norm_row(p, x, n, inverse, weight, bias, centred, eps, out, save_mean, save_rstd):
     """One row; with centred false (RMS norm) the mean is taken as 0."""
     lo = p * n
-    mean, m2 = range_moments(x, lo, lo + n)
-    if not centred:
-        m2 += mean * mean * n
-        mean = 0.0
-        if m2 != m2:  # an infinite element: its square is infinite, where its distance from the mean is nan
-            m2 = 0.0
-            for j in range(lo, lo + n):
-                m2 += np.float64(x[j]) * np.float64(x[j])
-    rstd = 1 / np.sqrt(m2 / n + eps)
+    mean, variance = row_moments(x, lo, n, inverse) if centred else (0.0, sum_of_squares(x, lo, lo + n) * inverse)
+    rstd = 1 / np.sqrt(variance + eps)
     save_mean[p] = mean
     save_rstd[p] = rstd
     scale = x.dtype.type(rstd)
@@ -343,7 +406,14 @@ def layer_norm_rows(p, x, rows, n, weight, bias, centred, eps, out, save_mean, s
     """The rows of one part of PART elements."""
     block = max(1, PART // n)
     for r in range(p * block, min((p + 1) * block, rows)):
-        layer_norm_row(r, x, n, weight, bias, centred, eps, out, save_mean, save_rstd)
+        layer_norm_row(r, x, n, 1 / n, weight, bias, centred, eps, out, save_mean, save_rstd)
+
+
+@jit(nogil=True, bare=True)
+def layer_norm_all_rows(x, rows, n, weight, bias, centred, eps, out, save_mean, save_rstd):
+    """All rows in one serial call; see layer_norm. save_mean and save_rstd may be one array if nobody reads them."""
+    for r in range(rows):
+        layer_norm_row(r, x, n, 1 / n, weight, bias, centred, eps, out, save_mean, save_rstd)
 
 
 @jit(bare=True)
@@ -397,6 +467,9 @@ _layer_backward_units = spread(layer_norm_backward_unit, bare=True)
 
 def layer_norm(x, rows, n, weight, bias, centred, eps, out, save_mean, save_rstd):
     """x: (rows, n) normalised row by row; weight, bias: (n,) or empty; save_mean, save_rstd: (rows,)."""
+    if x.size < PARALLEL_SIZE:
+        layer_norm_all_rows(x, rows, n, weight, bias, centred, eps, out, save_mean, save_rstd)
+        return
     _layer_rows(x.size, _parts(rows, n), x, rows, n, weight, bias, centred, eps, out, save_mean, save_rstd)
 
 
@@ -415,17 +488,17 @@ def layer_norm_backward(grad, x, rows, n, weight, centred, mean, rstd, gx, gw, g
 # -- group norm: rows (N * G) of D channels of length L, the affine parameters over channels -----------------
 
 
-@jit(bare=True)
-def group_norm_row(p, x, groups, depth, length, weight, bias, eps, out, save_mean, save_rstd):
-    """One group of one sample: depth channels of length elements."""
+@jit(inline=True, bare=True)
+def group_norm_row(p, x, first, depth, length, inverse, weight, bias, eps, out, save_mean, save_rstd):
+    """One group of one sample: depth channels of length elements, from channel `first`; inverse = 1 / their number."""
     n = depth * length
     lo = p * n
-    mean, m2 = range_moments(x, lo, lo + n)
-    rstd = 1 / np.sqrt(m2 / n + eps)
+    mean, variance = row_moments(x, lo, n, inverse)
+    rstd = 1 / np.sqrt(variance + eps)
     save_mean[p] = mean
     save_rstd[p] = rstd
     for d in range(depth):
-        w, b = affine(weight, bias, p % groups * depth + d)
+        w, b = affine(weight, bias, first + d)
         scale = x.dtype.type(rstd * w)
         shift = x.dtype.type(b - mean * rstd * w)
         at = lo + d * length
@@ -462,19 +535,49 @@ def group_norm_backward_row(p, grad, x, groups, depth, length, weight, mean, rst
             y[j] = (g[j] * w - a - (v[j] - centre) * b) * scale
 
 
-_group_rows, _group_backward_rows = spread(group_norm_row, bare=True), spread(group_norm_backward_row, bare=True)
+@jit(bare=True)
+def group_norm_rows(p, x, rows, groups, depth, length, weight, bias, eps, out, save_mean, save_rstd):
+    """The groups of one part of PART elements."""
+    block = max(1, PART // (depth * length))
+    for r in range(p * block, min((p + 1) * block, rows)):
+        first = r % groups * depth
+        group_norm_row(r, x, first, depth, length, 1 / (depth * length), weight, bias, eps, out, save_mean, save_rstd)
+
+
+@jit(nogil=True, bare=True)
+def group_norm_all_rows(x, rows, groups, depth, length, weight, bias, eps, out, save_mean, save_rstd):
+    """All groups in one serial call; see group_norm. save_mean and save_rstd may be one array if nobody reads them."""
+    for r in range(rows):
+        first = r % groups * depth
+        group_norm_row(r, x, first, depth, length, 1 / (depth * length), weight, bias, eps, out, save_mean, save_rstd)
+
+
+@jit(bare=True)
+def group_norm_backward_rows(p, grad, x, rows, groups, depth, length, weight, mean, rstd, gx, gws, gbs):
+    """The groups of one part of PART elements."""
+    block = max(1, PART // (depth * length))
+    for r in range(p * block, min((p + 1) * block, rows)):
+        group_norm_backward_row(r, grad, x, groups, depth, length, weight, mean, rstd, gx, gws, gbs)
+
+
+_group_rows, _group_backward_rows = spread(group_norm_rows, bare=True), spread(group_norm_backward_rows, bare=True)
 
 
 def group_norm(x, n, groups, depth, length, weight, bias, eps, out, save_mean, save_rstd):
     """x: (n, groups, depth, length); weight, bias: (groups * depth,) or empty; save_*: (n * groups,)."""
     rest = (weight, bias, eps, out, save_mean, save_rstd)
-    _group_rows(x.size, n * groups, x, groups, depth, length, *rest)
+    rows = n * groups
+    if x.size < PARALLEL_SIZE:
+        group_norm_all_rows(x, rows, groups, depth, length, *rest)
+        return
+    _group_rows(x.size, _parts(rows, depth * length), x, rows, groups, depth, length, *rest)
 
 
 def group_norm_backward(grad, x, n, groups, depth, length, weight, mean, rstd, gx, gw, gb):
     """Gradients of input, weight (groups * depth,) and bias (groups * depth,)."""
     gws, gbs = np.empty(n * groups * depth, x.dtype), np.empty(n * groups * depth, x.dtype)
     rest = (weight, mean, rstd, gx, gws, gbs)
-    _group_backward_rows(x.size, n * groups, grad, x, groups, depth, length, *rest)
+    rows = n * groups
+    _group_backward_rows(x.size, _parts(rows, depth * length), grad, x, rows, groups, depth, length, *rest)
     add_rows(gws, n, groups * depth, gw)
     add_rows(gbs, n, groups * depth, gb)

@@ -15,12 +15,14 @@ import numpy as np
 
 from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import normalization as _kernels
+from numtorch.kernels.cpu.spread import PARALLEL_SIZE
 
 from .. import _dtype
 from .._allocator import empty
+from .._compiled import Compiled
 from .._copy import cast_array
 from .._device import cpu
-from .._dtype import COMPLEX, FLOATING
+from .._dtype import COMPLEX, FLOATING, float32, float64
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size
@@ -29,14 +31,43 @@ from .norms import normalize
 from .reducing import check_cpu, compute_dtype, elements, finished
 
 
+class _Absent(dict):
+    """What kernels get for a parameter that is not there: an array of size 0, by dtype."""
+
+    def __missing__(self, d: np.dtype) -> np.ndarray:
+        found = self[d] = np.empty(0, d)
+        return found
+
+
+_absent = _Absent()
+
+
+def _is_plain(input: Tensor, *parameters: Tensor | None) -> bool:
+    """Whether kernels can take all of these as they are, and nothing is recorded: the direct way of small calls."""
+    d = input._dtype
+    if (d is not float32 and d is not float64) or input._flat is None or not input._flat.size:
+        return False
+    recording = mode.enabled
+    if recording and input._requires_grad:
+        return False
+    for t in parameters:
+        if t is not None and (t._dtype is not d or t._flat is None or recording and t._requires_grad):
+            return False
+    return True
+
+
 def _parameter(t: Tensor | None, d: np.dtype) -> np.ndarray:
     """A weight, bias or running buffer as kernels take it: empty where absent, else in the dtype of the
     input.
     """
     if t is None:
-        return np.empty(0, d)
-    flat = elements(t)
-    return flat if flat.dtype == d else flat.astype(d)
+        return _absent[d]
+    flat = t._flat
+    if flat is None or flat.dtype is not d:
+        flat = elements(t)
+        if flat.dtype != d:
+            flat = flat.astype(d)
+    return flat
 
 
 def _floating(t: Tensor, name: str) -> None:
@@ -72,7 +103,7 @@ def _per_channel(v: Tensor, ndim: int) -> Tensor:
 
 def _running(t: Tensor | None, wanted: np.dtype) -> np.ndarray:
     """A running buffer that the kernel updates: the tensor's own memory where it can be used as it is."""
-    return np.empty(0, wanted) if t is None else _parameter(t, wanted)
+    return _parameter(t, wanted)
 
 
 @primitive(
@@ -199,7 +230,24 @@ def native_order_batch_norm(
         y = input.clone()
         y = y if weight is None else y * weight[0]
         return y if bias is None else y + bias[0]
+    if _is_plain(input, weight, bias, running_mean, running_var):
+        return _batch_norm_alone(input, weight, bias, running_mean, running_var, training, momentum, float(eps))
     return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))[0]
+
+
+def _batch_norm_alone(input, weight, bias, running_mean, running_var, training, momentum, eps) -> Tensor:
+    """The normalised batch without what a backward needs, of tensors that _is_plain accepts."""
+    x = input._flat
+    d = x.dtype
+    n, c, length = _geometry(input)
+    w, b, mean, var = [_absent[d] if t is None else t._flat for t in (weight, bias, running_mean, running_var)]
+    out = empty(x.size, d)
+    if training:
+        stats = np.empty(c, d)
+        _kernels.batch_norm_train(x, n, c, length, w, b, mean, var, momentum, eps, out, stats, stats)
+    else:
+        _kernels.batch_norm_eval(x, n, c, length, mean, var, w, b, eps, out)
+    return wrap(out, input._size, input._dtype)
 
 
 def native_batch_norm(
@@ -237,6 +285,10 @@ def native_order_instance_norm(
 ) -> Tensor:
     """Normalise each channel of each sample by itself: batch norm of one batch of N * C channels."""
     n, c = input._size[0], input._size[1]
+    fits = (weight is None or weight._size == (c,)) and (bias is None or bias._size == (c,)) and 0 not in input._size
+    if fits and use_input_stats and running_mean is None and running_var is None:
+        y = native_order_group_norm(input, c, weight, bias, eps)  # groups of one channel
+        return y.view(y._size) if y._requires_grad else y  # torch's node is that of a view
 
     def repeated(t):
         return None if t is None else t.repeat(n)
@@ -283,6 +335,25 @@ def _row_geometry(size: tuple[int, ...], dims: int):
     """(rows, elements of a row, size of what is kept for each row) of a norm over the last dims."""
     lead = len(size) - dims
     return math.prod(size[:lead]), math.prod(size[lead:]), Size((*size[:lead], *(1,) * dims))
+
+
+_layer_norms = Compiled(_kernels.layer_norm_all_rows, "xnnxxbdxxx")
+_group_norms = Compiled(_kernels.group_norm_all_rows, "xnnnnxxdxxx")
+
+
+def _row_norm_alone(input, weight, bias, shape, centred: bool, eps: float) -> Tensor:
+    """The normalised rows without what a backward needs, of tensors that _is_plain accepts."""
+    rows, n, _ = _row_geometry(input._size, len(shape))
+    x = input._flat
+    d = x.dtype
+    w = _absent[d] if weight is None else weight._flat
+    b = _absent[d] if bias is None else bias._flat
+    out, stats = empty(x.size, d), np.empty(rows, d)
+    if x.size < PARALLEL_SIZE:
+        _layer_norms[d](x, rows, n, w, b, centred, eps, out, stats, stats)
+    else:
+        _kernels.layer_norm(x, rows, n, w, b, centred, eps, out, stats, stats)
+    return wrap(out, input._size, input._dtype)
 
 
 def _row_norm(input, weight, bias, shape, centred: bool, eps: float):
@@ -408,6 +479,8 @@ def _normalized_shape(input, normalized_shape, weight, bias, name: str) -> tuple
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn_enable=True) -> Tensor:
     """Normalise over the last dims, those of normalized_shape; weight and bias have that shape."""
     shape = _normalized_shape(input, normalized_shape, weight, bias, "LayerNormKernelImpl")
+    if _is_plain(input, weight, bias):
+        return _row_norm_alone(input, weight, bias, shape, True, float(eps))
     return _layer_norm(input, shape, weight, bias, float(eps))[0]
 
 
@@ -431,6 +504,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None) -> Tensor:
         y = input * (input.pow(2).mean(dims, True) + eps).rsqrt()
         return y if weight is None else y * weight
     shape = _normalized_shape(input, normalized_shape, weight, None, "rms_norm")
+    if _is_plain(input, weight):
+        return _row_norm_alone(input, weight, None, shape, False, float(eps))
     return _rms_norm(input, shape, weight, float(eps))[0]
 
 
@@ -517,7 +592,16 @@ def native_order_group_norm(input, num_groups, weight=None, bias=None, eps=1e-05
                 f"{name} of shape "
                 f"{list(t._size)} and input of shape {list(input._size)}"
             )
-    return _group_norm(input, weight, bias, n, c, math.prod(input._size[2:]), num_groups, float(eps))[0]
+    length = math.prod(input._size[2:])
+    x = input._flat
+    if x is not None and x.size < PARALLEL_SIZE and _is_plain(input, weight, bias):
+        d = x.dtype
+        w = _absent[d] if weight is None else weight._flat
+        b = _absent[d] if bias is None else bias._flat
+        out, stats = empty(x.size, d), np.empty(n * num_groups, d)
+        _group_norms[d](x, n * num_groups, num_groups, c // num_groups, length, w, b, float(eps), out, stats, stats)
+        return wrap(out, input._size, input._dtype)
+    return _group_norm(input, weight, bias, n, c, length, num_groups, float(eps))[0]
 
 
 @op(namespace="nn.functional", method=False)
