@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from numtorch.graph import Node, mode, next_sequence
 
-from ._copy import copy_into
+from ._copy import clone, copy_into
 from ._device import cpu
 from ._dtype import can_cast
 from ._size import Size, contiguous_strides, may_overlap, overlap
@@ -179,8 +179,6 @@ def _convert(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:
 
 def _keep_old_values(node: Node, start: int, old: Tensor) -> None:
     """Where nodes made since `start` saved the tensor that is about to be overwritten, save a copy of it instead."""
-    from ._copy import clone
-
     copy, stack, seen = None, [node], set()
     while stack:
         node = stack.pop()

@@ -196,9 +196,7 @@ class Tensor:
         """Remake a view's node if its base was written in place since (torch regenerates it as AsStridedBackward0)."""
         base = self._base
         if self._view_version != base._version and base._requires_grad and base._grad_fn is not None:
-            from ._views import as_strided_node
-
-            self._grad_fn = as_strided_node(base, self._size, self._stride, self._offset)
+            self._grad_fn = _views.as_strided_node(base, self._size, self._stride, self._offset)
             self._output_nr = 0
             self._requires_grad = True
             self._view_version = base._version
@@ -261,6 +259,9 @@ class Tensor:
         by later backwards and by optimisers. Ownership is judged by reference counts (see _ownership.py).
         """
         current = self._grad
+        if grad._dtype is not self._dtype:  # of a rule whose operands were promoted
+            both_complex = grad._dtype.category == self._dtype.category == _dtype.COMPLEX
+            grad = (grad if both_complex or grad._dtype.category < _dtype.COMPLEX else grad.real).to(self._dtype)
         if current is None:
             if create_graph and grad._requires_grad:
                 self._grad = grad if grad._size == self._size else grad.expand(self._size)
@@ -276,10 +277,8 @@ class Tensor:
             ):
                 self._grad = wrap(flat, self._size, grad._dtype)
             else:
-                from ._copy import clone
-
                 # On another device only where a 0-d CPU tensor was used among CUDA tensors.
-                self._grad = clone(grad) if grad._device is self._device else grad.to(self._device)
+                self._grad = _copy.clone(grad) if grad._device is self._device else grad.to(self._device)
         elif create_graph and (grad._requires_grad or current._requires_grad):
             self._grad = current + grad
         else:
@@ -359,9 +358,7 @@ class Tensor:
         def keep(grad):
             tensor = ref()
             if tensor is not None:
-                from ._copy import clone
-
-                tensor._grad = clone(grad) if tensor._grad is None else tensor._grad + grad
+                tensor._grad = _copy.clone(grad) if tensor._grad is None else tensor._grad + grad
 
         set_retain_grad(self._grad_fn, self._output_nr, keep)
 
@@ -556,3 +553,7 @@ def ones_like_flat(t: Tensor) -> Tensor:
     flat = np.empty(t._size.numel(), t._dtype.np)
     flat.fill(1)  # np.ones takes 1.5 us
     return wrap(flat, t._size, t._dtype)
+
+
+# They import Tensor from here; imported in the functions that call them, they would cost each call 0.7 us.
+from . import _copy, _views  # noqa: E402

@@ -23,6 +23,7 @@ from .._promotion import to_floating
 from .._registry import op, register
 from .._tensor import Tensor
 from .._ternary import ternary
+from .elementary import power_by_number
 
 # -- addition and subtraction -----------------------------------------------------------------------------------------
 
@@ -318,8 +319,6 @@ def power(input, exponent, *, out=None) -> Tensor:
     if not isinstance(exponent, Tensor):
         if isinstance(exponent, int) and exponent < 0 and input._dtype.category <= INTEGRAL:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
-        from .elementary import power_by_number
-
         return power_by_number(input, exponent, out=out)
     return _pow(input, exponent, out=out)
 

@@ -12,18 +12,19 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from .. import _dtype
 from .._copy import cast as raw_cast
-from .._copy import cast_array, contiguous, copy_flat, copy_into
+from .._copy import cast_array, contiguous, copy_elements, copy_flat, copy_into
 from .._derivatives import reduce_to
 from .._device import cpu, device, parse_device
 from .._dtype import ALIASES, ALL, COMPLEX, FLOATING, dtype
-from .._inplace import assign, check_apart, check_writable, old_self, resize
+from .._inplace import assign, check_apart, check_writable, old_self, rebase, resize
 from .._layout import plan
 from .._primitive import primitive
 from .._promotion import result_type
 from .._registry import op, register
-from .._size import flatten_sizes
+from .._size import broadcast_size, flatten_sizes, may_overlap
 from .._tensor import Tensor, alias
 from .._views import tracked
+from .creation import filled
 
 # -- dtype and device -------------------------------------------------------------------------------------------------
 
@@ -357,14 +358,22 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
                 copy_flat(x, y)
             self._get_storage().version += 1
             return self
+        if (
+            self._device is src._device is cpu
+            and not tracked(self)
+            and not (src._requires_grad and mode.enabled)
+            and not may_overlap(self._size, self._stride)
+            and not np.may_share_memory(self._buffer(), src._buffer())
+        ):
+            copy_elements(src, self)  # views, with nothing to broadcast, to record or to refuse
+            self._get_storage().version += 1
+            return self
     if not isinstance(src, Tensor):
         from .creation import tensor
 
         src = tensor(src)
     check_writable(self)
     check_apart(self, (src,))
-    from .._size import broadcast_size
-
     if src._size != self._size and broadcast_size(self._size, src._size) != self._size:
         raise RuntimeError(
             f"output with shape {list(self._size)} doesn't match the broadcast shape "
@@ -384,8 +393,6 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
     result._grad_fn, result._requires_grad = node, True
     _write(self, src)
     self._bump_version()
-    from .._inplace import rebase
-
     rebase(self, result)
     return self
 
@@ -430,8 +437,6 @@ def fill_elements(t: Tensor, value) -> None:
 
 @primitive(node="FillBackward0", public=False)
 def _filled_like(self, value):
-    from .creation import filled
-
     if self._device is not cpu:
         return filled(self._size, value, self._dtype).to(self._device)
     return filled(self._size, value, self._dtype)
