@@ -10,6 +10,7 @@ from ._device import cpu, device, parse_device
 from ._dtype import ALL, dtype
 from ._size import Size
 from ._tensor import Tensor, alias, empty
+from .ops.creation import from_numpy, tensor
 
 
 def construct(cls, args: tuple, where, kwargs: dict) -> Tensor:
@@ -23,8 +24,6 @@ def construct(cls, args: tuple, where, kwargs: dict) -> Tensor:
 
 
 def _construct(args: tuple, d: dtype) -> Tensor:
-    from .ops.creation import from_numpy, tensor
-
     if not args:
         return empty((0,), d)
     if all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in args):

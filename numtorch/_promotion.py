@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from numtorch.graph import mode
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+
 from . import _dtype
+from ._copy import cast
+from ._device import cpu
 from ._dtype import BOOL, COMPLEX, FLOATING, dtype, promote_types, scalar_dtype
-from ._tensor import Tensor
+from ._tensor import Tensor, wrap_as
 
 
 def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
@@ -46,3 +51,39 @@ def result_type(*operands) -> dtype:
 def to_floating(d: dtype) -> dtype:
     """Integers and bools become the default float dtype; the rest stay."""
     return d if d.category >= FLOATING else _dtype.get_default_dtype()
+
+
+def _cast_up(t: Tensor, d: dtype) -> Tensor:
+    """A contiguous operand in the dtype of the result, which holds its values unless it has no dimensions."""
+    if t._dtype is d:
+        return t
+    if not t._size or t._flat.size >= PARALLEL_THRESHOLD:
+        return cast(t, d)
+    result = wrap_as(t._flat.astype(d.np), t)
+    result._dtype = d
+    return result
+
+
+def in_one_dtype(spec, a: Tensor, b) -> tuple | None:
+    """The operands of a pointwise operator, `b` a tensor or a number, as tensors of the dtype that it computes in.
+
+    None where nothing has to be cast, and where that is not a matter of contiguous CPU tensors outside the graph."""
+    held = a._dtype
+    if a._flat is None or a._device is not cpu or held.np is not held.compute or a._requires_grad and mode.enabled:
+        return None
+    tensor = b.__class__ is Tensor
+    if tensor:
+        other = b._dtype
+        if b._flat is None or b._device is not cpu or other.np is not other.compute:
+            return None
+        if b._requires_grad and mode.enabled:
+            return None
+    else:
+        other = b.__class__
+    key = (held, other, not a._size, tensor and not b._size, _dtype.get_default_dtype())
+    d = spec.common.get(key)
+    if d is None:
+        d = spec.common[key] = spec.dtype_of((a, b))
+    if d.np is not d.compute or d is held and (d is other or not tensor):
+        return None
+    return _cast_up(a, d), (_cast_up(b, d) if tensor else b)

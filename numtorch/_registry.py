@@ -63,11 +63,12 @@ def with_out(fn: Callable) -> Callable:
     parameters = inspect.signature(fn).parameters
     if "out" in parameters:
         return fn
+    positional = getattr(fn, "positional", fn)  # what lies under a wrapper that only looks at keywords
 
     @functools.wraps(fn)
     def call(*args, **kwargs):
         if not kwargs:
-            return fn(*args)
+            return positional(*args)
         out = kwargs.pop("out", None)
         result = fn(*args, **kwargs)
         if out is None:

@@ -73,6 +73,12 @@ def contiguous_strides(size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
+def byte_strides(stride: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Strides in elements as numpy's, in bytes."""
+    return tuple([s * itemsize for s in stride])
+
+
+@lru_cache(maxsize=4096)
 def dense(shape: tuple[int, ...]) -> tuple[Size, tuple[int, ...], int]:
     """(size, row-major strides, number of elements) of a shape, made once for each."""
     return Size(shape), contiguous_strides(shape), prod(shape)

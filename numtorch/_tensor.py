@@ -22,7 +22,7 @@ from . import _allocator, _dtype
 from ._device import cpu, device
 from ._dtype import dtype
 from ._ownership import ARGUMENT, ATTRIBUTE, alone
-from ._size import EMPTY, Size, contiguous_numel, contiguous_strides, public_size
+from ._size import EMPTY, Size, byte_strides, contiguous_numel, contiguous_strides, public_size
 from ._storage import Storage
 
 _new = object.__new__
@@ -81,11 +81,14 @@ class Tensor:
 
     def _nd(self) -> np.ndarray:
         """The elements as an n-dimensional numpy array that shares the memory (raw uint16 for bfloat16)."""
+        flat, size = self._flat, self._size
+        if flat.__class__ is np.ndarray:
+            return flat.reshape(size)
         buffer = self._buffer()
+        if 0 in size:
+            return np.empty(size, buffer.dtype)
         item = buffer.itemsize
-        if 0 in self._size:
-            return np.empty(self._size, buffer.dtype)
-        return np.ndarray(self._size, buffer.dtype, buffer, self._offset * item, tuple(s * item for s in self._stride))
+        return np.ndarray(size, buffer.dtype, buffer, self._offset * item, byte_strides(self._stride, item))
 
     @property
     def _version(self) -> int:
@@ -405,8 +408,12 @@ class Tensor:
         """The same memory outside the graph with a version counter of its own: the graph does not notice writes to it."""
         storage = self._storage
         result = _new(Tensor)
-        result._flat, result._size, result._stride, result._dtype = self._flat, self._size, self._stride, self._dtype
-        result._storage = Storage(self._flat, 0, cpu) if storage is None else storage.twin(0)
+        result._flat = self._flat
+        result._size = self._size
+        result._stride = self._stride
+        result._dtype = self._dtype
+        if storage is not None:  # (without one the buffer is all that is shared, and each makes a storage of its own)
+            result._storage = storage.twin(0)
         if self._offset:
             result._offset = self._offset
         if self._device is not cpu:

@@ -80,7 +80,8 @@ def scan(widen, step, light: bool = False) -> Callable:
             rows(x.size, outer, x, n, reverse, out)
         else:
             count = outer * ((inner + TILE - 1) // TILE)
-            wide = np.result_type(x.dtype, np.float64) if x.dtype.kind in "fc" else x.dtype
+            kind = x.dtype.kind
+            wide = np.float64 if kind == "f" else np.complex128 if kind == "c" else x.dtype
             tiles(x.size, count, x, n, inner, np.empty(count * TILE, wide), reverse, out)
 
     return run

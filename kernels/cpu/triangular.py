@@ -17,6 +17,23 @@ def trace_forward(x, step, count, out):
     out[0] = total
 
 
+@jit
+def triangle_places(rows, columns, diagonal, upper, step, apart, out):
+    """out[p step], out[p step + apart] = the row and the column of the p-th place of a triangle, row by row.
+
+    upper: the places with j - i >= diagonal; else those with j - i <= diagonal.
+    """
+    p = 0
+    for i in range(rows):
+        edge = i + diagonal
+        first = min(max(edge, 0), columns) if upper else 0
+        last = columns if upper else min(max(edge + 1, 0), columns)
+        for j in range(first, last):
+            out[p * step] = i
+            out[p * step + apart] = j
+            p += 1
+
+
 #: Elements a task copies: some 20 us of work.
 PIECE = 1 << 16
 

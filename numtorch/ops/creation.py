@@ -10,6 +10,7 @@ import numpy as np
 from numtorch.graph import mode
 from numtorch.kernels.cpu import copy as _copy_kernels
 from numtorch.kernels.cpu import sequences as _sequences
+from numtorch.kernels.cpu.triangular import triangle_places
 
 from .. import _dtype
 from .._compiled import Compiled
@@ -471,18 +472,41 @@ def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, 
     return full((), s, dtype=dtype or _dtype.get_default_dtype(), device=device, requires_grad=requires_grad)
 
 
-def _triangle_indices(name: str, keep):
+_triangle_places = Compiled(triangle_places, "nnnbnni")
+
+
+def _lower_places(rows: int, columns: int, diagonal: int) -> int:
+    """How many places of a matrix have j - i <= diagonal: min(max(i + diagonal + 1, 0), columns) in row i."""
+    first = min(max(-diagonal, 0), rows)  # the first row that has any
+    full = min(max(columns - diagonal - 1, first), rows)  # the first that has all
+    growing = full - first
+    return growing * (first + diagonal + 1) + growing * (growing - 1) // 2 + (rows - full) * columns
+
+
+def triangle_flat(rows: int, columns: int, diagonal: int, upper: bool, as_pairs: bool = False) -> np.ndarray:
+    """The rows of the places of a triangle and then their columns; as_pairs: each row beside its column."""
+    count = _lower_places(rows, columns, diagonal - 1 if upper else diagonal)
+    if upper:
+        count = rows * columns - count
+    flat = np.empty(2 * count, np.int64)
+    step, apart = (2, 1) if as_pairs else (1, count)
+    _triangle_places[flat.dtype](rows, columns, diagonal, upper, step, apart, flat)
+    return flat
+
+
+def _triangle_indices(name: str, upper: bool):
     def call(row, col, offset=0, *, dtype=int64, layout=None, device=None, pin_memory=False):
-        rows, columns = keep(row, col, offset)
-        flat = np.concatenate([rows, columns]).astype(dtype.np)
-        return finish(wrap(flat, (2, rows.size), dtype), device, False)
+        flat = triangle_flat(row, col, offset, upper)
+        if dtype is not int64:
+            flat = flat.astype(dtype.np)
+        return finish(wrap(flat, (2, flat.size // 2), dtype), device, False)
 
     call.__name__ = name
     return register(name, call, method=False)
 
 
-tril_indices = _triangle_indices("tril_indices", lambda n, m, k: np.tril_indices(n, k, m))
-triu_indices = _triangle_indices("triu_indices", lambda n, m, k: np.triu_indices(n, k, m))
+tril_indices = _triangle_indices("tril_indices", False)
+triu_indices = _triangle_indices("triu_indices", True)
 
 
 # -- from data --------------------------------------------------------------------------------------------------------
@@ -748,9 +772,6 @@ def complex_(real, imag, *, out=None) -> Tensor:
 
 def make_complex(real: Tensor, imag: Tensor) -> Tensor:
     """The differentiable construction of a complex tensor from its parts."""
-    from .complex_ops import view_as_complex
-    from .joining import stack
-
     in_graph = mode.enabled and (real._requires_grad or imag._requires_grad)
     if not in_graph and real._flat is not None and imag._flat is not None and real._size == imag._size:
         d = real._dtype.to_complex()
@@ -758,6 +779,9 @@ def make_complex(real: Tensor, imag: Tensor) -> Tensor:
             flat = np.empty(real._flat.size, d.np)
             flat.real, flat.imag = real._flat, imag._flat
             return wrap(flat, real._size, d)
+    from .complex_ops import view_as_complex
+    from .joining import stack
+
     parts = stack(broadcast_pair(real, imag), -1)
     return view_as_complex(parts)
 

@@ -32,7 +32,8 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .positions import Compiled, fill_flat, read_rows, write_rows
+from .creation import filled, tensor
+from .positions import Compiled, block_of, fill_flat, read_rows, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 
 _joint_index = Compiled(joint_index, "iinni")
@@ -162,6 +163,9 @@ def _getitem(self: Tensor, key):
             view = _basic_view(self, key)
             if view is not None:
                 return view
+            result = _indexed_among_slices(self, key)
+            if result is not None:
+                return result
         else:
             dim = _only_number(key)
             if dim >= 0 and len(key) <= len(self._size) and -self._size[dim] <= key[dim] < self._size[dim]:
@@ -177,8 +181,6 @@ def _getitem(self: Tensor, key):
         if result is not None:
             return result
     elif kind is list and key and set(map(type, key)) == {int} and self._device is cpu:
-        from .creation import tensor
-
         result = _indexed_by_one(self, tensor(key))
         if result is not None:
             return result
@@ -221,7 +223,7 @@ def _basic_view(self: Tensor, key: tuple) -> Tensor | None:
     return _plain_view(self, size, stride, self._offset + offset)
 
 
-def _basic_place(self: Tensor, key: tuple):
+def _basic_place(self: Tensor, key):
     """(size, stride, offset within self) of `_basic_view`; None where it gives None."""
     items = []
     for each in key:
@@ -300,6 +302,39 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
     if self._requires_grad and mode.enabled:
         index.primitive.record((self, (entry_of(key, 0, self._size),)), {}, result)
     return result
+
+
+def _indexed_among_slices(self: Tensor, key: tuple) -> Tensor | None:
+    """self[:, i], self[0, i, 2:]: one tensor of int64 among integers and slices, unrecorded; None for others."""
+    items, dim, index = [], 0, None
+    for each in key:
+        kind = each.__class__
+        if kind is slice:
+            dim += index is None
+        elif kind is Tensor:
+            if index is not None:
+                return None
+            index, each = each, _ALL
+        elif kind is not int:
+            return None
+        items.append(each)
+    flat = None if index is None or index._dtype is not int64 or index._device is not cpu else index.flat()
+    place = _basic_place(self, items) if flat is not None and index._size else None
+    if place is None:
+        return None
+    size, stride, offset = place
+    shape = (*size[:dim], *index._size, *size[dim + 1 :])
+    if size == self._size and stride == self._stride and (source := self.flat()) is not None and source.size:
+        _, outer, n, width = block_of(size, dim)
+        out, bad = read_rows(source, flat, n, -n, outer, width)
+        return wrap(out, Size(shape), self._dtype) if bad < 0 else None
+    if size.numel() > _FILLED:  # take() copies a view with gaps first
+        return None
+    try:
+        out = _plain_view(self, size, stride, self._offset + offset)._nd().take(flat, dim)
+    except IndexError:
+        return None  # the general way names it
+    return wrap(out.reshape(-1), Size(shape), self._dtype)
 
 
 def _joined_positions(self: Tensor, i: Tensor, j: Tensor) -> np.ndarray | None:
@@ -388,8 +423,6 @@ def _items(key) -> tuple:
 
 def _as_tensor(each) -> Tensor:
     """A list, range or array in an index expression as a tensor."""
-    from .creation import tensor
-
     if isinstance(each, np.ndarray):
         return tensor(each)
     values = list(each)
@@ -498,12 +531,8 @@ def _value_tensor(value, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
-        from .creation import filled
-
         return filled((), value, like._dtype)
     if isinstance(value, np.ndarray):
-        from .creation import tensor
-
         return tensor(value)
     raise TypeError(f"can't assign a {type(value).__name__} to a torch.{like._dtype.type_name}Tensor")
 

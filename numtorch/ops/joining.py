@@ -11,7 +11,8 @@ from numtorch.graph import Node, mode, next_sequence, rare, save, stamp
 from numtorch.kernels.cpu import joining as _kernels
 from numtorch.kernels.threads import get_num_threads
 
-from .._copy import cast, contiguous, copy_elements
+from .._allocator import empty
+from .._copy import cast, clone, contiguous, copy_elements
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING, float32, float64, int64, promote_types, uint8
 from .._inplace import write_out
@@ -19,7 +20,7 @@ from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
 from .._size import PublicSize, Size, contiguous_strides, flatten_sizes, is_dense, wrap_dim, wrap_dims
-from .._tensor import Tensor, _new, strided, wrap
+from .._tensor import Tensor, _new, strided, wrap, wrap_as
 from . import positions as at
 from .reducing import check_cpu
 
@@ -85,6 +86,14 @@ def _stacked_size(sizes: tuple, dim: int):
     return joined, contiguous_strides(joined), prod(joined), (prod(size[d:]),) * len(sizes)
 
 
+@lru_cache(maxsize=1024)
+def _in_fours(lengths: tuple[int, ...]):
+    """(length of a row, parts missing in the last four, (first part, the four lengths, where they start in a row) ...)."""
+    missing = -len(lengths) % 4
+    padded = lengths + (0,) * missing
+    return sum(lengths), missing, [(i, *padded[i : i + 4], sum(padded[:i])) for i in range(0, len(padded), 4)]
+
+
 def _join_pair(a: Tensor, b: Tensor, dim: int, plan_of, tensors) -> Tensor | None:
     """`_join_plain` of two small tensors, without its loops: what skip connections and recurrent cells do."""
     x, y, dtype = a._flat, b._flat, a._dtype
@@ -134,6 +143,8 @@ class StackBackward0(JoinedNode):
 
 def _record_joined(tensors, dim: int, plan_of, result: Tensor) -> None:
     """Make `result` a result of the graph: tensors of one dtype that were joined by such a plan."""
+    if result._dtype.category < FLOATING:
+        return
     dim = dim if dim >= 0 else dim + len(result._size)
     if plan_of is _stacked_size:
         node = _new(StackBackward0)
@@ -147,7 +158,7 @@ def _record_joined(tensors, dim: int, plan_of, result: Tensor) -> None:
     for t in tensors:
         edge = None
         if t._requires_grad:
-            edge = t._edge()
+            edge = t._grad_fn or t._acc or t._edge() if t._base is None else t._edge()
             if t._output_nr:
                 later_outputs = True
         edges.append(edge)
@@ -156,10 +167,9 @@ def _record_joined(tensors, dim: int, plan_of, result: Tensor) -> None:
         node.next_nrs = tuple([t._output_nr for t in tensors])
     if rare.active:
         save(node, ())
-    stamp(node)
-    if result._dtype.category >= FLOATING:
-        result._grad_fn = node
-        result._requires_grad = True
+    stamp(node, 4)  # whose caller's caller is cat or stack
+    result._grad_fn = node
+    result._requires_grad = True
 
 
 def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
@@ -167,46 +177,45 @@ def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
     if (type(tensors) is not list and type(tensors) is not tuple) or not tensors or type(dim) is not int:
         return None
     try:
-        dtype, recorded, flats = tensors[0]._dtype, False, []
+        dtype, recorded, flats, sizes = tensors[0]._dtype, False, [], []
         for t in tensors:
             flat = t._flat
             if flat is None and t._device is cpu:
                 flat = t.flat()
             # (Neither None nor the array of another device.)
-            if type(flat) is not _ndarray or t._dtype is not dtype:
+            if flat.__class__ is not _ndarray or t._dtype is not dtype:
                 return None
             if t._requires_grad:
                 recorded = True
             flats.append(flat)
-        plan = plan_of(tuple([t._size for t in tensors]), dim)
+            sizes.append(t._size)
+        plan = plan_of(tuple(sizes), dim)
     except AttributeError:  # not a tensor
         return None
     if plan is None:
         return None
-    size, _, numel, lengths = plan
+    size, stride, numel, lengths = plan
     d = flats[0].dtype
-    if numel == sum(lengths) and (numel < _RUNS or get_num_threads() == 1):
+    step, missing, fours = _in_fours(lengths)
+    if numel == step and (numel < _RUNS or get_num_threads() == 1):
         # Along the first dimension: runs of memory, one after the other.
-        result = wrap(np.concatenate(flats), size, dtype)
-        if recorded and mode.enabled:
-            _record_joined(tensors, dim, plan_of, result)
-        return result
-    out = np.empty(numel, d)
-    if d.type not in at.MOVED_ITSELF:
-        wide = d.itemsize == 16  # two numbers of 8 bytes
-        moved = np.float64 if wide else at.moved_as(d)
-        flats = [flat.view(moved) for flat in flats]
-        if wide:
-            lengths = [2 * length for length in lengths]
-    to = out if out.dtype is flats[0].dtype else out.view(flats[0].dtype)
-    kernel = _join_four[numel >= at.PARALLEL_ELEMENTS][to.dtype]
-    step, start, none = sum(lengths), 0, (to[:0], 0)
-    for first in range(0, len(flats), 4):
-        parts = [*zip(flats[first : first + 4], lengths[first : first + 4]), none, none, none][:4]
-        (a, n), (b, m), (c, k), (e, p) = parts
-        kernel(a, b, c, e, n, m, k, p, to, start, step)
-        start += n + m + k + p
-    result = wrap(out, size, dtype)
+        out = np.concatenate(flats, out=empty(numel, d))
+    else:
+        out = to = empty(numel, d)
+        if d.type not in at.MOVED_ITSELF:
+            wide = d.itemsize == 16  # two numbers of 8 bytes
+            moved = np.float64 if wide else at.moved_as(d)
+            flats = [flat.view(moved) for flat in flats]
+            to = out.view(moved)
+            if wide:
+                step, missing, fours = _in_fours(tuple([2 * length for length in lengths]))
+        kernel = _join_four[numel >= at.PARALLEL_ELEMENTS][to.dtype]
+        if missing:
+            flats += [to[:0]] * missing
+        for i, n, m, k, p, start in fours:
+            kernel(flats[i], flats[i + 1], flats[i + 2], flats[i + 3], n, m, k, p, to, start, step)
+    result = _new(Tensor)
+    result._flat, result._size, result._stride, result._dtype = out, size, stride, dtype
     if recorded and mode.enabled:
         _record_joined(tensors, dim, plan_of, result)
     return result
@@ -262,7 +271,7 @@ def _cat(tensors, dim: int = 0):
         from ..cuda._transfer import cat_on_cuda
 
         return cat_on_cuda(real, d, out_size, dtype)
-    out = np.empty(out_size.numel(), dtype.np)
+    out = empty(out_size.numel(), dtype.np)
     result = wrap(out, out_size, dtype)
     start = 0
     if d == 0:
@@ -381,28 +390,47 @@ def _register_at_least(n: int):
 atleast_1d, atleast_2d, atleast_3d = (_register_at_least(n) for n in (1, 2, 3))
 
 
+def _are_vectors(tensors) -> bool:
+    """Whether these are vectors of one length outside the graph: to stack them is one step, without a view of each."""
+    if (tensors.__class__ is not list and tensors.__class__ is not tuple) or not tensors:
+        return False
+    size = getattr(tensors[0], "_size", ())
+    if len(size) != 1:
+        return False
+    recording = mode.enabled
+    return all(t.__class__ is Tensor and t._size == size and not (recording and t._requires_grad) for t in tensors)
+
+
 @op(method=False, out=True)
 def hstack(tensors) -> Tensor:
     """Side by side: along dimension 1, or 0 for vectors."""
-    tensors = [_at_least(1, t) for t in _check_list("hstack", tensors)]
+    tensors = _check_list("hstack", tensors)
+    if () in [t._size for t in tensors]:
+        tensors = [_at_least(1, t) for t in tensors]
     return cat(tensors, 0 if len(tensors[0]._size) == 1 else 1)
 
 
 @op(method=False, out=True, aliases=("row_stack",))
 def vstack(tensors) -> Tensor:
     """Below each other: along dimension 0, vectors as rows."""
+    if _are_vectors(tensors):
+        return stack(tensors)
     return cat([_at_least(2, t) for t in _check_list("vstack", tensors)], 0)
 
 
 @op(method=False, out=True)
 def dstack(tensors) -> Tensor:
     """Behind each other: along dimension 2."""
+    if _are_vectors(tensors):
+        return stack(tensors, 1).unsqueeze(0)
     return cat([_at_least(3, t) for t in _check_list("dstack", tensors)], 2)
 
 
 @op(method=False, out=True)
 def column_stack(tensors) -> Tensor:
     """Side by side, vectors as columns."""
+    if _are_vectors(tensors):
+        return stack(tensors, 1)
     columns = [t.reshape(t._size.numel(), 1) if len(t._size) <= 1 else t for t in _check_list("column_stack", tensors)]
     return hstack(columns)
 
@@ -543,7 +571,7 @@ def _repeated(self, sizes):
         for times, n in zip(sizes[::-1], target[::-2]):
             length *= n
             if times > 1:
-                out = np.empty(flat.size * times, flat.dtype)
+                out = empty(flat.size * times, flat.dtype)
                 x, to, parts = at.as_vectors(flat, out)
                 _repeat_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, length * parts, times, to)
                 flat = out
@@ -577,26 +605,37 @@ def tile(input, *args, dims=None) -> Tensor:
 @op()
 def flip(input, *args, dims=None) -> Tensor:
     """The order of elements reversed along the dimensions given."""
-    if dims is None and len(args) == 1 and type(args[0]) is int:
-        dims = (wrap_dim(args[0], len(input._size)),)
-    else:
-        dims = wrap_dims(flatten_sizes(args if dims is None else (dims,), "dims"), len(input._size))
-    return _flipped(input, dims if input._size else ())
+    if dims is not None or len(args) != 1 or type(args[0]) is not int:
+        args = flatten_sizes(args if dims is None else (dims,), "dims")
+    return _flipped(input, _turned_dims(args, len(input._size)))
+
+
+@lru_cache(maxsize=1024)
+def _turned_dims(dims: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    dims = wrap_dims(dims, ndim)
+    return dims if ndim else ()
+
+
+@lru_cache(maxsize=1024)
+def _flip_plan(size: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, int] | None:
+    """(n, width) of the one dimension that neighbouring dimensions are which are all turned round, else None."""
+    dims = [d for d in dims if size[d] != 1]
+    if not dims or 0 in size or max(dims) - min(dims) + 1 != len(dims):
+        return None
+    return prod([size[d] for d in dims]), prod(size[max(dims) + 1 :])
 
 
 @primitive(node="FlipBackward0", public=False)
 def _flipped(self, dims):
-    check_cpu(self, "flip")
-    dims = tuple([d for d in dims if self._size[d] != 1])
     source = self._flat
-    if source is not None and dims and source.size and _are_neighbours(dims):
-        # Neighbouring dimensions that are all turned round are one.
-        size = self._size
-        n, width = prod([size[d] for d in dims]), prod(size[max(dims) + 1 :])
-        out = np.empty(source.size, source.dtype)
+    plan = _flip_plan(self._size, dims) if source.__class__ is _ndarray else None
+    if plan is not None:
+        n, width = plan
+        out = empty(source.size, source.dtype)
         x, to, parts = at.as_vectors(source, out) if width > 1 else (at.as_moved(source), at.as_moved(out), 1)
         _flip_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n, width * parts, to)
-        return wrap(out, self._size, self._dtype)
+        return wrap_as(out, self)
+    check_cpu(self, "flip")
     size, stride, offset = self._size, list(self._stride), self._offset
     if source is None and 0 not in size and self.flat() is None and is_dense(size, self._stride):
         # In the order of memory it is contiguous, and so is the result.
@@ -605,7 +644,7 @@ def _flipped(self, dims):
         out = _flipped(in_memory, tuple(sorted(order.index(d) for d in dims)))
         return strided(out._get_storage(), size, self._stride, 0, self._dtype)
     # A copy that reads backwards: the source starts at its last element along each dimension.
-    out = wrap(np.empty(size.numel(), self._dtype.np), size, self._dtype)
+    out = wrap(empty(size.numel(), self._dtype.np), size, self._dtype)
     if 0 not in size:
         for d in dims:
             offset += (size[d] - 1) * stride[d]
@@ -613,10 +652,6 @@ def _flipped(self, dims):
         source = strided(self._get_storage(), size, stride, offset, self._dtype)
         copy_elements(source, out)
     return out
-
-
-def _are_neighbours(dims) -> bool:
-    return max(dims) - min(dims) == len(dims) - 1
 
 
 _flipped.derivative(self=lambda ctx, grad: _flipped(grad, ctx.dims))
@@ -642,6 +677,8 @@ def flipud(input) -> Tensor:
 def roll(input, shifts, dims=None) -> Tensor:
     """Elements shifted along dimensions; what leaves at the end comes in at the beginning."""
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    if dims.__class__ is int and len(shifts) == 1:
+        return _rolled(input, shifts, (wrap_dim(dims, len(input._size)),))
     if dims is None or dims == ():
         if len(shifts) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:0")
@@ -658,11 +695,11 @@ def _rolled(self, shifts, dims):
     if len(shifts) == 1 and source is not None and source.size and self._device is cpu:
         # One dimension, or all elements as one line: each row is two runs.
         _, _, n, width = at.block_of(self._size, dims[0]) if dims else (0, 1, source.size, 1)
-        out = np.empty(source.size, source.dtype)
+        out = empty(source.size, source.dtype)
         x, to, parts = at.as_vectors(source, out)
         width *= parts
         _roll_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n * width, shifts[0] % n * width, to)
-        return wrap(out, self._size, self._dtype)
+        return wrap_as(out, self)
     self = result = self.detach()
     if not dims:
         return _rolled(self.reshape(-1), shifts, (0,)).reshape(self._size)
@@ -676,7 +713,7 @@ def _rolled(self, shifts, dims):
             result = cat([result.narrow(d, n - shift, shift), result.narrow(d, 0, n - shift)], d)
             continue
         width = prod(result._size[d + 1 :])
-        out = np.empty(source.size, source.dtype)
+        out = empty(source.size, source.dtype)
         x, to, parts = at.as_vectors(source, out)
         width *= parts
         _roll_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n * width, shift * width, to)
@@ -704,12 +741,12 @@ def rot90(input, k: int = 1, dims=(0, 1)) -> Tensor:
 
 @primitive("rot90", node="Rot90Backward0", public=False)
 def _rotated(self, k, a, b):
-    self = self.detach()
     if k == 0:
-        return self.clone()
+        return clone(self)
+    flip_forward = _flipped.__wrapped__
     if k == 2:
-        return _flipped(self, (a, b))
-    turned = _flipped(self, (b,) if k == 1 else (a,))
+        return flip_forward(self, (a, b))
+    turned = flip_forward(self, (b,) if k == 1 else (a,))
     size, stride = list(turned._size), list(turned._stride)
     size[a], size[b], stride[a], stride[b] = size[b], size[a], stride[b], stride[a]
     return strided(turned._get_storage(), Size(size), tuple(stride), turned._offset, self._dtype)

@@ -12,14 +12,19 @@ from functools import lru_cache
 import numpy as np
 
 from numtorch.graph import mode as grad_mode
+from numtorch.kernels.cpu.cross import cross_forward
 
 from .. import _dtype
-from .._dtype import COMPLEX, FLOATING
+from .._compiled import Compiled
+from .._copy import cast
+from .._dtype import COMPLEX, FLOATING, promote_types
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op, register
 from .._size import broadcast_sizes, wrap_dim
 from .._tensor import Tensor, wrap
 from ..return_types import named
+from .positions import block_of
+from .reducing import compute_dtype, elements, finished
 
 
 class LinAlgError(RuntimeError):
@@ -335,17 +340,18 @@ def linalg_cross(input, other, *, dim: int = -1) -> Tensor:
     return _cross(input, other, d)
 
 
+_cross_forward = Compiled(cross_forward, "xxnnx")
+
+
 @primitive(node="LinalgCrossBackward0", save=("a", "b"), public=False)
 def _cross(a, b, dim):
-    """a x b for tensors of one size, 3 along `dim`: out_i = a_j b_k - a_k b_j for (i, j, k) = (0, 1, 2) and its turns."""
-    x, y = a._nd(), b._nd()
-    out = np.empty(x.shape, np.result_type(x, y))
-    parts = [(*(slice(None),) * dim, slice(i, i + 1)) for i in range(3)]
-    x0, x1, x2 = [x[part] for part in parts]
-    y0, y1, y2 = [y[part] for part in parts]
-    for part, xj, yk, xk, yj in ((parts[0], x1, y2, x2, y1), (parts[1], x2, y0, x0, y2), (parts[2], x0, y1, x1, y0)):
-        np.subtract(xj * yk, xk * yj, out=out[part])
-    return wrap(out.reshape(-1), out.shape, _dtype.from_numpy_dtype(out.dtype))
+    """a x b for tensors of one size, 3 along `dim`."""
+    d = a._dtype if a._dtype is b._dtype else promote_types(a._dtype, b._dtype)
+    x, y = elements(cast(a, d)), elements(cast(b, d))
+    out = np.empty(x.size, x.dtype)
+    _, outer, _, inner = block_of(a._size, dim)
+    _cross_forward[x.dtype](x, y, outer, inner, out)
+    return finished(out, a._size, compute_dtype(d), d)
 
 
 _cross.derivative(

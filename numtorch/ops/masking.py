@@ -242,6 +242,9 @@ masked_scatter.derivative(
 inplace("masked_scatter_", masked_scatter, masked_scatter_into)
 
 
+#: Elements up to which the places that are not zero are found by numpy, dimension by dimension.
+_FEW = 1024
+
 # --- nonzero ------------------------------------------------------------------------------------------------
 
 
@@ -257,6 +260,10 @@ def nonzero(input, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
     if as_tuple:
         if not input._size:
             return nonzero(input.unsqueeze(0), as_tuple=True)
+        flat = input._flat
+        if flat.__class__ is np.ndarray and flat.size <= _FEW and input._dtype.np is input._dtype.compute:
+            # (The result of n dimensions and n views of it take three times as long.)
+            return tuple([wrap(found, (found.size,), int64) for found in flat.reshape(input._size).nonzero()])
         return tuple(nonzero(input).unbind(1))
     found = true_positions(_is_true(input))
     ndim = len(input._size)

@@ -322,7 +322,7 @@ def numpy_names(fn) -> Callable:
     call.__name__ = call.__qualname__ = fn.__name__
     call.__doc__ = fn.__doc__
     call.__module__ = fn.__module__
-    call.__wrapped__ = fn
+    call.__wrapped__ = call.positional = fn
     return call
 
 

@@ -503,7 +503,7 @@ def aminmax(input, *, dim=None, keepdim=False) -> tuple[Tensor, Tensor]:
         dims = dims_of(None, input.ndim)
     else:
         dims = (wrap_dim(dim, input.ndim),)
-    return return_types.aminmax(*_aminmax(input, dims, keepdim))
+    return tuple.__new__(return_types.aminmax, _aminmax(input, dims, keepdim))
 
 
 # -- extremes with indices -----------------------------------------------------------------------------------
@@ -555,7 +555,7 @@ def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) 
     return _as_input(values, t), wrap(indices, size, int64)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def collapse_one(size, dim: int) -> tuple[int, int, int]:
     """(outer, n, inner) round one dim, also where it has size 1."""
     if not size:

@@ -9,6 +9,7 @@ import numpy as np
 from numtorch.graph import mode
 from numtorch.kernels.cpu import scans as _kernels
 from numtorch.kernels.cpu.log_sums import log_cumulative
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
 from .. import _dtype, return_types
 from .._allocator import empty
@@ -17,7 +18,7 @@ from .._dtype import BOOL, COMPLEX, FLOATING, int64
 from .._primitive import primitive
 from .._registry import op
 from .._size import wrap_dim
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, wrap, wrap_as
 from .reducing import check_cpu, compute_dtype, elements, finished, publish
 from .reductions import collapse_one
 
@@ -26,15 +27,18 @@ _INT64 = np.dtype(np.int64)
 
 def _scan(t: Tensor, dim: int, kernel: Callable, kernel_int64: Callable | None, reverse: bool = False) -> Tensor:
     """Run a scan over a contiguous copy; integers and bools are scanned in int64."""
-    d = t._dtype
+    d, size = t._dtype, t._size
     flat = elements(t)
-    computed = compute_dtype(d)
+    computed = d if d.np is d.compute else compute_dtype(d)
     if d.category < FLOATING:
         computed, kernel, flat = int64, kernel_int64, cast_array(flat, d, int64)
-    out = empty(flat.size, flat.dtype)
+    out = np.empty(flat.size, flat.dtype) if flat.size < PARALLEL_THRESHOLD else empty(flat.size, flat.dtype)
     if flat.size:
-        kernel(flat, *collapse_one(t._size, dim), out, reverse)
-    return finished(out, t._size, computed, int64 if computed is int64 else d)
+        outer, n, inner = collapse_one(size, dim)
+        kernel(flat, outer, n, inner, out, reverse)
+    if computed is d and flat is t._flat:
+        return wrap_as(out, t)
+    return finished(out, size, computed, int64 if computed is int64 else d)
 
 
 def _from_the_end(t: Tensor, dim: int) -> Tensor:
@@ -60,9 +64,10 @@ def _scanned(t, dtype):
 def cumsum(input, dim, *, dtype=None) -> Tensor:
     """y[i] = x[0] + ... + x[i] along dim; integers and bools in int64 unless dtype says otherwise."""
     check_cpu(input, "cumsum")
+    if dtype is None:
+        return _cumsum(input, wrap_dim(dim, len(input._size)))
     t = _scanned(input, dtype)
-    result = _cumsum(t, wrap_dim(dim, t.ndim))
-    return result if dtype is None else _scanned(result, dtype)
+    return _scanned(_cumsum(t, wrap_dim(dim, t.ndim)), dtype)
 
 
 @primitive("cumprod_", node="CumprodBackward0", save=("self", "result"), public=False)
@@ -97,9 +102,10 @@ _cumprod.derivative(self=_cumprod_rule)
 def cumprod(input, dim, *, dtype=None) -> Tensor:
     """y[i] = x[0] * ... * x[i] along dim; integers and bools in int64 unless dtype says otherwise."""
     check_cpu(input, "cumprod")
+    if dtype is None:
+        return _cumprod(input, wrap_dim(dim, len(input._size)))
     t = _scanned(input, dtype)
-    result = _cumprod(t, wrap_dim(dim, t.ndim))
-    return result if dtype is None else _scanned(result, dtype)
+    return _scanned(_cumprod(t, wrap_dim(dim, t.ndim)), dtype)
 
 
 @primitive("logcumsumexp_", node="LogcumsumexpBackward0", save=("self", "result"), public=False)
@@ -194,8 +200,6 @@ def cummin(input, dim) -> tuple[Tensor, Tensor]:
 @op(out=True)
 def diff(input, n=1, dim=-1, prepend=None, append=None) -> Tensor:
     """The n-th difference x[i + 1] - x[i] along dim, of the input with prepend and append joined on."""
-    from .joining import cat
-
     if input.ndim == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
@@ -203,9 +207,18 @@ def diff(input, n=1, dim=-1, prepend=None, append=None) -> Tensor:
     dim = wrap_dim(dim, input.ndim)
     parts = [p for p in (prepend, input, append) if p is not None]
     if len(parts) > 1 and n > 0:
+        from .joining import cat
+
         input = cat(tuple(parts), dim)
-    elif len(parts) > 1:
-        input = cat(tuple(parts), dim) if n else input
+    d, flat = input._dtype, input._flat
+    plain = flat.__class__ is np.ndarray and d.np is d.compute and d.category != BOOL
+    if n == 1 and plain and 0 < flat.size < PARALLEL_THRESHOLD and not (input._requires_grad and mode.enabled):
+        # (Two views and the difference of tensors with gaps take three times as long.)
+        size = input._size
+        outer, length, inner = collapse_one(size, dim)
+        x = flat.reshape(outer, length, inner)
+        between = x[:, 1:] - x[:, :-1]
+        return wrap(between.reshape(-1), (*size[:dim], length - 1, *size[dim + 1 :]), d)
     for _ in range(min(n, input.size(dim))):
         length = input.size(dim)
         after, before = input.narrow(dim, 1, length - 1), input.narrow(dim, 0, length - 1)

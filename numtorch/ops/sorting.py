@@ -70,6 +70,15 @@ def order_rows(keys: np.ndarray, order: np.ndarray, rows: int, n: int) -> None:
     (kernel or _kernels.sort_forward)(keys, order, rows, n)
 
 
+#: Elements up to which numpy turns a dimension to the end and back: calls are what counts then.
+_FEW = 4096
+
+
+def _exchanged(size: tuple[int, ...], a: int, b: int) -> tuple[int, ...]:
+    """A size with two dimensions, a < b, in each other's place."""
+    return (*size[:a], size[b], *size[a + 1 : b], size[a], *size[b + 1 :])
+
+
 class Rows:
     """A tensor as rows of `n` along one dimension, and back."""
 
@@ -78,11 +87,16 @@ class Rows:
         self.scalar = not t._size
         self.dim = wrap_dim(dim, len(t._size))
         last = len(t._size) - 1
-        self.moved = t.detach().transpose(self.dim, last) if self.dim < last else t
-        self.n = self.moved._size[-1] if not self.scalar else 1
-        self.flat = self.moved._flat
-        if self.flat is None:
-            self.flat = contiguous(self.moved)._flat
+        self.size = tuple(t._size)  # with the dimension last
+        self.n = t._size[self.dim] if not self.scalar else 1
+        if self.dim >= last:
+            self.flat = contiguous(t)._flat
+        else:
+            self.size = _exchanged(self.size, self.dim, last)
+            if t._flat is not None and t._flat.size < _FEW:
+                self.flat = t._flat.reshape(t._size).swapaxes(self.dim, last).flatten()
+            else:
+                self.flat = contiguous(t.detach().transpose(self.dim, last))._flat
         self.rows = self.flat.size // self.n if self.n else 0
 
     def keys(self, descending: bool = False) -> np.ndarray:
@@ -98,9 +112,13 @@ class Rows:
         """A flat (rows, count) array as a tensor with `count` elements along the dimension."""
         if self.scalar:
             return wrap(flat, Size(), d)
-        result = wrap(flat, Size((*self.moved._size[:-1], count)), d)
-        last = len(result._size) - 1
-        return contiguous(result.transpose(self.dim, last)) if self.dim < last else result
+        size, last = (*self.size[:-1], count), len(self.size) - 1
+        if self.dim >= last:
+            return wrap(flat, Size(size), d)
+        if flat.size < _FEW:
+            back = flat.reshape(size).swapaxes(self.dim, last).flatten()
+            return wrap(back, Size(_exchanged(size, self.dim, last)), d)
+        return contiguous(wrap(flat, Size(size), d).transpose(self.dim, last))
 
 
 @lru_cache(maxsize=1024)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-from math import prod
+from math import comb, prod
 
 import numpy as np
 
+from numtorch.graph import mode
+
 from .._device import cpu
+from .._dtype import int64
 from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
 from . import shape, splitting
+from .creation import arange, tensor, triangle_flat
+from .joining import meshgrid, stack
 
 
 def _copied(result):
@@ -62,8 +67,6 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_siz
 
     With counts alone, the index of each repetition.
     """
-    from .creation import arange, tensor
-
     if repeats is None:
         if len(input._size) != 1:
             raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
@@ -102,13 +105,23 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_siz
     return input.index_select(d, index)
 
 
+def _is_plain_vector(t, d) -> bool:
+    """Whether this is a contiguous vector of the dtype on the CPU that nothing is recorded of."""
+    plain = t.__class__ is Tensor and t._dtype is d and len(t._size) == 1 and t._device is cpu
+    return plain and t.flat() is not None and not (t._requires_grad and mode.enabled)
+
+
 @op(method=False)
 def cartesian_prod(*tensors) -> Tensor:
     """All combinations of one element of each vector, a row each."""
-    from .joining import meshgrid, stack
-
     if len(tensors) == 1:
         return tensors[0]
+    if all(_is_plain_vector(t, tensors[0]._dtype) for t in tensors):
+        sizes = [t._flat.size for t in tensors]
+        out = np.empty((*sizes, len(sizes)), tensors[0]._dtype.np)
+        for i, t in enumerate(tensors):
+            out[..., i] = t._flat.reshape((-1,) + (1,) * (len(sizes) - 1 - i))
+        return wrap(out.reshape(-1), (prod(sizes), len(sizes)), tensors[0]._dtype)
     grids = meshgrid(*tensors, indexing="ij")
     return stack([g.reshape(-1) for g in grids], 1)
 
@@ -116,16 +129,19 @@ def cartesian_prod(*tensors) -> Tensor:
 @op(method=False)
 def combinations(input, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All combinations of r elements of a vector, a row each."""
-    from .creation import tensor
-
     if len(input._size) != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._size)}")
     if r < 0:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
         return input.new_empty(0)
-    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = list(choose(range(input._size[0]), r))
-    if not rows:
+    n = input._size[0]
+    if r == 2:
+        places = triangle_flat(n, n, 0 if with_replacement else 1, True, as_pairs=True)
+    else:
+        choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+        count = comb(n + r - 1, r) if with_replacement and n else comb(n, r)
+        places = np.fromiter(itertools.chain.from_iterable(choose(range(n), r)), np.int64, count * r)
+    if not places.size:
         return input.new_empty(0, r)
-    return input[tensor(rows)]
+    return input[wrap(places, (places.size // r, r), int64)]
