@@ -79,22 +79,21 @@ def coordinates_of(positions, sizes, out):
     ndim = sizes.size
     last = sizes[ndim - 1]
     for task in prange((positions.size + BLOCK - 1) // BLOCK):
-        # Positions ascend: the row (all coordinates but the last) is found anew only when it changes.
-        row_end = np.int64(-1)
-        row_start = np.int64(0)
-        for k in range(task * BLOCK, min((task + 1) * BLOCK, positions.size)):
-            p = positions[k]
-            if p >= row_end:
-                row = p // last
-                row_start = row * last
-                row_end = row_start + last
-                for d in range(ndim - 2, -1, -1):
-                    out[k * ndim + d] = row % sizes[d]
-                    row //= sizes[d]
-            else:
-                for d in range(ndim - 1):
-                    out[k * ndim + d] = out[(k - 1) * ndim + d]
-            out[k * ndim + ndim - 1] = p - row_start
+        k = np.int64(task * BLOCK)
+        end = min(k + BLOCK, positions.size)
+        while k < end:
+            # Positions ascend: those of one row share all coordinates but the last, which are divided out once.
+            row = positions[k] // last
+            start = row * last
+            first = k
+            while k < end and positions[k] < start + last:
+                out[np.uint64(k * ndim + ndim - 1)] = positions[k] - start
+                k += 1
+            for d in range(ndim - 2, -1, -1):
+                coordinate = row % sizes[d]
+                row //= sizes[d]
+                for j in range(first, k):
+                    out[np.uint64(j * ndim + d)] = coordinate
 
 
 @jit(parallel=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..pieces import piece
 from .indexing import first_bad_index
 from .runs import add_run, copy_run
 
@@ -63,11 +64,11 @@ def rows_forward(source, index, size, low, outer, width, out):
                 start = o * size * width
                 place = (o * points + p0) * width
                 if width == 1:
-                    piece = out[place : place + part.size]
+                    to, row = piece(out, place, part.size), piece(source, start, size)
                     for p in range(part.size):
                         i = part[p]
                         i += size & (i >> 63)
-                        piece[p] = source[np.uint64(start + i)]
+                        to[p] = row[np.uint64(i)]
                 else:
                     for p in range(part.size):
                         i = part[p]
@@ -143,7 +144,19 @@ def rows_update(before, zeros, index, values, size, low, skip, outer, width, mod
         k0, k1 = np.int64(0), points
         if split:
             k0, k1 = ends[r - 1] if r else np.int64(0), ends[r]
-        if width == 1:
+        if width == 1 and step == 1 and not split:
+            row, part = piece(target, row0, size), piece(values, value0, points)
+            if mode == ADD:
+                for p in range(points):
+                    i = index[p]
+                    i += size & (i >> 63)
+                    row[np.uint64(i)] += part[p]
+            else:
+                for p in range(points):
+                    i = index[p]
+                    i += size & (i >> 63)
+                    row[np.uint64(i)] = part[p]
+        elif width == 1:
             for k in range(k0, k1):
                 p = order[np.uint64(k)] if split else k
                 i = index[np.uint64(p)]

@@ -19,6 +19,7 @@ from numtorch.graph.saved import changed_since_saved
 from numtorch.kernels.cpu import indexing as _kernels
 from numtorch.kernels.cpu.row_indexing import ADD, SET
 
+from .._allocator import empty
 from .._copy import cast, contiguous, copy_into
 from .._device import cpu
 from .._dtype import bool_, float32, int32, int64, uint8
@@ -188,7 +189,7 @@ index.derivative(self=_index_gradient)
 def index_backward(grad, entries, size) -> Tensor:
     """Zeros of `size` to which `grad` is added at the places of the entries."""
     if grad._flat is not None and grad._dtype.np == grad._dtype.compute:
-        result = wrap(np.empty(prod(size), grad._dtype.np), size, grad._dtype)
+        result = wrap(empty(prod(size), grad._dtype.np), size, grad._dtype)
         if _rows_put(result, entries, grad, ADD, zeros=True):
             return result
     return _accumulated(wrap(np.zeros(prod(size), grad._dtype.np), size, grad._dtype), entries, grad)

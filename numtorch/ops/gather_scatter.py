@@ -17,6 +17,7 @@ from numtorch.kernels.cpu import gather_scatter as _kernels
 from numtorch.kernels.cpu.gather_scatter import SET
 from numtorch.kernels.cpu.indexing import PROD, SUM
 
+from .._allocator import empty
 from .._copy import cast, cast_array, clone, contiguous, copy_into
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, float32, int32, int64
@@ -133,7 +134,7 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
         # take 2.5 times as long to copy.
         target, before = clone(input)._flat, held[:0]
     else:
-        target, before = np.empty(held.size, held.dtype), held
+        target, before = empty(held.size, held.dtype), held
     into = target
     if mode == SET:
         before, values, into = at.as_moved(before), at.as_moved(values), at.as_moved(target)
@@ -155,7 +156,7 @@ def _block_summed(values: Tensor, dim: int, index: Tensor, size: tuple[int, ...]
     where, outer, n, count, inner = plan
     numel, given = prod(size), contiguous(values)._flat
     if outer * n * inner == numel:
-        target, before = np.empty(numel, given.dtype), np.zeros(1, given.dtype)
+        target, before = empty(numel, given.dtype), np.zeros(1, given.dtype)
     else:
         target, before = np.zeros(numel, given.dtype), given[:0]
     kernel = _scatter_block[flat.size + numel >= at.PARALLEL_PICKS][given.dtype]
@@ -213,7 +214,7 @@ def _block_gathered(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
         return None
     d, outer, n, count, inner = plan
     numel, dtype = flat.size, source.dtype
-    out = to = np.empty(numel, dtype)
+    out = to = empty(numel, dtype)
     if dtype.type not in at.MOVED_ITSELF:
         source, to = at.as_moved(source), at.as_moved(out)
         dtype = to.dtype
@@ -263,7 +264,7 @@ def _gather(input, dim: int, index, sparse_grad: bool = False):
     if result is not None:
         return result
     outer, inner, stride, count, width = _block(input, size, d)
-    out = np.empty(flat.size, input._dtype.np)
+    out = empty(flat.size, input._dtype.np)
     _kernels.gather_forward(at.bits(input), outer, inner, flat, stride, count, width, at.bits_of(out))
     return wrap(out, index._size, input._dtype)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numtorch.kernels.cpu import indexing as _kernels
 from numtorch.kernels.cpu.row_indexing import ADD, SET
 
+from .._allocator import empty
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, float32, int64
@@ -93,7 +94,7 @@ def _index_select_backward(grad, dim: int, index, size):
     if plain and d.category != BOOL and d.np == d.compute and grad._size and grad._size.numel():
         _, outer, n, width = at.block_of(tuple(size), dim)
         values = contiguous(grad)._flat
-        target = np.empty(outer * n * width, values.dtype)
+        target = empty(outer * n * width, values.dtype)
         if at.write_rows(target[:0], True, flat, values, n, 0, -1, outer, width, ADD, target) < 0:
             return wrap(target, size, d)
     grad = grad.detach()
@@ -154,7 +155,7 @@ def _rows_written(self: Tensor, dim: int, index: Tensor, source: Tensor, mode: i
         if np.may_share_memory(values, held):
             values = values.copy()
     else:
-        target, before = np.empty(held.size, held.dtype), held
+        target, before = empty(held.size, held.dtype), held
     if at.write_rows(before, False, flat, values, n, 0, -1, outer, width, mode, target) >= 0:
         return None
     return self if in_place else wrap(target, size, d)
@@ -294,7 +295,7 @@ def _rows_filled(self: Tensor, dim: int, index: Tensor, value, in_place: bool) -
     _, outer, n, width = at.block_of(size, dim)
     one = contiguous(filled((), value, self._dtype))._flat
     values = one if width == 1 else np.full(width, one[0], one.dtype)
-    target, before = (held, held[:0]) if in_place else (np.empty(held.size, held.dtype), held)
+    target, before = (held, held[:0]) if in_place else (empty(held.size, held.dtype), held)
     if at.write_rows(before, False, flat, values, n, -n, -1, outer, width, SET, target) >= 0:
         return None
     return self if in_place else wrap(target, size, self._dtype)

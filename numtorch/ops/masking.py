@@ -8,6 +8,7 @@ from numtorch.graph import no_grad
 from numtorch.kernels.cpu import masks as _masks
 from numtorch.kernels.cpu.masks import BLOCK
 
+from .._allocator import empty
 from .._copy import cast_array, contiguous, copy_into
 from .._device import cpu
 from .._dtype import C_NAMES, COMPLEX, INTEGRAL, bool_, int64
@@ -37,7 +38,7 @@ def true_ends(mask: np.ndarray) -> tuple[int, np.ndarray]:
 def true_positions(mask: np.ndarray) -> np.ndarray:
     """The flat positions of the true elements."""
     count, ends = true_ends(mask)
-    found = np.empty(count, np.int64)
+    found = empty(count, _INT64)
     _true_positions[mask.size >= at.PARALLEL_PICKS][_INT64](mask, ends, found)
     return found
 
@@ -45,7 +46,7 @@ def true_positions(mask: np.ndarray) -> np.ndarray:
 def selected(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The elements of a flat array where the mask is true."""
     count, ends = true_ends(mask)
-    out = np.empty(count, source.dtype)
+    out = empty(count, source.dtype)
     source, to = at.as_moved(source), at.as_moved(out)
     _masked_select[mask.size >= at.PARALLEL_PICKS][to.dtype](source, mask, ends, to)
     return out
@@ -116,11 +117,11 @@ def _filled_copy(input: Tensor, mask: Tensor, value) -> Tensor | None:
             return None
     d = held.dtype
     if (type(value) is float or type(value) is int) and d.char in "fd":  # float32, float64: all numbers will do
-        out = np.empty(held.size, d)
+        out = empty(held.size, d)
         at.masked_fill[held.size >= at.PARALLEL_ELEMENTS][d](held, flat, d.type(value), out)
         return wrap(out, input._size, input._dtype)
     number = contiguous(filled((), _check_fill(input, mask, value), input._dtype))._flat
-    out = np.empty(held.size, d)
+    out = empty(held.size, d)
     held, to = at.as_moved(held), at.as_moved(out)
     at.masked_fill[held.size >= at.PARALLEL_ELEMENTS][to.dtype](held, flat, at.as_moved(number)[0], to)
     return wrap(out, input._size, input._dtype)
@@ -269,7 +270,7 @@ def nonzero(input, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
     ndim = len(input._size)
     if ndim == 1:
         return wrap(found, Size((found.size, 1)), int64)
-    out = np.empty(found.size * ndim, np.int64)
+    out = empty(found.size * ndim, _INT64)
     if out.size:
         kernel = _coordinates[found.size >= at.PARALLEL_ELEMENTS][_INT64]
         kernel(found, np.array(input._size, np.int64), out)

@@ -17,6 +17,7 @@ from numtorch.kernels.cpu import indexing as _kernels
 from numtorch.kernels.cpu import masks as _masks
 from numtorch.kernels.cpu import row_indexing as _rows
 
+from .._allocator import empty
 from .._compiled import Compiled as Compiled
 from .._compiled import compiled_pair
 from .._copy import _BITS, contiguous
@@ -126,7 +127,7 @@ _write_rows = compiled_pair(_rows.rows_update, "xbixnnnnnnx")
 
 def read_rows(source: np.ndarray, index: np.ndarray, size: int, low: int, outer: int, width: int):
     """(elements, position of a bad index or -1): source[o, index[p], :] of a flat (outer, size, width) array."""
-    out = np.empty(outer * index.size * width, source.dtype)
+    out = empty(outer * index.size * width, source.dtype)
     d = source.dtype
     if d.type in MOVED_ITSELF:
         kernel = _read_rows[out.size >= (PARALLEL_ELEMENTS if width > 1 else PARALLEL_PICKS)][d]
@@ -236,7 +237,7 @@ def first_bad(index: np.ndarray, size: int, low: int = 0) -> int | None:
 def read(t: Tensor, places: Places) -> np.ndarray:
     """The elements at `places`, as a fresh flat array of t's dtype."""
     source = bits(t)
-    out = np.empty(places.numel, t._dtype.np)
+    out = empty(places.numel, t._dtype.np)
     if out.size:
         _kernels.index_forward(source, places.outer, places.base, places.inner, places.width, bits_of(out))
     return out

@@ -6,7 +6,9 @@ import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence
 from numtorch.kernels.cpu import sorting as _kernels
+from numtorch.kernels.cpu.row_selection import NETWORK_MAX
 
+from .._allocator import empty
 from .._copy import cast_array, contiguous
 from .._dtype import BOOL, COMPLEX, INTEGRAL, bool_, float32, int32, int64, promote_types
 from .._inplace import write_out
@@ -16,7 +18,9 @@ from .._size import wrap_dim
 from .._tensor import Tensor, _new, wrap
 from . import positions as at
 from .masking import true_positions
-from .sorting import comparable, order_rows
+from .sorting import bits_to_order, comparable, order_rows, sort_rows, values_of_bits
+
+_INT64 = np.dtype(np.int64)
 
 # --- unique -------------------------------------------------------------------------------------------------
 
@@ -45,14 +49,20 @@ def _pick(found: tuple, return_inverse: bool, return_counts: bool):
     return (values, *((inverse,) if return_inverse else ()), *((counts,) if return_counts else ()))
 
 
-def _sorted_order(flat: np.ndarray) -> np.ndarray:
-    order = np.empty(flat.size, np.int64)
-    order_rows(_kernels.sort_keys(flat), order, 1, flat.size)
-    return order
+def _sorted_flat(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the elements in order, where each of them stood)."""
+    n, order = flat.size, empty(flat.size, _INT64)
+    if 0 < n <= NETWORK_MAX:
+        bits, floating, last = bits_to_order(flat)
+        out = np.empty(n, bits.dtype)
+        sort_rows[False][bits.dtype](bits, floating, 0, last, 1, n, out, order)
+        return values_of_bits(out, flat.dtype), order
+    order_rows(_kernels.sort_keys(flat), order, 1, n)
+    return _take(flat, order), order
 
 
 def _take(flat: np.ndarray, order: np.ndarray) -> np.ndarray:
-    out = np.empty(order.size, flat.dtype)
+    out = empty(order.size, flat.dtype)
     if order.size:
         _kernels.take_rows(at.bits_of(flat), order, at.bits_of(out), 1, flat.size, order.size)
     return out
@@ -100,7 +110,7 @@ def _runs_of_parts(t: Tensor, dim: int, in_order: bool):
         # Sorting by the last element first, stably, leaves the parts in lexicographic order.
         for j in range(width - 1, -1, -1):
             column = np.ascontiguousarray(compared.reshape(count, width)[order, j])
-            order = order[_sorted_order(column)]
+            order = order[_sorted_flat(column)[1]]
     first, inverse, counts = (np.empty(count, np.int64) for _ in range(3))
     laid = np.ascontiguousarray(compared.reshape(count, width)[order]).reshape(-1)
     runs = _kernels.unique_consecutive_rows(laid, count, width, first, inverse, counts)
@@ -141,13 +151,13 @@ def unique(
     if counted is not None:
         values, inverse, counts = counted
     else:
-        order = _sorted_order(compared)
-        first, inverse, counts = _runs_of_elements(_take(compared, order), return_inverse, return_counts)
+        ordered, order = _sorted_flat(compared)
+        first, inverse, counts = _runs_of_elements(ordered, return_inverse, return_counts)
         if return_inverse:
-            places = np.empty(flat.size, np.int64)
+            places = empty(flat.size, _INT64)
             _kernels.scatter_inverse(order, inverse, places)
             inverse = places
-        values = _take(flat, _take(order, first))
+        values = _take(ordered, first) if compared is flat else _take(flat, _take(order, first))
     values = _undifferentiable(wrap(values, (values.size,), input._dtype), input)
     places = wrap(inverse, input._size, int64) if return_inverse else None
     return _pick((values, places, wrap(counts, (counts.size,), int64)), return_inverse, return_counts)
@@ -164,9 +174,9 @@ def unique_consecutive(
         return _pick(_runs_of_parts(input if input._size else input.reshape(1), d, True), return_inverse, return_counts)
     flat = contiguous(input)._flat
     if not return_inverse and not return_counts and input._dtype.np == input._dtype.compute:
-        kept = np.empty(flat.size, flat.dtype)
+        kept = empty(flat.size, flat.dtype)
         runs = _kernels.unique_consecutive_values(flat, kept)
-        return wrap(kept if runs == kept.size else kept[:runs].copy(), (runs,), input._dtype)
+        return wrap(kept[:runs] if 2 * runs > kept.size else kept[:runs].copy(), (runs,), input._dtype)
     first, inverse, counts = _runs_of_elements(comparable(flat, input._dtype), return_inverse, return_counts)
     values = wrap(_take(flat, first), (first.size,), input._dtype)
     places = wrap(inverse, input._size, int64) if return_inverse else None
@@ -305,7 +315,7 @@ def isin(elements, test_elements, *, assume_unique: bool = False, invert: bool =
     if d.np != d.compute:
         d = float32
     flat, members = (cast_array(contiguous(t)._flat, t._dtype, d) for t in tensors)
-    members = _take(members, _sorted_order(members))
+    members = _sorted_flat(members)[0]
     if members.dtype.kind == "f":
         # nan equals nothing, and at the end of the order it would confuse the search.
         members = members[members == members]

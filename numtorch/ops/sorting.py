@@ -15,6 +15,7 @@ from numtorch.kernels.cpu import row_selection as _short
 from numtorch.kernels.cpu import sorting as _kernels
 
 from .. import return_types
+from .._allocator import empty
 from .._copy import cast_array, contiguous
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, dtype, float32, float64, int64
@@ -26,7 +27,7 @@ from .._tensor import Tensor, wrap
 from . import positions as at
 from .gather_scatter import gather_backward
 
-_sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnknnxi")
+sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnknnxi")
 _topk_rows = at.compiled_pair(_short.topk_rows, "xbnknnnxi")
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _LAST_KEY = {4: np.full(1, 0xFFFFFFFF, np.uint32), 8: np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)}
@@ -104,7 +105,7 @@ class Rows:
 
     def values(self, order: np.ndarray, count: int) -> np.ndarray:
         """The elements at `order` (rows, count)."""
-        out = np.empty(order.size, self.flat.dtype)
+        out = empty(order.size, self.flat.dtype)
         _kernels.take_rows(at.bits_of(self.flat), order, at.bits_of(out), self.rows, self.n, count)
         return out
 
@@ -157,18 +158,18 @@ def _sorted(input, dim: int, descending: bool):
         if plan is not None and _by_network(flat.itemsize, plan[0], plan[1]):
             rows, n, size = plan
             bits, floating, last = _DIRECT[input._dtype]
-            out, order = np.empty(flat.size, bits), np.empty(flat.size, np.int64)
-            kernel = _sort_rows[is_parallel(rows, n)][bits]
+            out, order = empty(flat.size, bits), empty(flat.size, _INT64)
+            kernel = sort_rows[is_parallel(rows, n)][bits]
             kernel(flat.view(bits), floating, -1 if descending else 0, last, rows, n, out, order)
             return return_types.sort(wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64))
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
-    order = np.empty(rows.flat.size, np.int64)
+    order = empty(rows.flat.size, _INT64)
     if rows.flat.size and _by_network(input._dtype.itemsize, rows.rows, rows.n):
         flat = comparable(rows.flat, input._dtype)
         bits, floating, last = bits_to_order(flat)
-        out = np.empty(bits.size, bits.dtype)
-        kernel = _sort_rows[is_parallel(rows.rows, rows.n)][bits.dtype]
+        out = empty(bits.size, bits.dtype)
+        kernel = sort_rows[is_parallel(rows.rows, rows.n)][bits.dtype]
         kernel(bits, floating, -1 if descending else 0, last, rows.rows, rows.n, out, order)
         values = values_of_bits(out, flat.dtype)
         if flat is not rows.flat:
@@ -180,7 +181,7 @@ def _sorted(input, dim: int, descending: bool):
             keys, flip = np.empty(order.size, np.uint32), -1 if descending else 0
             _kernels.keys_in_range(rows.flat, low, keys, flip)
             order_rows(keys, order, rows.rows, rows.n)
-            values = np.empty(order.size, np.int64)
+            values = empty(order.size, _INT64)
             _kernels.values_in_range(keys, low, flip, values)
             return return_types.sort(rows.back(values, int64, rows.n), rows.back(order, int64, rows.n))
     order_rows(rows.keys(descending), order, rows.rows, rows.n)
@@ -251,7 +252,7 @@ def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
         k = 1
     order = np.empty(rows.rows * k, np.int64)
     if k > _short.NETWORK_MAX and k * _SORT_SHARE > rows.n:
-        full = np.empty(rows.flat.size, np.int64)
+        full = empty(rows.flat.size, _INT64)
         order_rows(rows.keys(bool(largest)), full, rows.rows, rows.n)
         order = np.ascontiguousarray(full.reshape(rows.rows, rows.n)[:, :k]).reshape(-1)
     elif order.size:

@@ -6,6 +6,7 @@ import numpy as np
 
 from numtorch.kernels.cpu import triangular as _kernels
 
+from .._allocator import empty
 from .._compiled import Compiled, compiled_pair
 from .._copy import contiguous
 from .._device import cpu
@@ -111,7 +112,7 @@ def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
         raise RuntimeError(f"{'triu' if upper else 'tril'}: input tensor must have at least 2 dimensions")
     source = contiguous(self)._flat
     rows, columns = self._size[-2:]
-    out = np.empty(source.size, source.dtype)
+    out = empty(source.size, source.dtype)
     if out.size:
         x, to, parts = as_vectors(source, out)
         kernel = _keep_triangle[out.size >= PARALLEL_ELEMENTS][x.dtype]
