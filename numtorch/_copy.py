@@ -30,13 +30,21 @@ def copy_elements(src: Tensor, dst: Tensor) -> None:
     """dst[...] = src for two tensors of one dtype and size, whatever their layouts."""
     if 0 in dst._size:
         return
-    bits = _BITS[src._dtype.itemsize]
     if src._flat is not None and dst._flat is not None:
         copy_flat(dst._flat, src._flat)
         return
+    bits = _BITS[src._dtype.itemsize]
+    large = dst._size.numel() >= PARALLEL_THRESHOLD
+    entry = _layout_copies.get((bits, large))
+    if entry is None:
+        buffer, word = types.Array(from_dtype(np.dtype(bits)), 1, "C"), types.int64
+        kernel = _kernels.copy_strided_parallel if large else _kernels.copy_strided
+        entry = _layout_copies[bits, large] = entry_point(kernel, (buffer, word, buffer, word, types.int64[::1]))
     meta = plan(dst._size, src._stride, dst._stride)
-    kernel = _kernels.copy_strided if dst._size.numel() < PARALLEL_THRESHOLD else _kernels.copy_strided_parallel
-    kernel(src._buffer().view(bits), src._offset, dst._buffer().view(bits), dst._offset, meta)
+    entry(src._buffer().view(bits), src._offset, dst._buffer().view(bits), dst._offset, meta)
+
+
+_layout_copies: dict = {}  # (bits, whether on all threads) -> the compiled copy
 
 
 def contiguous(t: Tensor) -> Tensor:
@@ -165,10 +173,8 @@ def copy_into(dst: Tensor, src: Tensor) -> None:
 
 def shares_memory(a: Tensor, b: Tensor) -> bool:
     """Whether the two may overlap without being the very same elements."""
-    if a._storage is None or b._storage is None or a._buffer().base is not b._buffer().base:
-        same = a._storage is not None and b._storage is not None and a._storage.buffer is b._storage.buffer
-        if not same:
-            return False
+    if not np.may_share_memory(a._buffer(), b._buffer()):
+        return False
     return (a._offset, a._stride) != (b._offset, b._stride)
 
 

@@ -38,8 +38,8 @@ from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
 from ._inplace import check_apart, check_writable, inplace_form, write_out
 from ._layout import broadcast
-from ._loops import Loops, _over, check_devices, run, run_over
-from ._operands import is_number_beside, laid_flat, number, scalar_tensor, without_gaps
+from ._loops import Loops, check_devices, run, run_apart, run_over
+from ._operands import is_number_beside, laid_flat, number, scalar_tensor
 from ._promotion import result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
 from ._tensor import Tensor, _new, wrap
@@ -108,7 +108,14 @@ class Pointwise:
             where = next(t._device for t in tensors if t._device is not cpu)
             tensors[0] = tensors[0].to(where)
         if len(tensors) < len(operands):
-            if self.arity == 2 and len(tensors) == 1:
+            if (
+                self.arity == 3
+                and len(tensors) == 2
+                and not isinstance(operands[2], Tensor)
+                and inner.category == FLOATING
+            ):
+                loops, params = self.number_last, (number(operands[2], inner), *params)
+            elif self.arity == 2 and len(tensors) == 1:
                 left = not isinstance(operands[0], Tensor)
                 loops = self.number_left if left else self.number_right
                 params = (number(operands[0] if left else operands[1], inner), *params)
@@ -225,6 +232,14 @@ def unary(
             return general(input, params, out)
     else:
 
+        def of_view(x):
+            """A view, in the way of `run_apart`; None where that is not the way."""
+            found = fast.get(x._dtype)
+            y = run_apart(spec.loops, found, x, None, ()) if found is not None and x._device is cpu else None
+            if y is not None and differentiable and x._requires_grad and mode.enabled:
+                record(node_class, (x,), y)
+            return y
+
         def written(input, out):
             """Into `out` directly where nothing has to be converted or recorded."""
             if isinstance(input, Tensor) and isinstance(out, Tensor):
@@ -255,8 +270,8 @@ def unary(
                 except (AttributeError, KeyError):
                     if laid_flat(input):
                         return call(input)
-                    closed = without_gaps(input)
-                    return general(input, (), None) if closed is None else call(closed)
+                    result = of_view(input) if input.__class__ is Tensor and input._flat is None else None
+                    return general(input, (), None) if result is None else result
                 if n < PARALLEL_THRESHOLD:
                     y = _np_empty(n, out_np)
                 else:
@@ -378,7 +393,6 @@ def binary(
     over: dict = {}  # dtype -> the loop that writes over the first
     over_number: dict = {}  # the same with a Python number
     fast_row: dict = {}  # dtype -> the same for a matrix and a row
-    fast_strided: dict = {}  # dtype -> the loop for any other broadcast
     fast_float: dict = {}  # the same for a tensor and a Python float
     fast_int: dict = {}  # and an int
     tried: set = set()  # dtypes for which a direct way with a number has been made, or cannot be
@@ -438,7 +452,7 @@ def binary(
         if out is not None:
             check_apart(out, (a, b))
             return write_out(y, out, name)
-        if isinstance(a, Tensor) and a._flat is not None and a._device is cpu:
+        if isinstance(a, Tensor) and a._device is cpu:
             if not isinstance(b, Tensor):
                 if a._dtype not in tried:
                     tried.add(a._dtype)
@@ -484,31 +498,46 @@ def binary(
                 return out
         return general(a, b, (), out)
 
-    def walked(a, b, out=None):
-        """Two tensors that are broadcast, by one strided loop, into `out` if there is one; None where that is not the way."""
+    def walked(a, b, out):
+        """Two tensors that are broadcast, by one strided loop, into `out`; None where that is not the way."""
         d = a._dtype
         found = fast.get(d)
-        if found is None or check is not None or b._dtype is not d or not a._device is b._device is cpu:
+        if found is None or b._dtype is not d or not a._device is b._device is cpu:
             return None
-        _, out_np, out_dtype = found
         walk = broadcast(a._size, a._stride, b._size, b._stride)
         if not walk.numel or walk.turned or not walk.vectorises:
             return None
-        x, y = a._buffer(), b._buffer()
-        if out is None:
-            z = _empty(walk.numel, out_np)
-        else:
-            z = out._flat
-            if out._dtype is not out_dtype or out._size != walk.size or out._stride != walk.stride:
-                return None
-            if np.may_share_memory(z, x) or np.may_share_memory(z, y):
-                return None
+        x, y, z = a._buffer(), b._buffer(), out._flat
+        if out._dtype is not found[2] or out._size != walk.size or out._stride != walk.stride:
+            return None
+        if np.may_share_memory(z, x) or np.may_share_memory(z, y):
+            return None
         kind = "strided parallel" if walk.numel >= PARALLEL_THRESHOLD else "strided"
-        loops.entry(kind, d.np, 0)(x, a._offset, y, b._offset, z, 0, walk.meta, ())
-        if out is None:
-            return _over(z, walk.size, walk.stride, out_dtype)
+        loops.entry_for(kind, d, 0)(x, a._offset, y, b._offset, z, 0, walk.meta, ())
         out._bump_version()
         return out
+
+    def of_views(a, b):
+        """Two tensors of which one is a view or broadcast, in the way of `run_apart`; None where that is not the way."""
+        d = a._dtype
+        found = fast.get(d)
+        if found is None or b._dtype is not d or not a._device is b._device is cpu:
+            return None
+        y = run_apart(loops, found, a, b, ())
+        if y is not None and differentiable and mode.enabled and (a._requires_grad or b._requires_grad):
+            record(node_class, (a, b), y)
+        return y
+
+    def view_and_number(a, b):
+        """The same for a view and a Python number."""
+        d = a._dtype
+        found = (fast_float if b.__class__ is float else fast_int).get(d)
+        if found is None or a._device is not cpu:
+            return None
+        y = run_apart(spec.number_right, found, a, None, (b,))
+        if y is not None and differentiable and mode.enabled and a._requires_grad:
+            record_beside_number(node_class_number, a, b, False, y)
+        return y
 
     def with_params(a, b, params, out):
         """Two tensors of one size and floating dtype without a detour; all else by the general way."""
@@ -546,9 +575,11 @@ def binary(
         if a is None:
             if laid_flat(input):
                 return call(input, other)
-            # (Two copies would take as long as the strided loop.)
-            closed = None if getattr(other, "_flat", 0) is None else without_gaps(input)
-            return general(input, other, params, out) if closed is None else call(closed, other)
+            if isinstance(other, Tensor):
+                result = of_views(input, other)
+            else:
+                result = view_and_number(input, other) if other.__class__ in _USUAL else None
+            return general(input, other, params, out) if result is None else result
         n = a.size
         kind = other.__class__
         if kind is float or kind is int:
@@ -578,16 +609,9 @@ def binary(
             if b is None:
                 if laid_flat(other):
                     return call(input, other)
-                # (To close gaps pays where the result is small.)
-                large = isinstance(other, Tensor) and n * other._size.numel() > PARALLEL_THRESHOLD
-                result = walked(input, other) if large else None
+                result = of_views(input, other) if isinstance(other, Tensor) else None
                 if result is not None:
-                    if differentiable and mode.enabled and (input._requires_grad or other._requires_grad):
-                        record(node_class, (input, other), result)
                     return result
-                closed = without_gaps(other)
-                if closed is not None:
-                    return call(input, closed)
             return general(input, other, params, out)
         if input._size != other._size:
             size = input._size
@@ -617,24 +641,13 @@ def binary(
             found = fast_row.get(d) if n < PARALLEL_THRESHOLD else None
             if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
                 found = fast.get(d)
-                if found is None or not size or not other._size or check is not None or input._device is not cpu:
+                if found is None or not size or not other._size or input._device is not cpu:
                     return general(input, other, params, out)
-                walk = broadcast(size, input._stride, other._size, other._stride)
-                _, out_np, out_dtype = found
-                if walk.numel >= PARALLEL_THRESHOLD:
-                    result = walked(input, other)
-                    if result is None:
-                        return general(input, other, params, out)
-                else:
-                    y = _np_empty(walk.numel, out_np)
-                    if walk.numel:
-                        strided = fast_strided.get(d)
-                        if strided is None:
-                            strided = fast_strided[d] = loops.entry("strided", d.np, 0)
-                        strided(a, 0, b, 0, y, 0, walk.meta, ())
-                    result = _over(y, walk.size, walk.stride, out_dtype)
+                result = run_apart(loops, found, input, other, ())
+                if result is None:
+                    return general(input, other, params, out)
                 if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
-                    if out_dtype is d:
+                    if result._dtype is d:
                         record_broadcast(node_class, input, other, result)
                     else:
                         record(node_class, (input, other), result)

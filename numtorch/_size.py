@@ -118,7 +118,8 @@ def is_dense(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
     return True
 
 
-def may_overlap(size: Sequence[int], stride: Sequence[int]) -> bool:
+@lru_cache(maxsize=4096)
+def may_overlap(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
     """Whether two index tuples may address one element (as in an expanded tensor)."""
     if 0 in size:
         return False

@@ -104,6 +104,58 @@ def test_strides(steps):
     _check(a[:: steps[0], :: steps[1]], np.ascontiguousarray(b[:: steps[0], :: steps[1]]))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.complex64])
+@pytest.mark.parametrize("size", [(3, 5), (7, 33), (2000, 22), (90, 2), (3, 4500), (5, 2048)])
+def test_gaps_between_elements_are_closed(size, dtype):
+    a, b = _numbers((size[0], size[1] * 4), dtype), _numbers((size[0], size[1] * 4), dtype, 1)
+    closed = np.ascontiguousarray
+    for step in (2, 3, 4):
+        x, y = a[:, : size[1] * step : step], b[:, : size[1] * step : step]
+        _check(x, y)
+        _check(x, closed(y))
+        _check(closed(x), y)
+        _check(x, closed(y[:1]))
+        np.testing.assert_array_equal(torch.neg(torch.from_numpy(a)[:, : size[1] * step : step]).numpy(), -x)
+        out = torch.from_numpy(np.zeros_like(a))
+        out[:, : size[1] * step : step].copy_(torch.from_numpy(x))
+        np.testing.assert_array_equal(out.numpy()[:, : size[1] * step : step], x)
+
+
+@pytest.mark.parametrize("size", [(3, 5), (300, 200)])
+def test_views_of_any_kind_are_operands_without_a_detour(size):
+    t, m = _numbers(size[::-1], np.float32).T, _numbers(size, np.float32, 1)
+    whole = _numbers((size[0] + 2, size[1] + 3), np.float32, 2)
+    part = whole[1:-1, 1:-2]
+    for x in (t, m, part):
+        given = torch.from_numpy(x)
+        np.testing.assert_array_equal((given * 2).numpy(), x * 2)
+        np.testing.assert_array_equal((given * 1.5).numpy(), x * np.float32(1.5))
+        np.testing.assert_array_equal((given > 0).numpy(), x > 0)
+        np.testing.assert_array_equal(given.abs().numpy(), abs(x))
+        for y in (t, m, part, m[:1], m[:, :1]):
+            other = torch.from_numpy(y)
+            np.testing.assert_array_equal((given - other).numpy(), x - y)
+            np.testing.assert_array_equal((given < other).numpy(), x < y)
+            written = given.clone()
+            np.testing.assert_array_equal(written.mul_(other).numpy(), x * y)
+            want = whole.copy()
+            want[1:-1, 1:-2] += y
+            into = torch.from_numpy(whole.copy())
+            into[1:-1, 1:-2].add_(other)
+            np.testing.assert_array_equal(into.numpy(), want)
+
+
+def test_gradients_through_views_that_are_added():
+    a, b = torch.randn(4, 6, requires_grad=True), torch.randn(6, 4, requires_grad=True)
+    ((a * b.t())[:, ::2] * a[:, 1::2] * 3).sum().backward()
+    x, y = a.detach().numpy(), b.detach().numpy().T
+    want = np.zeros_like(x)
+    want[:, ::2] = 3 * y[:, ::2] * x[:, 1::2]
+    want[:, 1::2] = 3 * x[:, ::2] * y[:, ::2]
+    np.testing.assert_allclose(a.grad.numpy(), want, rtol=1e-6)
+    assert b.grad.shape == (6, 4)
+
+
 @pytest.mark.parametrize("other", [(300, 400), (1, 400), (300, 1), (1, 1)])
 @pytest.mark.parametrize("part", [np.s_[:, :350], np.s_[::2, ::3], np.s_[10:, 7:207]], ids=["rows", "steps", "both"])
 def test_views_are_written_over_where_they_lie(part, other):
