@@ -18,6 +18,7 @@ from ._device import cpu
 from ._dtype import can_cast
 from ._size import Size, contiguous_strides, may_overlap, overlap
 from ._tensor import Tensor, alias
+from ._views import part_of
 
 _OVERLAP = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
@@ -42,7 +43,7 @@ class CopySlices(Node):
         size, stride, offset = self.geometry
         grad_base = grad_view = None
         if self.next_nodes[1] is not None:
-            grad_view = grad.contiguous().as_strided(size, stride, offset)
+            grad_view = part_of(grad, size, stride, offset)
         if self.next_nodes[0] is not None:
             grad_base = grad.clone().contiguous()
             if grad_base is grad:

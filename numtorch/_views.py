@@ -99,6 +99,12 @@ def track_view(result: Tensor, t: Tensor, node_class, arguments) -> Tensor:
     return result
 
 
+def part_of(t: Tensor, size, stride, offset: int) -> Tensor:
+    """The view of `t`, taken as contiguous, at a place that is counted from its first element."""
+    dense = t.contiguous()
+    return dense.as_strided(size, stride, dense._offset + offset)
+
+
 class AsStridedBackward0(Node):
     """Gradient of an arbitrary view: every element of the gradient is added at the place that it was read from."""
 

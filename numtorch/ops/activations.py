@@ -95,7 +95,7 @@ _elu = _activation(
     "elu",
     lambda x, alpha, scale, input_scale: where(x > 0, x * scale, expm1(x * input_scale) * alpha * scale),
     lambda g, x, alpha, scale, input_scale: where(
-        x <= 0, g * input_scale * alpha * scale * exp(x * input_scale), g * scale
+        x > 0, g * scale, g * input_scale * alpha * scale * exp(x * input_scale)
     ),
 )
 

@@ -27,6 +27,7 @@ from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size, is_dense, wrap_dim
 from .._tensor import Tensor, wrap
+from .._views import part_of
 from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
@@ -586,4 +587,4 @@ def as_strided_scatter_add(grad, input_size, size, stride, offset: int) -> Tenso
     return cast(result, d)
 
 
-as_strided_scatter_add.derivative(grad=lambda ctx, grad: grad.contiguous().as_strided(ctx.size, ctx.stride, ctx.offset))
+as_strided_scatter_add.derivative(grad=lambda ctx, grad: part_of(grad, ctx.size, ctx.stride, ctx.offset))

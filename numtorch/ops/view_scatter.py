@@ -14,6 +14,7 @@ from .._primitive import primitive
 from .._registry import op
 from .._size import Size, wrap_dim
 from .._tensor import Tensor, wrap
+from .._views import part_of
 from .gather_scatter import copied
 from .masking import nonzero
 from .shape import slice_along
@@ -89,7 +90,7 @@ as_strided_scatter.derivative(
     input=lambda ctx, grad: grad.contiguous().as_strided_scatter(
         grad.new_zeros(ctx.src.shape), ctx.size, ctx.stride, ctx.storage_offset
     ),
-    src=lambda ctx, grad: grad.contiguous().as_strided(ctx.size, ctx.stride, ctx.storage_offset or 0),
+    src=lambda ctx, grad: part_of(grad, ctx.size, ctx.stride, ctx.storage_offset or 0),
 )
 
 

@@ -434,3 +434,28 @@ def test_a_derivative_that_nobody_has_written_is_missed_aloud(f, of):
     assert y.grad is not None
     with pytest.raises(NotImplementedError, match=f"the derivative for '{of}' is not implemented"):
         f(x, y).sum().backward()
+
+
+class TestGradientsThatLieInsideOfALargerTensor:
+    """A gradient may be a view: what is taken from it is counted from its own first element."""
+
+    gradient = torch.arange(10.0)[3:7]
+
+    def test_through_a_write_to_a_view(self):
+        x = torch.ones(4, requires_grad=True)
+        y = x * 1
+        y[1:3] = y[1:3] * torch.tensor([10.0, 100.0])
+        y.backward(self.gradient)
+        assert x.grad.tolist() == [3.0, 40.0, 500.0, 6.0]
+
+    def test_through_as_strided_scatter(self):
+        x, part = torch.ones(4, requires_grad=True), torch.ones(2, requires_grad=True)
+        torch.as_strided_scatter(x, part, (2,), (2,), 1).backward(self.gradient)
+        assert x.grad.tolist() == [3.0, 0.0, 5.0, 0.0] and part.grad.tolist() == [4.0, 6.0]
+
+    def test_through_the_gradient_of_as_strided(self):
+        g = torch.ones(2, requires_grad=True)
+        x = torch.ones(4, requires_grad=True)
+        (found,) = torch.autograd.grad(x.as_strided((2,), (2,), 1), x, g, create_graph=True)
+        found.backward(self.gradient)
+        assert g.grad.tolist() == [4.0, 6.0]

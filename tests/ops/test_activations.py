@@ -35,13 +35,6 @@ def test_the_gradient_of_relu_passes_where_the_input_is_nan(copies):
     assert x.grad.tolist() == [1.0, 1.0, 0.0, 0.0] * copies
 
 
-@pytest.mark.parametrize("name", ["elu", "celu", "selu"])
-def test_where_the_input_is_nan_the_gradient_is_that_of_positive_inputs(name):
-    x = torch.tensor([float("nan"), 1.0], requires_grad=True)
-    getattr(torch.nn.functional, name)(x).sum().backward()
-    assert x.grad[0] == x.grad[1]
-
-
 def test_powers_of_zero_fall_infinitely_fast_at_negative_exponents():
     x = torch.tensor([-1.0, 0.0, 2.0], requires_grad=True)
     (0.0**x).sum().backward()
