@@ -459,3 +459,9 @@ class TestGradientsThatLieInsideOfALargerTensor:
         (found,) = torch.autograd.grad(x.as_strided((2,), (2,), 1), x, g, create_graph=True)
         found.backward(self.gradient)
         assert g.grad.tolist() == [4.0, 6.0]
+
+
+def test_a_gradient_has_the_dtype_of_its_leaf():
+    x, y = torch.tensor([1.0, 3.0], requires_grad=True), torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    torch.dist(x, y, 1).backward()
+    assert x.grad.dtype == torch.float32 and y.grad.dtype == torch.float64
