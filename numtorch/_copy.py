@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numba import from_dtype, types
 
@@ -99,6 +101,25 @@ def copy_flat(out: np.ndarray, x: np.ndarray) -> None:
         _kernels.copy_strided_parallel(x.view(bits), 0, out.view(bits), 0, np.array((1, x.size, 1, 1)))
 
 
+_float32, _uint16 = np.dtype("float32"), np.dtype("uint16")
+
+
+@cache
+def _of_half(half: _dtype.dtype, to_float: bool):
+    """The compiled cast of a half to float32, or back."""
+    if to_float:
+        kernel, kinds = (
+            (_half.half_to_float if half is float16 else _half.bfloat16_to_float),
+            (types.uint16, types.float32),
+        )
+    else:
+        kernel, kinds = (
+            (_half.float_to_half if half is float16 else _half.float_to_bfloat16),
+            (types.float32, types.uint16),
+        )
+    return entry_point(kernel, tuple(types.Array(kind, 1, "C") for kind in kinds))
+
+
 _casts: dict = {}  # (from, to) -> the compiled cast
 
 
@@ -107,14 +128,18 @@ def cast_array(x: np.ndarray, source: _dtype.dtype, target: _dtype.dtype) -> np.
     if source is target:
         return x
     if source is float16 or source is bfloat16:
-        wide = np.empty(x.size, np.float32)
-        (_half.half_to_float if source is float16 else _half.bfloat16_to_float)(x.view(np.uint16), wide)
-        return cast_array(wide, float32, target)
+        wide = np.empty(x.size, _float32)
+        if not x.flags.c_contiguous:
+            x = x.copy()
+        _of_half(source, True)(x if source is bfloat16 else x.view(_uint16), wide)
+        return wide if target is float32 else cast_array(wide, float32, target)
     if target is float16 or target is bfloat16:
         wide = cast_array(x, source, float32)
-        out = np.empty(x.size, target.np)
-        (_half.float_to_half if target is float16 else _half.float_to_bfloat16)(wide, out.view(np.uint16))
-        return out
+        out = np.empty(x.size, _uint16)
+        if not wide.flags.c_contiguous:
+            wide = wide.copy()
+        _of_half(target, False)(wide, out)
+        return out if target is bfloat16 else out.view(target.np)
     out = empty(x.size, target.np)
     if source.category == COMPLEX and target.category == BOOL:
         _kernels.nonzero_complex(x, out)
