@@ -119,6 +119,11 @@ BmmBackward.__name__ = BmmBackward.__qualname__ = "BmmBackward0"
 MatmulBackward.__name__ = MatmulBackward.__qualname__ = "UnsafeViewBackward0"
 
 
+def _laid_flat(t: Tensor):
+    """The elements of a contiguous view on the CPU that has not been asked for them yet; None for anything else."""
+    return t.flat() if t._device is cpu else None
+
+
 def _turned(t: Tensor):
     """The buffer of a matrix of which it is the whole transpose, as t() gives; None for anything else."""
     if t._stride[0] == 1 and t._device is cpu:
@@ -141,10 +146,14 @@ def mm(input, mat2, *, out=None) -> Tensor:
         turned_a = turned_b = False
         if flat_a is None:
             flat_a = _turned(input)
-            turned_a = True
+            turned_a = flat_a is not None
+            if not turned_a:
+                flat_a = _laid_flat(input)
         if flat_b is None:
             flat_b = _turned(mat2)
-            turned_b = True
+            turned_b = flat_b is not None
+            if not turned_b:
+                flat_b = _laid_flat(mat2)
         if (d is bfloat16 or d is float16) and d is mat2._dtype and input._device is mat2._device is cpu:
             result = _product_of_halfs(input, mat2)
         elif flat_a is None or flat_b is None:
@@ -289,6 +298,10 @@ def _check_vectors(name: str, a: Tensor, b: Tensor) -> None:
 def dot(input, tensor, *, out=None) -> Tensor:
     """The sum of the products of two vectors' elements."""
     x, y, d = input._flat, tensor._flat, input._dtype
+    if x is None:
+        x = _laid_flat(input)
+    if y is None:
+        y = _laid_flat(tensor)
     if (
         x is not None
         and y is not None
@@ -354,6 +367,10 @@ def outer(input, vec2) -> Tensor:
         if len(t._size) != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {len(t._size)}-D")
     x, y, d = input._flat, vec2._flat, input._dtype
+    if x is None:
+        x = _laid_flat(input)
+    if y is None:
+        y = _laid_flat(vec2)
     if (
         x is not None
         and y is not None
@@ -552,6 +569,8 @@ def _linear_gradients(grad: Tensor, input: Tensor, weight: Tensor, to_input, to_
 def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """`linear` of a contiguous (n, in) with a contiguous weight; None where anything is unusual."""
     x, w, d = input._flat, weight._flat, input._dtype
+    if x is None:
+        x = _laid_flat(input)  # a batch that has been cut out of the data just now
     if x is None or w is None or d is not weight._dtype or d.category != FLOATING:
         return None
     n, k = input._size

@@ -101,7 +101,11 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> T
     if dtype is not None:
         _check_norm_dtype("linalg.vector_norm", x._dtype, dtype)
         x = x.to(dtype)
-    result = _vector_norm(x, float(ord), dims_of(dim, x.ndim), keepdim)
+    dims = dims_of(dim, len(x._size))
+    if x._requires_grad:
+        result = _vector_norm(x, float(ord), dims, keepdim)
+    else:
+        result = _forward(x, float(ord), dims, keepdim)
     return result if out is None else write_out(result, out, "linalg_vector_norm")
 
 
