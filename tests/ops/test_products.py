@@ -203,3 +203,10 @@ class TestABiasThatIsNotTheLayers:
         for dtype in (torch.float64, torch.float16, torch.int64):
             with pytest.raises(RuntimeError, match="must have the same dtype"):
                 torch.nn.functional.linear(x, weight, torch.ones(8, dtype=dtype))
+
+
+def test_addr_alone_promotes_its_operands():
+    x, u, v = torch.ones(2, 3, dtype=torch.int64), torch.ones(2), torch.full((3,), 0.5)
+    assert torch.addr(x, u, v).equal(torch.full((2, 3), 1.5))
+    with pytest.raises(RuntimeError, match="must have the same dtype"):
+        torch.addmv(torch.ones(2, dtype=torch.int64), torch.ones(2, 3), v)
