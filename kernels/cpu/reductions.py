@@ -38,8 +38,10 @@ UNIT = 65536
 # that memory is read in runs of a page: 1024 x 1000 in 60 us, in tiles of 512 in 70. A unit has 129 rows and more.
 TILE = 1024
 COLUMN_UNIT = 131072
-# A plane of up to so many elements is folded element by element: 23 x 2 take 20 ns, and 70 by vectors.
-FEW = 16
+# A plane of up to so many elements is folded element by element: 5 x 7 take 26 ns, and 30 by vectors; 23 x 2 43 and 31.
+FEW = 36
+# So are rows of less than a vector: sums of 8 take 1 ns a row, and 4 by vectors.
+SHORT = 15
 # Whole rows that make about so many elements are a part of parallel work: 2 us of sums.
 PART = 16384
 # A launch of threads costs 2 us; one core sums 2**16 elements in 3 to 8 us, by the length of the rows.
@@ -104,9 +106,21 @@ def reduction(of, combine, start, finish=only, by_vectors=None):
         return parts[lo]
 
     @jit(bare=True)
+    def few(x, lo, n, step):
+        """The fold of a handful of elements, over before a loop over vectors has begun."""
+        total = of(x[np.uint64(lo)])
+        for r in range(1, n):
+            total = combine(total, of(x[np.uint64(lo + r * step)]))
+        return total
+
+    @jit(bare=True)
     def some_rows(x, first, last, n, out):
-        for o in range(first, last):
-            out[o] = finish(unit(x, o * n, o * n + n), n)
+        if n <= SHORT:
+            for o in range(first, last):
+                out[o] = finish(few(x, o * n, n, 1), n)
+        else:
+            for o in range(first, last):
+                out[o] = finish(unit(x, o * n, o * n + n), n)
 
     @jit(nogil=True, bare=True)
     def rows(x, outer, n, out):
@@ -186,26 +200,18 @@ def reduction(of, combine, start, finish=only, by_vectors=None):
             for j in range(width):
                 out[to + j] = side[j]
 
-    @jit(bare=True)
-    def few_columns(x, lo, n, step, inner, out, to):
-        """As columns_unit for a handful of elements, which are over before its loops have begun."""
-        for j in range(inner):
-            total = of(x[lo + j])
-            for r in range(1, n):
-                total = combine(total, of(x[lo + r * step + j]))
-            out[to + j] = finish(total, n)
-
     @jit
     def columns_of(x, x0, first, last, some, far, near, n, step, inner, tile, j, out):
         """The columns from j on, a tile of them, of x[first] .. x[last - 1]."""
         width = min(tile, inner - j)
         group = min(TILE // inner, n) if inner * 8 <= TILE and step == inner else 1
-        few = n * inner <= FEW
-        side = np.empty(TILE if group > 1 and not few else 0, out.dtype)
+        is_few = n * inner <= FEW
+        side = np.empty(TILE if group > 1 and not is_few else 0, out.dtype)
         for o in range(first, last):
             lo, to = x0 + o // some * far + o % some * near + j, o * inner + j
-            if few:
-                few_columns(x, lo, n, step, width, out, to)
+            if is_few:
+                for i in range(width):
+                    out[to + i] = finish(few(x, lo + i, n, step), n)
                 continue
             columns_unit(x, lo, n, step, group, width, side, out, to)
             total = piece(out, to, width)
