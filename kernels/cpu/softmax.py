@@ -303,6 +303,20 @@ def log_softmax_rows(x, outer, n, out):
             log_softmax_forward_row(p, x, n, out)
 
 
+@jit(nogil=True)
+def softmax_columns(x, outer, n, inner, tile, out):
+    """softmax of x: (outer, n, inner) along the middle dim, as `softmax_rows`, in tiles of `tile` columns."""
+    for p in range(outer * ((inner + tile - 1) // tile)):
+        softmax_forward_tile(p, x, n, inner, tile, out)
+
+
+@jit(nogil=True)
+def log_softmax_columns(x, outer, n, inner, tile, out):
+    """log_softmax of x: (outer, n, inner) along the middle dim."""
+    for p in range(outer * ((inner + tile - 1) // tile)):
+        log_softmax_forward_tile(p, x, n, inner, tile, out)
+
+
 _forward_rows = {False: spread(softmax_forward_row, bare=True), True: spread(log_softmax_forward_row, bare=True)}
 _forward_tiles = {False: spread(softmax_forward_tile), True: spread(log_softmax_forward_tile)}
 _backward_rows = {False: spread(softmax_backward_row, bare=True), True: spread(log_softmax_backward_row, bare=True)}

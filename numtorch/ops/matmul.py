@@ -31,8 +31,10 @@ from .shape import unsafe_view
 
 _multiply = _kernels.mm
 _uint16 = np.dtype("uint16")
-# Elements up to which numpy's loops over an outer product are faster than the way to our own.
-_SMALL_OUTER = 2**13
+# Elements up to which an outer product is one of small matrices over a dimension of one, and what its sums start from:
+# -0, so that a product of -0 stays one.
+_SMALL_OUTER = 2**14
+_MINUS_ZEROS = {d: np.full(_SMALL_OUTER, -0.0, d.np) for d in (float32, float64)}
 
 
 def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
@@ -375,14 +377,14 @@ def outer(input, vec2) -> Tensor:
         x is not None
         and y is not None
         and 0 < x.size * y.size <= _SMALL_OUTER
+        and y.size > 1
         and d is vec2._dtype
         and (d is float32 or d is float64)
         and not (mode.enabled and (input._requires_grad or vec2._requires_grad))
     ):
         result = _new(Tensor)
-        result._size, result._stride, count = dense((x.size, y.size))
-        result._flat = flat = np.empty(count, d.np)
-        np.multiply.outer(x, y, out=flat.reshape(result._size))
+        result._flat = _multiply(x, y, x.size, 1, y.size, None, _MINUS_ZEROS[d])
+        result._size, result._stride, _ = dense((x.size, y.size))
         result._dtype = d
         return result
     return input.unsqueeze(1) * vec2

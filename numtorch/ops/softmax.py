@@ -22,29 +22,39 @@ from .._tensor import Tensor, _new
 from .reducing import compute_dtype, elements, finished
 from .reductions import collapse_one
 
-# Below this many elements rows go straight to the serial kernel.
-_SMALL = 65536
+# Below this many elements the serial kernel is called without a way in between.
+_SMALL = 32768
 _entries: dict = {}
 
 
-def _entry(d, log_of_it: bool):
-    """The compiled kernel for rows of dtype d; None where there is none."""
+def _entry(d, log_of_it: bool, rows: bool):
+    """The compiled kernel for rows, or for tiles of columns, of dtype d; None where there is none."""
     if d is not float32 and d is not float64:
         return None
-    x = types.Array(types.float32 if d is float32 else types.float64, 1, "C")
-    kernel = _kernels.log_softmax_rows if log_of_it else _kernels.softmax_rows
-    entry = _entries[d, log_of_it] = entry_point(kernel, (x, types.int64, types.int64, x))
+    x, n = types.Array(types.float32 if d is float32 else types.float64, 1, "C"), types.int64
+    if rows:
+        kernel, signature = _kernels.log_softmax_rows if log_of_it else _kernels.softmax_rows, (x, n, n, x)
+    else:
+        kernel = _kernels.log_softmax_columns if log_of_it else _kernels.softmax_columns
+        signature = (x, n, n, n, n, x)
+    entry = _entries[d, log_of_it, rows] = entry_point(kernel, signature)
     return entry
 
 
 def _forward(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
     flat = t._flat
-    if flat is not None and 0 < flat.size < _SMALL and (not t._size or dim == len(t._size) - 1):
-        entry = _entries.get((t._dtype, log_of_it)) or _entry(t._dtype, log_of_it)
+    if flat is None and t._device is cpu:
+        flat = t.flat()
+    if flat is not None and 0 < flat.size < _SMALL:
+        outer, n, inner = collapse_one(t._size, dim)
+        rows = inner == 1
+        entry = _entries.get((t._dtype, log_of_it, rows)) or _entry(t._dtype, log_of_it, rows)
         if entry is not None:
-            n = t._size[-1] if t._size else 1
             out = np.empty(flat.size, flat.dtype)
-            entry(flat, flat.size // n, n, out)
+            if rows:
+                entry(flat, outer, n, out)
+            else:
+                entry(flat, outer, n, inner, _kernels.tile_width(n), out)
             result = _new(Tensor)
             result._flat, result._size, result._stride, result._dtype = out, t._size, t._stride, t._dtype
             return result

@@ -71,8 +71,10 @@ def test_outer_products(n):
     close(c.addr_(x, y, alpha=-1), wanted)
 
 
-def test_a_zero_of_an_outer_product_keeps_its_sign():
-    assert np.signbit(torch.outer(torch.tensor([-1.0]), torch.tensor([0.0])).numpy()).all()
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20), (20, 1), (5, 3), (17, 33), (100, 80), (100, 90)])
+def test_zeros_of_an_outer_product_keep_their_signs(shape):
+    x, y = torch.randn(shape[0]), torch.zeros(shape[1])
+    assert (np.signbit(torch.outer(x, y).numpy()) == (x.numpy() < 0)[:, None]).all()
 
 
 def test_beta_zero_reads_nothing():
