@@ -8,6 +8,7 @@ import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence, save, unpack
 from numtorch.kernels.cpu import matmul as _kernels
+from numtorch.kernels.cpu.small_matmul import SMALL
 
 from .. import _dtype
 from .._copy import cast, cast_array, contiguous
@@ -31,9 +32,9 @@ from .shape import unsafe_view
 
 _multiply = _kernels.mm
 _uint16 = np.dtype("uint16")
-# Elements up to which an outer product is one of small matrices over a dimension of one, and what its sums start from:
-# -0, so that a product of -0 stays one.
-_SMALL_OUTER = 2**14
+# Elements up to which an outer product is one of small matrices over a dimension of one (those sums start from the bias,
+# others add it at the end), and what its sums start from: -0, so that a product of -0 stays one.
+_SMALL_OUTER = SMALL
 _MINUS_ZEROS = {d: np.full(_SMALL_OUTER, -0.0, d.np) for d in (float32, float64)}
 
 
