@@ -75,14 +75,14 @@ def seed_state(state, spare, seed):
     spare[1] = 0.0
 
 
-@jit
+@jit(bare=True)
 def _mix(upper, lower):
     """One step of the twist, without its third operand."""
     mixed = (upper & np.uint32(0x80000000)) | (lower & np.uint32(0x7FFFFFFF))
     return np.uint32(mixed >> np.uint32(1)) ^ np.uint32((lower & np.uint32(1)) * np.uint32(0x9908B0DF))
 
 
-@jit
+@jit(bare=True)
 def _twist(state):
     """Make the next 624 words.  Three loops, so that each has a dependence distance that lets it
     vectorise."""
@@ -96,7 +96,7 @@ def _twist(state):
     state[NEXT] = 0
 
 
-@jit
+@jit(bare=True)
 def _temper(word):
     word = np.uint32(word ^ (word >> np.uint32(11)))
     word = np.uint32(word ^ ((word << np.uint32(7)) & np.uint32(0x9D2C5680)))
@@ -104,7 +104,7 @@ def _temper(word):
     return np.uint32(word ^ (word >> np.uint32(18)))
 
 
-@jit
+@jit(bare=True)
 def _draw_words(state, words, count):
     """The next `count` words of the stream into words[:count]."""
     done = 0
@@ -120,7 +120,7 @@ def _draw_words(state, words, count):
         done += take
 
 
-@jit
+@jit(bare=True)
 def _draw32(state):
     """One word, as an int64."""
     if state[LEFT] == 1:
@@ -131,7 +131,7 @@ def _draw32(state):
     return np.int64(_temper(state[place]))
 
 
-@jit
+@jit(bare=True)
 def _draw53(state):
     """A double in [0, 1) from two words."""
     high = _draw32(state)
@@ -139,7 +139,7 @@ def _draw53(state):
     return float(((high << 32) | low) & MASK_53) * TWO_53
 
 
-@jit
+@jit(bare=True)
 def _draw_normal(state, spare):
     """A standard normal in double: Box-Muller over two uniforms; the second value waits in `spare`."""
     if spare[1] != 0.0:
@@ -172,12 +172,15 @@ def randint32(state, out, span, low):
 def randint64(state, out, span, low):
     """out[i] (int64) = low + (two words % span), span a uint64; span 0 stands for 2**64.  Wraps as int64
     does."""
-    for i in range(out.size):
-        high = np.uint64(_draw32(state))
-        word = (high << np.uint64(32)) | np.uint64(_draw32(state))
-        if span != np.uint64(0):
-            word = word % span
-        out[i] = np.int64(word + np.uint64(low))
+    words = np.empty(min(2 * out.size, CHUNK), np.uint32)
+    for start in range(0, out.size, CHUNK // 2):
+        count = min(CHUNK // 2, out.size - start)
+        _draw_words(state, words, 2 * count)
+        for j in range(count):
+            word = (np.uint64(words[2 * j]) << np.uint64(32)) | np.uint64(words[2 * j + 1])
+            if span != np.uint64(0):
+                word = word % span
+            out[start + j] = np.int64(word + np.uint64(low))
 
 
 @jit
@@ -365,7 +368,7 @@ def _normal_block_float64(out, start, unit, first, mean, std):
         out[start + j + 8] = fma(radius * math.sin(angle), std, mean)
 
 
-@jit
+@jit(bare=True)
 def _unit_float64(state, words, unit, count):
     _draw_words(state, words, 2 * count)
     for j in range(count):
@@ -394,17 +397,47 @@ def normal_float64(state, spare, out, mean, std):
 
 
 @jit
+def _normals(state, spare, values):
+    """values[i] ~ N(0, 1) as `_draw_normal` gives them one after the other, but the words for many pairs at once."""
+    words, unit = _room(values.size)
+    i = 0
+    if values.size and spare[1] != 0.0:
+        values[0] = _draw_normal(state, spare)
+        i = 1
+    while i < values.size - 1:
+        pairs = min((values.size - i) // 2, unit.size // 2)
+        _unit_float64(state, words, unit, 2 * pairs)
+        for j in range(pairs):
+            angle = 2.0 * math.pi * unit[2 * j]
+            radius = math.sqrt(-2.0 * math.log1p(-unit[2 * j + 1]))
+            spare[0] = radius * math.sin(angle)
+            values[i + 2 * j] = radius * math.cos(angle)
+            values[i + 2 * j + 1] = spare[0]
+        i += 2 * pairs
+    if i < values.size:
+        values[i] = _draw_normal(state, spare)
+
+
+@jit
 def normal_serial(state, spare, out, mean, std):
     """The one-by-one stream for any size (torch uses it to fill a tensor that is not contiguous)."""
-    for i in range(out.size):
-        out[i] = _draw_normal(state, spare) * std + mean
+    values = np.empty(min(out.size, CHUNK), np.float64)
+    for start in range(0, out.size, CHUNK):
+        count = min(CHUNK, out.size - start)
+        _normals(state, spare, values[:count])
+        for j in range(count):
+            out[start + j] = values[j] * std + mean
 
 
 @jit
 def log_normal(state, spare, out, mean, std):
     """out[i] = exp(N(mean, std**2)), one by one in double."""
-    for i in range(out.size):
-        out[i] = math.exp(_draw_normal(state, spare) * std + mean)
+    values = np.empty(min(out.size, CHUNK), np.float64)
+    for start in range(0, out.size, CHUNK):
+        count = min(CHUNK, out.size - start)
+        _normals(state, spare, values[:count])
+        for j in range(count):
+            out[start + j] = math.exp(values[j] * std + mean)
 
 
 # --- Bernoulli ----------------------------------------------------------------------------------------------
@@ -493,7 +526,7 @@ def _room(size):
     return np.empty(min(2 * size, CHUNK), np.uint32), np.empty(min(size, CHUNK // 2), np.float64)
 
 
-@jit
+@jit(bare=True)
 def _poisson(state, rate):
     if rate == 0.0:
         return 0
