@@ -526,6 +526,21 @@ def zero_(self) -> Tensor:
 
 
 @op(function=False)
+def fill_diagonal_(self, fill_value, wrap: bool = False) -> Tensor:
+    """Write one value to the main diagonal; with `wrap`, of a tall matrix, again and again below it, a row left out."""
+    size, stride = self._size, self._stride
+    if len(size) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(size) > 2 and len(set(size)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    height, width = size[:2]
+    for row in range(0, height if wrap and len(size) == 2 else 1, width + 1):
+        count = min(height - row, *size[1:])
+        self.as_strided((count,), (sum(stride),), self._offset + row * stride[0]).fill_(fill_value)
+    return self
+
+
+@op(function=False)
 def resize_(self, *sizes, memory_format=None) -> Tensor:
     """Change the size in place; memory is kept where it suffices, and what is new in it is undefined."""
     if self._requires_grad:

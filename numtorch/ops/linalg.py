@@ -408,3 +408,17 @@ def vander(x, *, N: int | None = None) -> Tensor:
     ones = FUNCTIONS[""]["ones_like"](x).unsqueeze(-1)
     powers = x.unsqueeze(-1).expand(*x._size, n - 1).cumprod(-1)
     return FUNCTIONS[""]["cat"]((ones.to(powers._dtype), powers), -1)
+
+
+@op("vander", method=False)
+def vandermonde(x, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Rows x^(N-1), ... x, 1 for each element of a vector, or the other way round."""
+    if x.ndim != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
+    n = x._size[0] if N is None else N
+    if n < 0:
+        raise RuntimeError("N must be non-negative.")
+    if x._dtype.category < _dtype.INTEGRAL:
+        x = x.long()
+    powers = vander(x, N=max(n, 2))[:, :n]
+    return powers.contiguous() if increasing else powers.flip(1)

@@ -1,5 +1,6 @@
 """One value written into views with gaps, of every dtype."""
 
+import numpy as np
 import pytest
 
 import numtorch as torch
@@ -27,3 +28,21 @@ def test_whole_tensors_of_halves_are_filled(dtype):
     assert x.zero_().tolist() == [0.0] * 5 and x.fill_(-2.5).tolist() == [-2.5] * 5
     x[1:3] = 4
     assert x.tolist() == [-2.5, 4.0, 4.0, -2.5, -2.5]
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize("size", [(3, 3), (7, 3), (3, 7), (9, 1), (3, 3, 3), (0, 3)], ids=str)
+def test_the_main_diagonal_is_filled_as_numpy_does(size, wrap):
+    expected = np.zeros(size)
+    if expected.size:
+        np.fill_diagonal(expected, 2, wrap and len(size) == 2)
+    whole = torch.zeros([n + 2 for n in size])
+    part = whole[tuple(slice(1, -1) for _ in size)]
+    assert part.fill_diagonal_(2, wrap) is part
+    assert part.tolist() == expected.tolist() and whole.sum().item() == expected.sum()
+
+
+def test_what_lies_on_a_filled_diagonal_has_no_gradient():
+    x = torch.ones(3, 2, requires_grad=True)
+    (x * 2).fill_diagonal_(7.0).sum().backward()
+    assert x.grad.tolist() == [[0.0, 2.0], [2.0, 0.0], [2.0, 2.0]]

@@ -238,3 +238,12 @@ def test_inv_ex_reports_the_pivot_and_inverts_the_others():
 
 def test_condition_number_of_a_singular_matrix_is_infinite():
     assert torch.linalg.cond(torch.ones(2, 2, dtype=torch.float64), 1).item() == float("inf")
+
+
+@pytest.mark.parametrize("increasing", [False, True])
+@pytest.mark.parametrize("n", [None, 0, 1, 2, 5])
+def test_vander_is_numpys(n, increasing):
+    for values in ([2.0, -1.0, 3.0], [4, 0], []):
+        found = torch.vander(torch.tensor(values), n, increasing)
+        expected = np.vander(np.array(values), n, increasing)
+        assert tuple(found.shape) == expected.shape and found.tolist() == expected.tolist()
