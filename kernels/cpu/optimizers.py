@@ -2,7 +2,7 @@
 
 The parameters are rows of a table that `enter` fills: the addresses of five buffers (the parameter, its gradient and up
 to three of state, each flat and of one dtype, float32 or float64) and a length. What all rows share comes in `shared`,
-what is a row's own in two numbers of `own`, both float64 and rounded to the dtype once, as torch rounds them; each
+what is a row's own in three numbers of `own`, both float64 and rounded to the dtype once, as torch rounds them; each
 element then goes through torch's operations in torch's order. Without decay the parameter has no part in its gradient:
 0 times an infinite one would be nan.
 
@@ -19,7 +19,7 @@ from numba import prange
 
 from ..addresses import address, array_at
 from ..compiler import jit
-from .lanes import lane_add
+from .lanes import lane_add, lane_max
 
 BLOCK = 1024
 
@@ -30,7 +30,7 @@ PARALLEL_THRESHOLD = 131072
 CHUNKS = 16
 
 COLUMNS = 6  # of a row: five addresses and the length
-OWN = 2  # numbers of its own
+OWN = 3  # numbers of its own
 
 
 @jit
@@ -229,6 +229,108 @@ def _adagrad_block(p, g, v, second, third, shared, own, work):
 
 #: Adagrad. Shared: eps, weight_decay, sign; own: lr / (1 + (step - 1) lr_decay). State: the sum of the squares.
 ADAGRAD = over_rows(_adagrad_block)
+
+
+@jit(bare=True)
+def _decayed(p, g, shrink, l2, sign, work):
+    """work = sign g + l2 p; False, and work is as it was, where that is g. Before that p *= shrink (decoupled decay)."""
+    n, scalar = p.size, p.dtype.type
+    if shrink != 1.0:
+        factor = scalar(shrink)
+        for i in range(n):
+            p[i] *= factor
+    if sign == 1.0 and l2 == 0.0:
+        return False
+    s, decay, zero = scalar(sign), scalar(l2), scalar(0)
+    for i in range(n):
+        work[i] = s * g[i] + decay * (p[i] if l2 != 0.0 else zero)
+    return True
+
+
+@jit(bare=True)
+def _adamax_block(p, g, m, u, third, shared, own, work):
+    """m = beta1 m + (1 - beta1) g; u = max(beta2 u, |g| + eps); p -= rate m / u."""
+    scalar = p.dtype.type
+    if _decayed(p, g, 1.0, shared[0], shared[1], work):
+        g = work[: p.size]
+    _lerp(m, g, scalar(1.0 - shared[2]))
+    b2, e, rate = scalar(shared[3]), scalar(shared[4]), scalar(-own[0])
+    for i in range(p.size):
+        u[i] = lane_max(b2 * u[i], abs(g[i]) + e)
+        p[i] += rate * m[i] / u[i]
+
+
+#: Adamax. Shared: weight_decay, sign, beta1, beta2, eps; own: lr / (1 - beta1^t). State: the mean, the greatest size.
+ADAMAX = over_rows(_adamax_block)
+
+
+@jit(bare=True)
+def _radam_block(p, g, m, v, third, shared, own, work):
+    """m and v as Adam's; p -= m / bias lr (root / (sqrt(v) + eps)) rectified, without what follows lr if that is 0."""
+    scalar = p.dtype.type
+    n = p.size
+    if _decayed(p, g, shared[0], shared[1], shared[2], work):
+        g = work[: p.size]
+    _lerp(m, g, scalar(1.0 - shared[3]))
+    b2, c2, e, lr = scalar(shared[4]), scalar(1.0 - shared[4]), scalar(shared[5]), scalar(shared[6])
+    for i in range(n):
+        v[i] = b2 * v[i] + c2 * g[i] * g[i]
+    bias, root, rectified = scalar(own[0]), scalar(own[1]), scalar(own[2])
+    if own[2] == 0.0:
+        for i in range(n):
+            p[i] -= m[i] / bias * lr
+    else:
+        for i in range(n):
+            p[i] -= m[i] / bias * lr * (root / (np.sqrt(v[i]) + e)) * rectified
+
+
+#: RAdam. Shared: shrink, l2, sign, beta1, beta2, eps, lr; own: 1 - beta1^t, sqrt(1 - beta2^t), the rectification or 0.
+#: State: the means of the gradient and of its square.
+RADAM = over_rows(_radam_block)
+
+
+@jit(bare=True)
+def _nadam_block(p, g, m, v, third, shared, own, work):
+    """m and v as Adam's; d = sqrt(v / bias) + eps; p -= a g / d; p -= b m / d."""
+    scalar = p.dtype.type
+    n = p.size
+    if _decayed(p, g, shared[0], shared[1], shared[2], work):
+        g = work[: p.size]
+    _lerp(m, g, scalar(1.0 - shared[3]))
+    b2, c2, e = scalar(shared[4]), scalar(1.0 - shared[4]), scalar(shared[5])
+    bias, a, b = scalar(own[0]), scalar(-own[1]), scalar(-own[2])
+    for i in range(n):
+        v[i] = b2 * v[i] + c2 * g[i] * g[i]
+    for i in range(n):
+        d = np.sqrt(v[i] / bias) + e
+        p[i] = (p[i] + a * g[i] / d) + b * m[i] / d
+
+
+#: NAdam. Shared: shrink, l2, sign, beta1, beta2, eps; own: 1 - beta2^t and the rates of gradient and mean. State: the
+#: means of the gradient and of its square.
+NADAM = over_rows(_nadam_block)
+
+
+@jit(bare=True)
+def _asgd_block(p, g, average, second, third, shared, own, work):
+    """p = (1 - lambd rate) p - rate g; average += weight (p - average)."""
+    scalar = p.dtype.type
+    n = p.size
+    if _decayed(p, g, 1.0, shared[0], shared[1], work):
+        g = work[: p.size]
+    keep, rate, weight = scalar(1.0 - shared[2] * own[0]), scalar(-own[0]), scalar(own[1])
+    if own[1] == 1.0:
+        for i in range(n):
+            p[i] = p[i] * keep + rate * g[i]
+            average[i] = p[i]
+    else:
+        for i in range(n):
+            p[i] = p[i] * keep + rate * g[i]
+            average[i] += weight * (p[i] - average[i])
+
+
+#: Averaged SGD. Shared: weight_decay, sign, lambd; own: the rate and the weight of the average. State: the average.
+ASGD = over_rows(_asgd_block)
 
 
 @jit(bare=True)

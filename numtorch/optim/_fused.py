@@ -155,9 +155,9 @@ class Rows:
             third._bump_version()
         return True
 
-    def numbers(self, x: float = 0.0, y: float = 0.0) -> None:
-        """The two numbers of the row that has just been added."""
-        self.current.own += (x, y)
+    def numbers(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> None:
+        """The three numbers of the row that has just been added."""
+        self.current.own += (x, y, z)
 
     def run(self, shared: tuple) -> None:
         """Step all rows, with the numbers that they share."""

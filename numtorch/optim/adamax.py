@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numtorch
 from numtorch._tensor import Tensor
+from numtorch.kernels.cpu import optimizers as kernels
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.adam import check_betas
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, direction, new_step, require, to_scalar
 
@@ -12,6 +14,8 @@ __all__ = ["Adamax"]
 
 class Adamax(ElementwiseOptimizer):
     """m = beta1 m + (1 - beta1) g, u = max(beta2 u, |g| + eps), p -= lr m / ((1 - beta1^t) u)."""
+
+    _fused_step = FusedStep(kernels.ADAMAX)
 
     def __init__(
         self,
@@ -53,3 +57,14 @@ class Adamax(ElementwiseOptimizer):
         mean.lerp_(grad, 1 - beta1)
         largest.copy_(numtorch.maximum(largest.mul_(beta2), grad.abs().add(group["eps"])))
         param.addcdiv_(mean, largest, value=-to_scalar(group["lr"]) / (1 - beta1**step))
+
+    def _options(self, group: dict) -> tuple:
+        sign = -1.0 if group["maximize"] else 1.0
+        beta1, beta2 = (float(to_scalar(beta)) for beta in group["betas"])
+        return float(group["weight_decay"]), sign, beta1, beta2, float(group["eps"]), float(group["lr"])
+
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        if not rows.add(param, grad, state["exp_avg"], state["exp_inf"]):
+            return False
+        rows.numbers(options[5] / (1 - options[2] ** count_step(state["step"])))
+        return True

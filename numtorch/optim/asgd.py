@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numtorch
 from numtorch._tensor import Tensor
+from numtorch.kernels.cpu import optimizers as kernels
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, direction, new_step, require, to_scalar
 
 __all__ = ["ASGD"]
@@ -11,6 +13,8 @@ __all__ = ["ASGD"]
 
 class ASGD(ElementwiseOptimizer):
     """p = (1 - lambd eta) p - eta g, and state["ax"] averages p from step t0 on; eta = lr / (1 + lambd lr t)^alpha."""
+
+    _fused_step = FusedStep(kernels.ASGD)
 
     def __init__(
         self,
@@ -49,17 +53,31 @@ class ASGD(ElementwiseOptimizer):
         state["ax"] = numtorch.zeros_like(param)
 
     def _update(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> None:
-        lr, lambd = to_scalar(group["lr"]), group["lambd"]
-        step = count_step(state["step"])
+        lambd, average = group["lambd"], state["ax"]
         grad = direction(param, grad, group)
-        eta, mu, average = state["eta"], state["mu"], state["ax"]
-        rate = eta.item()
+        rate, weight = self._advance(state, group)
         param.mul_(1 - lambd * rate)
         param.add_(grad, alpha=-rate)
-        weight = mu.item()
         if weight != 1:
             average.add_(param.sub(average).mul_(weight))
         else:
             average.copy_(param)
-        eta.fill_(lr / ((1 + lambd * lr * step) ** group["alpha"]))
+
+    @staticmethod
+    def _advance(state: dict, group: dict) -> tuple[float, float]:
+        """(eta, mu) of this step; the state gets those of the next."""
+        step, lr = count_step(state["step"]), to_scalar(group["lr"])
+        eta, mu = state["eta"], state["mu"]
+        now = eta.item(), mu.item()
+        eta.fill_(lr / ((1 + group["lambd"] * lr * step) ** group["alpha"]))
         mu.fill_(1 / max(1, step - group["t0"]))
+        return now
+
+    def _options(self, group: dict) -> tuple:
+        return float(group["weight_decay"]), -1.0 if group["maximize"] else 1.0, float(group["lambd"])
+
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        if not rows.add(param, grad, state["ax"]):
+            return False
+        rows.numbers(*self._advance(state, group))
+        return True

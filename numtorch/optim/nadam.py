@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numtorch
 from numtorch._tensor import Tensor
+from numtorch.kernels.cpu import optimizers as kernels
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.adam import check_betas
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, new_step, require, to_scalar
 
@@ -12,6 +14,8 @@ __all__ = ["NAdam"]
 
 class NAdam(ElementwiseOptimizer):
     """Adam whose momentum follows mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2) and looks one step ahead."""
+
+    _fused_step = FusedStep(kernels.NADAM)
 
     def __init__(
         self,
@@ -52,20 +56,38 @@ class NAdam(ElementwiseOptimizer):
         state["exp_avg_sq"] = numtorch.zeros_like(param)
 
     def _update(self, param: Tensor, grad: Tensor, state: dict, group: dict) -> None:
-        lr, (beta1, beta2) = to_scalar(group["lr"]), group["betas"]
-        decay = group["momentum_decay"]
-        step = count_step(state["step"])
+        beta1, beta2 = group["betas"]
         grad = decayed(param, -grad if group["maximize"] else grad, group)
-        mu = beta1 * (1.0 - 0.5 * (0.96 ** (step * decay)))
-        mu_next = beta1 * (1.0 - 0.5 * (0.96 ** ((step + 1) * decay)))
-        state["mu_product"] *= mu
-        product = state["mu_product"].item()
+        bias, of_grad, of_mean = _rates(state, to_scalar(group["lr"]), beta1, beta2, group["momentum_decay"])
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.lerp_(grad, 1 - beta1)
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        denominator = square.div(1 - beta2**step).sqrt().add(group["eps"])
-        param.addcdiv_(grad, denominator, value=-lr * (1.0 - mu) / (1.0 - product))
-        param.addcdiv_(mean, denominator, value=-lr * mu_next / (1.0 - product * mu_next))
+        denominator = square.div(bias).sqrt().add(group["eps"])
+        param.addcdiv_(grad, denominator, value=-of_grad)
+        param.addcdiv_(mean, denominator, value=-of_mean)
+
+    def _options(self, group: dict) -> tuple:
+        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        shrink, l2 = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
+        sign = -1.0 if group["maximize"] else 1.0
+        beta1, beta2 = (float(to_scalar(beta)) for beta in group["betas"])
+        return shrink, l2, sign, beta1, beta2, float(group["eps"]), lr
+
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        if not rows.add(param, grad, state["exp_avg"], state["exp_avg_sq"]):
+            return False
+        rows.numbers(*_rates(state, options[6], options[3], options[4], group["momentum_decay"]))
+        return True
+
+
+def _rates(state: dict, lr: float, beta1: float, beta2: float, decay: float) -> tuple[float, float, float]:
+    """(1 - beta2^t, the rate of the gradient, the rate of the mean); counts the step."""
+    step = count_step(state["step"])
+    mu = beta1 * (1.0 - 0.5 * (0.96 ** (step * decay)))
+    mu_next = beta1 * (1.0 - 0.5 * (0.96 ** ((step + 1) * decay)))
+    state["mu_product"] *= mu
+    product = state["mu_product"].item()
+    return 1 - beta2**step, lr * (1.0 - mu) / (1.0 - product), lr * mu_next / (1.0 - product * mu_next)
 
 
 def decayed(param: Tensor, grad: Tensor, group: dict) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numtorch
 from numtorch._tensor import Tensor
+from numtorch.kernels.cpu import optimizers as kernels
+from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.adam import check_betas
 from numtorch.optim.nadam import decayed
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, new_step, require, to_scalar
@@ -17,6 +19,8 @@ class RAdam(ElementwiseOptimizer):
     Where rho_t > 5 the step is Adam's times sqrt((rho_t - 4)(rho_t - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho_t)),
     before that it is p -= lr m / (1 - beta1^t).
     """
+
+    _fused_step = FusedStep(kernels.RADAM)
 
     def __init__(
         self,
@@ -59,11 +63,32 @@ class RAdam(ElementwiseOptimizer):
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.lerp_(grad, 1 - beta1)
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        correction2 = 1 - beta2**step
-        update = mean / (1 - beta1**step) * lr
-        rho_inf = 2 / (1 - beta2) - 1
-        rho_t = rho_inf - 2 * step * (beta2**step) / correction2
-        if rho_t > 5.0:
-            rectified = ((rho_t - 4) * (rho_t - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho_t)) ** 0.5
-            update = update * (correction2**0.5 / square.sqrt().add(group["eps"])) * rectified
+        bias, root, rectified = _corrections(step, beta1, beta2)
+        update = mean / bias * lr
+        if rectified:
+            update = update * (root / square.sqrt().add(group["eps"])) * rectified
         param.add_(update, alpha=-1.0)
+
+    def _options(self, group: dict) -> tuple:
+        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        shrink, l2 = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
+        sign = -1.0 if group["maximize"] else 1.0
+        beta1, beta2 = (float(to_scalar(beta)) for beta in group["betas"])
+        return shrink, l2, sign, beta1, beta2, float(group["eps"]), lr
+
+    def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
+        if not rows.add(param, grad, state["exp_avg"], state["exp_avg_sq"]):
+            return False
+        rows.numbers(*_corrections(count_step(state["step"]), options[3], options[4]))
+        return True
+
+
+def _corrections(step: float, beta1: float, beta2: float) -> tuple[float, float, float]:
+    """(1 - beta1^t, sqrt(1 - beta2^t), the rectification of the variance, or 0 while it is too uncertain)."""
+    correction2 = 1 - beta2**step
+    rho_inf = 2 / (1 - beta2) - 1
+    rho_t = rho_inf - 2 * step * (beta2**step) / correction2
+    rectified = 0.0
+    if rho_t > 5.0:
+        rectified = ((rho_t - 4) * (rho_t - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho_t)) ** 0.5
+    return 1 - beta1**step, correction2**0.5, rectified
