@@ -17,6 +17,7 @@ import numpy as np
 from .conv_plan import SERIAL_WORK, Plan, plan
 from .conv_tasks import run_tasks
 from .conv_weight import run_weight_tasks
+from .conv_window import window_backward_weight, window_forward, window_places, window_transposed
 from .depthwise import depthwise_backward_weight, depthwise_forward, is_depthwise
 from .matmul import mm
 from .winograd import winograd_backward_weight, winograd_forward
@@ -24,8 +25,9 @@ from .winograd_plan import winograd_allowed, winograd_tile
 
 
 def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype) -> str:
-    """The name of the algorithm that computes a convolution: "matrix" (one product of matrices), "depthwise"
-    (depthwise.py), "winograd 2x2" or "winograd 4x4" (winograd.py), or "tiles" (conv_tasks.py, conv_weight.py).
+    """The name of the algorithm that computes a convolution: "matrix" (one product of matrices), "window" (one too, of
+    gathered rows; conv_window.py), "depthwise" (depthwise.py), "winograd 2x2" or "winograd 4x4" (winograd.py), or "tiles"
+    (conv_tasks.py, conv_weight.py).
 
     kind is "forward", "transposed" or "weight"; the sizes are those of the functions below. From the shape and dtype
     (and use_deterministic_algorithms) only, so that results do not depend on the number of threads.
@@ -33,6 +35,8 @@ def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding
     whole, single = (out, src) if kind == "transposed" else (src, out)
     if groups == 1 and single == (1, 1, 1) and kernel == whole and padding == (0, 0, 0):
         return "matrix"  # one window covers the image: each image is one row of a matrix product
+    if groups == 1 and single == (1, 1, 1) and window_places(whole, kernel, padding, dilation, dtype) is not None:
+        return "window"
     if is_depthwise(channels, outputs, src, kernel, padding, out, dtype.itemsize):
         return "depthwise"
     tile = winograd_tile(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype)
@@ -82,6 +86,9 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
     if how == "matrix":
         depth = channels * kernel[0] * kernel[1] * kernel[2]
         return mm(x, weight, images, depth, outputs, bias=bias if bias.size else None, transpose_b=True)
+    if how == "window":
+        places = window_places(src, kernel, padding, dilation, x.dtype)
+        return window_forward(x, weight, bias, places, images, channels, outputs)
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], padding[1:], out[1:])
         return winograd_forward(x, weight, bias, *size, False, _WINOGRAD[how])
@@ -108,8 +115,14 @@ def conv_transpose_forward(
         return np.empty(0, x.dtype)
     sizes = (images, groups, channels, outputs, src, kernel, stride, padding, dilation, out)
     how, p = _way("transposed", sizes, x)
-    if bias.size == 0 and how == "matrix":
-        return mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2])
+    if how == "matrix":
+        result = mm(x, weight, images, channels, outputs * kernel[0] * kernel[1] * kernel[2])
+        if bias.size:
+            result.reshape(images, outputs, -1)[:] += bias[:, None]
+        return result
+    if how == "window":
+        places = window_places(out, kernel, padding, dilation, x.dtype)
+        return window_transposed(x, weight, bias, places, images, channels, outputs)
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], (2 - padding[1], 2 - padding[2]), out[1:])
         return winograd_forward(x, weight, bias, *size, True, _WINOGRAD[how])
@@ -134,6 +147,9 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     how, p = _way("weight", sizes, x)
     if how == "matrix":
         return mm(grad, x, outputs, images, depth, out=result, transpose_a=True)
+    if how == "window":
+        places = window_places(src, kernel, padding, dilation, x.dtype)
+        return window_backward_weight(x, grad, places, images, channels, outputs, result)
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], padding[1:], out[1:])
         return winograd_backward_weight(x, grad, *size, _WINOGRAD[how])

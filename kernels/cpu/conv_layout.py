@@ -33,23 +33,26 @@ from __future__ import annotations
 import copy
 from typing import NamedTuple
 
+from .conv_shuffle import SHUFFLES
 from .tile_sizes import ROWS, VECTORS, lanes
 
 # A region stays in a core's second-level cache (1 MB) next to the sums of its block of outputs and a strip of weights.
 REGION_BYTES = 384 * 1024
 # Where that does not hold all channels, one in the third-level cache may, which then serves all outputs of its pixels.
 LARGE_REGION_BYTES = 4 * 1024 * 1024
+# One up to this size still stays there, though not with all that could stand beside it.
+ROOMY_REGION_BYTES = 640 * 1024
 SUMS_BYTES = 256 * 1024
 # Weight gradient: the rows (channels x taps) that a task's sums have at least, so that turning the
 # gradient round for them costs a few percent.
 WEIGHT_ROWS = 72
 
 # Ways to fill a region: read the input where it is; by vectors of it; by every other element of two vectors; by a
-# place for each element.
-IN_PLACE, DENSE, EVEN, MAPPED = range(4)
-# Cycles, measured on Zen 4: to copy a vector, each way; to write a vector of outputs; for a task; to load and store a
-# vector of sums.
-COPY_COSTS = {IN_PLACE: 0, DENSE: 4, EVEN: 8, MAPPED: 24}
+# place for each element; by shuffles of two vectors (conv_shuffle.py).
+IN_PLACE, DENSE, EVEN, MAPPED, SHUFFLED = range(5)
+# Cycles, measured on Zen 4: to copy a vector (or a piece of one), each way; to write a vector of outputs; for a task; to
+# load and store a vector of sums.
+COPY_COSTS = {IN_PLACE: 0, DENSE: 4, EVEN: 8, MAPPED: 26, SHUFFLED: 8}
 STORE_COST, TASK_COST, SUMS_COST = 4, 600, 2
 # Bytes of the weight, and of a large region, that arrive in a cycle from beyond the second-level cache.
 WEIGHT_BYTES, FAR_BYTES = 6, 10
@@ -239,11 +242,26 @@ def _in_place(made: Blocks, src) -> bool:
     )
 
 
+def _pieces(made: Blocks, src, vl) -> float:
+    """About how many pieces a vector of a shuffled copy has: stretches of two vectors of the source that hold its elements."""
+    depth, height, width = made.extent
+    row = (width - 1) * made.axes[2].step + 1
+    if row > 2 * vl:
+        return max(1.0, min(vl, width) * made.axes[2].step / (2 * vl)) * max(1.0, vl / width)
+    far = src[2] * made.axes[1].step if height > 1 else src[1] * src[2] * made.axes[0].step
+    together = 1 + (2 * vl - row) // max(far, 1)  # rows that lie in one stretch
+    vectors = ceil(made.volume, vl)
+    rows = made.volume / vectors / width + (0.5 if vectors > 1 else 0)
+    return max(1.0, rows / together)
+
+
 def _ways(made: Blocks, src, vl):
     """(way to fill the region, vectors copied for one channel of all variants and images)."""
     volume, run = made.volume, run_length(made, src)
     variants = made.variants[0] * made.variants[1] * made.variants[2]
-    yield MAPPED, variants * ceil(volume, vl)
+    yield MAPPED, variants * ceil(volume, vl) * vl / 16  # a gather takes its time for each element
+    if SHUFFLES:
+        yield SHUFFLED, variants * ceil(volume, vl) * _pieces(made, src, vl)
     if made.axes[2].step <= 2:
         yield (DENSE if made.axes[2].step == 1 else EVEN), variants * (volume // run) * ceil(run, vl)
 
@@ -270,7 +288,7 @@ def _chunks(made: Blocks, channels, itemsize):
     chunk = ceil(channels, ceil(channels, max(1, min(channels, REGION_BYTES // channel))))
     yield chunk, 0
     if chunk < channels and channels * channel <= LARGE_REGION_BYTES:
-        yield channels, channels * channel
+        yield channels, channels * channel if channels * channel > ROOMY_REGION_BYTES else 0
 
 
 def best_blocks(phase, images, groups, channels, outputs, src, all_taps, phases, wanted, itemsize, in_place) -> Blocks:

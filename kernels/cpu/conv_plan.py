@@ -16,6 +16,7 @@ import numpy as np
 from .conv_layout import (
     IN_PLACE,
     MAPPED,
+    SHUFFLED,
     Axis,
     Blocks,
     best_blocks,
@@ -26,6 +27,7 @@ from .conv_layout import (
     weight_blocks,
     within,
 )
+from .conv_shuffle import pieces
 from .tile_sizes import lanes
 
 # Enough tasks to balance a few cores; from the shape only, so that the blocks (and the results) do not depend
@@ -121,12 +123,14 @@ def _copies(made: Blocks, src, inside, images, image_step, vl):
     ]
     near = _grid(places, np.arange(images) * image, made.beside)
     outside = _grid([(~a).astype(np.int64) for a in inside], np.zeros(images, np.int64), made.beside)
-    if made.copy == MAPPED:
+    if made.copy in (MAPPED, SHUFFLED):
         size = near[0, 0, 0].max() + 1
         places = np.full((counts[0] * counts[1] * counts[2], ceil(size, vl) * vl), -1)
         variant = np.arange(len(places)).reshape(*counts, *[1] * (near.ndim - 3))
         places[np.broadcast_to(variant, near.shape), near - variant * channel] = np.where(outside > 0, -1, far)
         at = np.arange(len(places))[:, None] * channel + np.arange(0, places.shape[1], vl)
+        if made.copy == SHUFFLED:
+            return pieces(places.reshape(-1, vl), at.reshape(-1))
         return np.concatenate([at.reshape(-1, 1), places.reshape(-1, vl)], 1)
     return _spans(far, near, outside == 0, run_length(made, src), vl, made.axes[2].step)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from ..compiler import jit
 from ..simd.prefetch import prefetch_to_write
-from .conv_layout import EVEN, MAPPED
+from .conv_layout import EVEN, MAPPED, SHUFFLED
+from .conv_shuffle import SHUFFLES, load_shuffled
 from .conv_tile import conv_tile, load_mapped, load_spans
 from .tile_sizes import ROWS, VECTOR_BYTES, VECTORS
 
@@ -21,7 +22,9 @@ def copy_region(src, start, plane, channels, way, table, entries, count, region,
     """Fill the region of some channels, the first of which begins at `start`, by the plan's list of vectors."""
     for c in range(channels):
         source, target = start + c * plane, c * pitch
-        if way == MAPPED:
+        if SHUFFLES and way == SHUFFLED:
+            load_shuffled(src, source, table, entries, count, region, target)
+        elif way == MAPPED:
             load_mapped(src, source, table, entries, count, region, target)
         elif way == EVEN:
             load_spans(2, src, source, table, entries, count, region, target)

@@ -11,6 +11,7 @@ from numtorch.kernels.compiler import jit
 from numtorch.kernels.cpu import conv
 from numtorch.kernels.cpu.conv_layout import REGION_BYTES
 from numtorch.kernels.cpu.conv_plan import REGION, plan
+from numtorch.kernels.cpu.conv_shuffle import SHUFFLES, load_shuffled, pieces
 from numtorch.kernels.cpu.conv_tile import conv_tile
 from numtorch.kernels.cpu.tile_sizes import ROWS, VECTORS, lanes
 from numtorch.kernels.threads import get_num_threads, set_num_threads
@@ -156,6 +157,11 @@ LAYERS = {
     "pointwise, steps of three": (2, 1, 12, 20, (1, 20, 20), ONE, (1, 3, 3), (0, 0, 0), ONE),
     "patches": (3, 1, 3, 24, (1, 32, 32), (1, 8, 8), (1, 8, 8), (0, 0, 0), ONE),
     "dilated steps": (2, 1, 5, 9, (1, 23, 23), (1, 3, 3), (1, 4, 4), (0, 2, 2), (1, 2, 3)),
+    "one window in the corner": (5, 1, 16, 30, (1, 4, 5), (1, 3, 3), (1, 4, 4), (0, 0, 0), ONE),
+    "one window that reaches beyond": (3, 1, 9, 12, (2, 3, 3), (3, 3, 3), (4, 4, 4), ONE, ONE),
+    "one window with gaps": (2, 1, 7, 5, (1, 6, 6), (1, 3, 3), ONE, (0, 0, 0), (1, 2, 2)),
+    "steps of four, small planes": (3, 1, 40, 20, (1, 9, 9), (1, 3, 3), (1, 4, 4), (0, 1, 1), ONE),
+    "steps of two, three dimensions": (4, 1, 24, 12, (4, 8, 8), (3, 3, 3), (2, 2, 2), ONE, ONE),
     "stride beyond the kernel": (2, 1, 3, 4, (1, 17, 17), (1, 2, 2), (1, 5, 5), (0, 1, 1), ONE),
 }
 
@@ -169,6 +175,40 @@ def test_layers_of_networks(layer, dtype):
 def test_more_padding_behind_than_in_front():
     """padding="same" with an even kernel: the output's size says how far the convolution goes."""
     Case(2, 1, 3, 4, (1, 9, 9), (1, 4, 4), ONE, (0, 1, 1), ONE, np.float64, out=(1, 9, 9)).check()
+
+
+@pytest.mark.parametrize("whole, padding", [((1, 3, 3), (0, 0, 0)), ((1, 4, 4), (0, 0, 0)), ((1, 2, 2), (0, 1, 0))])
+def test_a_bias_of_a_transposed_convolution_of_one_element(whole, padding):
+    """One product of matrices, also where the window is more or less than the image."""
+    x, w, b = (np.random.default_rng(0).standard_normal(n) for n in (2 * 6, 6 * 5 * 9, 5))
+    sizes = (2, 1, 6, 5, ONE, (1, 3, 3), ONE, padding, ONE, whole)
+    without = conv.conv_transpose_forward(x, w, np.empty(0), *sizes).reshape(2, 5, -1)
+    np.testing.assert_array_equal(conv.conv_transpose_forward(x, w, b, *sizes).reshape(2, 5, -1), without + b[:, None])
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_shuffled_copies_are_the_elements_at_their_places(dtype):
+    """One piece and several, places that follow each other and places far apart, vectors without any."""
+    width = lanes(np.dtype(dtype).itemsize)
+    rng = np.random.default_rng(0)
+    places = rng.integers(-1, 500, (40, width))
+    places[::2] = np.arange(40)[::2, None] * 7 + rng.integers(0, 3 * width, (20, width))
+    places[5], places[6], places[39] = -1, 0, 500 - width + np.arange(width)
+    source, region = rng.standard_normal(500).astype(dtype), np.full(45 * width, 9, dtype)
+    at = rng.permutation(40) * width + 3
+    table = pieces(places, at)
+    if not SHUFFLES:
+        return
+    _load_pieces(source, table.reshape(-1), len(table), region)
+    expected = np.full(45 * width, 9, dtype)
+    for row, first in zip(places, at, strict=True):
+        expected[first : first + width] = np.where(row < 0, 0, source[row])
+    np.testing.assert_array_equal(region, expected)
+
+
+@jit
+def _load_pieces(source, table, count, region):
+    load_shuffled(source, 0, table, 0, count, region, 0)
 
 
 @pytest.mark.parametrize("name", ("3x3", "many small images", "stem"))
