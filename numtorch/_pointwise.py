@@ -517,15 +517,15 @@ def binary(
         out._bump_version()
         return out
 
-    def of_views(a, b):
+    def of_views(a, b, params=()):
         """Two tensors of which one is a view or broadcast, in the way of `run_apart`; None where that is not the way."""
         d = a._dtype
         found = fast.get(d)
         if found is None or b._dtype is not d or not a._device is b._device is cpu:
             return None
-        y = run_apart(loops, found, a, b, ())
+        y = run_apart(loops, found, a, b, params)
         if y is not None and differentiable and mode.enabled and (a._requires_grad or b._requires_grad):
-            record(node_class, (a, b), y)
+            record(node_class, (a, b), y, params)
         return y
 
     def view_and_number(a, b):
@@ -543,7 +543,9 @@ def binary(
         """Two tensors of one size and floating dtype without a detour; all else by the general way."""
         x, y = getattr(a, "_flat", None), getattr(b, "_flat", None)
         if x is None or y is None or out is not None or len(params) != n_params:
-            return general(a, b, params, out)
+            plain = out is None and len(params) == n_params and isinstance(a, Tensor) and isinstance(b, Tensor)
+            result = of_views(a, b, params) if plain and a._dtype.category == FLOATING else None
+            return general(a, b, params, out) if result is None else result
         d = a._dtype
         found = fast.get(d)
         if found is None or b._dtype is not d or a._size != b._size or d.category != FLOATING:

@@ -11,6 +11,7 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..pieces import piece
 
 #: Elements of a block: 8 us of work, which is what two threads can share of 32 Ki elements.
 BLOCK = 1 << 14
@@ -118,10 +119,12 @@ def masked_fill_block(before, mask, value, out):
         return
     repeats = before.size // mask.size
     pieces = (mask.size + BLOCK - 1) // BLOCK
-    for task in prange(repeats * pieces):
-        first = (task % pieces) * BLOCK
+    runs = max(BLOCK // mask.size, 1)  # that a task takes
+    for task in prange((repeats + runs - 1) // runs * pieces):
+        first = task % pieces * BLOCK
         count = min(BLOCK, mask.size - first)
-        start = (task // pieces) * mask.size + first
-        chosen, held, to = mask[first : first + count], before[start : start + count], out[start : start + count]
-        for i in range(count):
-            to[i] = value if chosen[i] else held[i]
+        for run in range(task // pieces * runs, min((task // pieces + 1) * runs, repeats)):
+            start = run * mask.size + first
+            chosen, held, to = piece(mask, first, count), piece(before, start, count), piece(out, start, count)
+            for i in range(count):
+                to[i] = value if chosen[i] else held[i]

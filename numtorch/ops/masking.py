@@ -116,6 +116,13 @@ def _filled_copy(input: Tensor, mask: Tensor, value) -> Tensor | None:
         if size != input._size[len(input._size) - len(size) :]:
             return None
     d = held.dtype
+    if flat.size == 1 and held.size > 1:  # all of it or nothing
+        number = _check_fill(input, mask, value)
+        return (
+            wrap(contiguous(filled(input._size, number, input._dtype))._flat, input._size, input._dtype)
+            if flat[0]
+            else copied(input)
+        )
     if (type(value) is float or type(value) is int) and d.char in "fd":  # float32, float64: all numbers will do
         out = empty(held.size, d)
         at.masked_fill[held.size >= at.PARALLEL_ELEMENTS][d](held, flat, d.type(value), out)

@@ -23,7 +23,8 @@ from .._copy import cast_array, contiguous
 from .._device import cpu
 from .._dtype import dtype
 from .._registry import register
-from .._size import Size, contiguous_strides, is_dense, wrap_dim, wrap_dims
+from .._size import Size, contiguous_strides, is_contiguous, is_dense, wrap_dim, wrap_dims
+from .._storage import Storage
 from .._tensor import Tensor, _new, strided, wrap
 
 
@@ -151,6 +152,13 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
             return _reduced_directly(t._flat, layout, kernels, d, computed)
     flat = t._flat if t._flat is not None else t.flat()
     if flat is None and d.np is d.compute:
+        layout = dense_layout(size, t._stride, dims, keepdim) if dims else None
+        if layout is not None:
+            start = t._offset
+            result = _reduced_directly(t._buffer()[start : start + prod(size)], layout, kernels, d, computed)
+            if not is_contiguous(layout.size, layout.stride):
+                result._storage, result._flat = Storage(result._flat), None
+            return result
         apart = apart_layout(size, t._stride, dims)
         if apart is not None:
             done = all(apart.left[i] == 1 for i in apart.dims)
@@ -225,6 +233,22 @@ class Apart(NamedTuple):
     order: list[int]
     left: tuple[int, ...]
     dims: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def dense_layout(size: tuple[int, ...], stride: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Layout | None:
+    """direct_layout of a dense tensor in another order of memory than that of its dims; size and stride are those of the
+    result. None for other tensors, and where the dims are no neighbours in memory."""
+    if not is_dense(size, stride) or 0 in size:
+        return None
+    order = sorted(range(len(size)), key=lambda i: -stride[i])
+    in_memory = direct_layout(tuple(size[i] for i in order), tuple(sorted(order.index(i) for i in dims)), keepdim)
+    if in_memory is None:
+        return None
+    kept = order if keepdim else [i for i in order if i not in dims]
+    ranks = sorted(range(len(kept)), key=lambda i: kept[i])
+    reduced = Size(in_memory.size[i] for i in ranks)
+    return in_memory._replace(size=reduced, stride=tuple(in_memory.stride[i] for i in ranks))
 
 
 #: Elements from which a tensor with gaps is reduced where it lies: copying fewer costs less than the way there.
