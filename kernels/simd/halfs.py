@@ -6,6 +6,7 @@ float32. Both round to the nearest, ties to even, and keep nan a nan.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
@@ -89,3 +90,27 @@ def single_to_bfloat16(value):
     bits = float_as_int(value)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return np.uint16(select(value == value, rounded, (bits >> 16) | 0x40))
+
+
+def _half_to_single_python(bits):
+    return np.float32(np.uint16(bits).view(np.float16))
+
+
+def _single_to_half_python(value):
+    with np.errstate(over="ignore"):
+        return np.float16(value).view(np.uint16)
+
+
+def _bfloat16_to_single_python(bits):
+    return (np.uint32(bits) << np.uint32(16)).view(np.float32)
+
+
+def _single_to_bfloat16_python(value):
+    bits = int(np.float32(value).view(np.uint32))
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.uint16(rounded if value == value else bits >> 16 | 0x40)
+
+
+if numba.config.DISABLE_JIT:
+    half_to_single, single_to_half = _half_to_single_python, _single_to_half_python
+    bfloat16_to_single, single_to_bfloat16 = _bfloat16_to_single_python, _single_to_bfloat16_python

@@ -38,7 +38,17 @@ def stored(x, transposed, padding, is_bfloat):
 @pytest.mark.parametrize("transposes", TRANSPOSES, ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_products_are_float32_sums_rounded_once(size, transposes, is_bfloat):
-    batch, n, k, m = size
+    check(*size, transposes, is_bfloat)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("is_bfloat", [False, True])
+@pytest.mark.parametrize("transposes", TRANSPOSES, ids=str)
+def test_small_products(transposes, is_bfloat):
+    check(2, 9, 5, 4, transposes, is_bfloat)
+
+
+def check(batch, n, k, m, transposes, is_bfloat):
     a, b, bias = sample((batch, n, k), is_bfloat, 1), sample((batch, k, m), is_bfloat, 2), sample(m, False, 3)
     exact = a.astype("f8") @ b.astype("f8")
     terms = np.abs(a).astype("f8") @ np.abs(b).astype("f8")
@@ -59,6 +69,7 @@ def test_products_are_float32_sums_rounded_once(size, transposes, is_bfloat):
                 assert (np.abs(numbers(out, is_bfloat).reshape(batch, n, m) - want) <= limit).all()
 
 
+@pytest.mark.nojit
 def test_float16_overflows_to_infinity_and_keeps_nan():
     a = bits(np.array([60000, 60000, np.nan, 1], "f4"), False)
     b = bits(np.array([1, 1], "f4"), False)
