@@ -28,6 +28,8 @@ from numtorch.kernels.simd import (  # noqa: E402
     larger,
     largest,
     load,
+    load_at,
+    load_every,
     load_part,
     odds,
     pick,
@@ -280,3 +282,26 @@ def test_lanes_in_another_order(dtype):
     turned(x, out)
     np.testing.assert_array_equal(out[: 2 * width], np.concatenate((x[::2], x[1::2])))
     np.testing.assert_array_equal(out[2 * width :], np.stack((x[:width], x[width:]), 1).reshape(-1))
+
+
+@jit
+def _taken(x, places, count, step, by_place, out):
+    width = lanes(x)
+    for i in range(0, count, width):
+        if by_place:
+            store_part(out, i, count - i, load_at(x, 3, load(places, i), count - i))
+        else:
+            store_part(out, i, count - i, load_every(x, 3 + i * step, step, count - i))
+
+
+@pytest.mark.parametrize("kind, places_kind", [(np.float32, np.int32), (np.float64, np.int64), (np.int64, np.int64)])
+@pytest.mark.parametrize("count", [1, 7, 16, 33])
+def test_elements_at_places_and_at_steps(count, kind, places_kind):
+    x = np.arange(1, 200).astype(kind)
+    places = np.random.default_rng(count).integers(-2, 150, 64).astype(places_kind)
+    out = np.full(64, -1, kind)
+    _taken(x, places, count, 3, True, out)
+    expected = np.where(places < 0, 0, x[3 + np.maximum(places, 0)])
+    assert out[:count].tolist() == expected[:count].tolist() and (out[count:] == -1).all()
+    _taken(x, places, count, 3, False, out)
+    assert out[:count].tolist() == x[3::3][:count].tolist()
