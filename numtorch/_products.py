@@ -98,39 +98,57 @@ def multiplied_into(out, a: Tensor, b: Tensor) -> bool:
     return True
 
 
+def _joins(t: Tensor) -> bool:
+    """Whether one stride leads through both of the first two dimensions, so that they are one to the kernels."""
+    return t._stride[0] == t._stride[1] * t._size[1] or t._size[0] == 1
+
+
 def multiplied(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
     """op(a) op(b), where op may swap the last two dimensions; batch dimensions in front of them broadcast.
 
     For tensors of which `is_plain` holds, with matching sizes. The result is fresh and outside the graph.
     """
-    if len(a._size) == len(b._size) == 2:
+    rank = len(a._size)
+    if rank == len(b._size) == 2:
         left, right = dense_matrix(a, transpose_a), dense_matrix(b, transpose_b)
         if left is not None and right is not None:
             k, n = a._size if transpose_a else a._size[::-1]
             m = b._size[0] if transpose_b else b._size[1]
             flat = mm(left[0], right[0], n, k, m, None, None, left[1], right[1])
             return _result(flat, (n, m), a._dtype)
-    elif len(a._size) == len(b._size) == 3 and a._size[0] == b._size[0]:
+    elif rank == len(b._size) == 3 and a._size[0] == b._size[0]:
         batch, n, k = a._size
-        sa, sb = a._stride, b._stride
-        if transpose_a:
-            n, k, sa = k, n, (sa[0], sa[2], sa[1])
-        m = b._size[2]
-        if transpose_b:
-            m, sb = b._size[1], (sb[0], sb[2], sb[1])
-        if k == 1 and batch * n * m >= _OUTER:
-            return a.detach().reshape(batch, n, 1) * b.detach().reshape(batch, 1, m)
-        result = _new(Tensor)
-        result._size, result._stride, count = dense((batch, n, m))
-        result._dtype = d = a._dtype
-        result._flat = flat = np.empty(count, d.np)
-        if count:
-            x, y = a._flat, b._flat
-            x, x0 = (a._buffer(), a._offset) if x is None else (x, 0)
-            y, y0 = (b._buffer(), b._offset) if y is None else (y, 0)
-            bmm(x, x0, sa, y, y0, sb, batch, n, k, m, flat)
-        return result
+        m = b._size[1 if transpose_b else 2]
+        return _multiplied_batches(a, a._stride, b, b._stride, batch, n, k, m, (batch,), transpose_a, transpose_b)
+    elif rank == len(b._size) == 4 and a._size[:2] == b._size[:2] and _joins(a) and _joins(b):
+        outer, inner, n, k = a._size
+        m = b._size[2 if transpose_b else 3]
+        sa, sb, lead = a._stride[1:], b._stride[1:], (outer, inner)
+        return _multiplied_batches(a, sa, b, sb, outer * inner, n, k, m, lead, transpose_a, transpose_b)
     return multiplied_and_added(a, b, transpose_a, transpose_b)
+
+
+def _multiplied_batches(a, sa, b, sb, batch: int, n: int, k: int, m: int, lead, transpose_a, transpose_b) -> Tensor:
+    """`multiplied` for batches of matrices, with the strides of the batch, rows and columns; `lead` is the result's
+    batch size, n and k are those of a as it is stored."""
+    if transpose_a:
+        n, k, sa = k, n, (sa[0], sa[2], sa[1])
+    if transpose_b:
+        sb = (sb[0], sb[2], sb[1])
+    if k == 1 and batch * n * m >= _OUTER:
+        return a.detach().reshape(*lead, n, 1) * b.detach().reshape(*lead, 1, m)
+    result = _new(Tensor)
+    result._size, result._stride, count = dense((*lead, n, m))
+    result._dtype = d = a._dtype
+    result._flat = flat = np.empty(count, d.np)
+    if count:
+        x, y, x0, y0 = a._flat, b._flat, 0, 0
+        if x is None:
+            x, x0 = a._buffer(), a._offset
+        if y is None:
+            y, y0 = b._buffer(), b._offset
+        bmm(x, x0, sa, y, y0, sb, batch, n, k, m, flat)
+    return result
 
 
 def multiplied_by_vector(a: Tensor, x: Tensor) -> Tensor:

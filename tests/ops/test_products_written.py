@@ -201,3 +201,35 @@ def test_cross(dim):
     size[dim] = 3
     a, b = torch.randn(size), torch.randn(size)
     close(torch.linalg.cross(a, b, dim=dim), np.cross(a.numpy(), b.numpy(), axis=dim))
+
+
+@pytest.mark.parametrize("size", [(2, 3, 4, 5), (1, 3, 17, 8), (3, 1, 4, 4), (2, 5, 20, 1), (0, 2, 3, 4), (2, 2, 1, 9)])
+@pytest.mark.parametrize("heads_first", [True, False])
+def test_batches_of_heads(size, heads_first):
+    outer, inner, n, k = size
+    x = torch.randn(size) if heads_first else torch.randn(outer, n, inner, k).transpose(1, 2)
+    y = torch.randn(outer, inner, n + 2, k)
+    x.requires_grad_(), y.requires_grad_()
+    product = x @ y.mT
+    close(product.detach(), x.detach().numpy() @ y.detach().numpy().swapaxes(-1, -2))
+    grad = torch.randn(product.shape)
+    product.backward(grad)
+    close(x.grad, grad.numpy() @ y.detach().numpy())
+    close(y.grad, grad.numpy().swapaxes(-1, -2) @ x.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [((4, 5, 4, 5), (4, 5, 6)), ((3, 3, 3), (3, 3, 3, 3)), ((2, 3, 2, 3), (3, 4))]
+)
+def test_products_of_different_ranks(first, second):
+    x, y = torch.randn(first, requires_grad=True), torch.randn(second, requires_grad=True)
+    if len(second) == 3:
+        y = torch.randn(5, 5, 6, requires_grad=True)
+    product = x @ y
+    close(product.detach(), x.detach().numpy() @ y.detach().numpy())
+    product.sum().backward()
+    ones = np.ones(product.shape, np.float32)
+    wanted = ones @ y.detach().numpy().swapaxes(-1, -2)
+    while wanted.ndim > x.ndim:
+        wanted = wanted.sum(0)
+    close(x.grad, wanted)
