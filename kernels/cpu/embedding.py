@@ -65,6 +65,26 @@ def embedding_renorm(table, index, dim, max_norm, norm_type):
                 table[row * dim + d] *= scale
 
 
+@jit
+def bag_ends(offsets, total, has_end, ends):
+    """ends[b] = where bag b begins, and behind the last its end, total; with has_end the last offset is left out.
+
+    0, or what is wrong: 1 the first offset is not 0, 2 the last one is above total, 3 they decrease.
+    """
+    n = ends.size - 1
+    for b in range(n):
+        ends[b] = offsets[b]
+    ends[n] = total
+    if offsets.size and offsets[0] != 0:
+        return 1
+    if offsets.size and offsets[offsets.size - 1] > total:
+        return 2
+    for b in range(n):
+        if ends[b + 1] < ends[b]:
+            return 3
+    return 0
+
+
 @jit(parallel=True)
 def embedding_bag_forward(table, index, offsets, weights, dim, mode, padding, out, sizes, argmax):
     """out[b, :] = sum, mean or max over the bag [offsets[b], offsets[b + 1]) of table[index[p], :] (*

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..compiler import jit
 from ..math import exp, log, log1p
+from ..pieces import piece
 from .lanes import lane_add
 from .softmax import row_max
 from .spread import PARALLEL_SIZE, spread
@@ -308,36 +309,53 @@ def cross_entropy_backward(grad, x, target, n, classes, weight, ignore_index, to
     _cross_entropy_backward_parts(x.size, count, grad, x, target, n, classes, *rest)
 
 
-@jit
+@jit(bare=True)
+def hinge_sum(v, limit, p):
+    """sum over j of max(0, limit + v[j])**p; nan counts as nothing."""
+    zero = v.dtype.type(0)
+    total = zero
+    for j in range(len(v)):
+        z = limit + v[j]
+        z = z if z > zero else zero
+        total = lane_add(total, z if p == 1 else z * z)
+    return total
+
+
+@jit(bare=True)
+def hinge_slopes(v, limit, p, g, y):
+    """y[j] = g times the derivative of the term of v[j]; returns their sum."""
+    zero = v.dtype.type(0)
+    total = zero
+    for j in range(len(v)):
+        z = limit + v[j]
+        h = (g if p == 1 else (g + g) * z) if z > zero else zero
+        y[j] = h
+        total = lane_add(total, h)
+    return total
+
+
+@jit(bare=True)
 def multi_margin_forward(x, target, n, classes, p, margin, weight, out):
     """out[i] = sum over j != t of w[t] max(0, margin - x[i, t] + x[i, j])**p / classes."""
     for i in range(n):
-        t = target[i]
-        total = 0.0
-        for j in range(classes):
-            z = margin - x[i * classes + t] + x[i * classes + j]
-            if j != t and z > 0:
-                term = z if p == 1 else z * z
-                total += term * weight[t] if len(weight) > 0 else term
-        out[i] = total / classes
+        t, row = target[i], i * classes
+        limit = x.dtype.type(margin) - x[row + t]
+        total = np.float64(hinge_sum(piece(x, row, t), limit, p))
+        total += hinge_sum(piece(x, row + t + 1, classes - t - 1), limit, p)
+        out[i] = (total * weight[t] if len(weight) > 0 else total) / classes
 
 
-@jit
+@jit(bare=True)
 def multi_margin_backward(grad, x, target, n, classes, p, margin, weight, scale, out):
     for i in range(n):
-        t = target[i]
-        g = (grad[i] if len(grad) > 1 else grad[0]) * scale / classes
-        if len(weight) > 0:
-            g = g * weight[t]
-        at_target = 0.0
-        for j in range(classes):
-            out[i * classes + j] = 0
-            z = margin - x[i * classes + t] + x[i * classes + j]
-            if j != t and z > 0:
-                h = g if p == 1 else 2 * g * z
-                out[i * classes + j] = h
-                at_target -= h
-        out[i * classes + t] = at_target
+        t, row = target[i], i * classes
+        share = (grad[i] if len(grad) > 1 else grad[0]) * scale / classes
+        g = x.dtype.type(share * weight[t] if len(weight) > 0 else share)
+        limit = x.dtype.type(margin) - x[row + t]
+        total = np.float64(hinge_slopes(piece(x, row, t), limit, p, g, piece(out, row, t)))
+        behind, rest = row + t + 1, classes - t - 1
+        total += hinge_slopes(piece(x, behind, rest), limit, p, g, piece(out, behind, rest))
+        out[row + t] = -total
 
 
 @jit

@@ -440,6 +440,9 @@ def _margin_scale(ctx, n: int) -> float:
     return 1.0 / n if ctx.reduction == "mean" and n else 1.0
 
 
+_multi_margins = Compiled(_kernels.multi_margin_forward, "xinnndxx")
+
+
 @primitive(
     "multi_margin_loss_",
     node="MultiMarginLossBackward0",
@@ -454,7 +457,7 @@ def _multi_margin(self, target, p, margin, weight, reduction):
         raise IndexError("target out of range")
     each = np.empty(n, x.dtype)
     if n:
-        _kernels.multi_margin_forward(x, t, n, c, p, float(margin), _weights(weight, x.dtype), each)
+        _multi_margins[x.dtype](x, t, n, c, p, float(margin), _weights(weight, x.dtype), each)
     size = Size((n,)) if self.ndim == 2 else Size(target._size)
     total = float(each.sum(dtype=np.float64))
     return summary(each, total, n, reduction, size, compute_dtype(self._dtype), self._dtype)

@@ -9,6 +9,7 @@ from numtorch.kernels.cpu import embedding as _kernels
 from numtorch.kernels.cpu.embedding import MAX, MEAN, SUM
 from numtorch.kernels.cpu.row_indexing import ADD
 
+from .._compiled import Compiled
 from .._copy import cast, cast_array, contiguous, copy_into
 from .._device import cpu
 from .._dtype import float32, int32, int64
@@ -171,6 +172,7 @@ def embedding(
 
 # --- bags ---------------------------------------------------------------------------------------------------
 
+_bag_ends = Compiled(_kernels.bag_ends, "inbi")
 _MODES = {"sum": SUM, "mean": MEAN, "max": MAX}
 
 
@@ -266,22 +268,23 @@ def _offsets_of(input: Tensor, offsets: Tensor | None, include_last_offset: bool
     flat = at.index_array(offsets)
     if include_last_offset and not flat.size:
         raise RuntimeError("include_last_offset: number of offsets should be at least 1")
-    if flat.size and flat[0] != 0:
+    # (torch lets the last bag reach to the end of the input also where include_last_offset gives another
+    # end.)
+    ends = np.empty(flat.size + (not include_last_offset), np.int64)
+    wrong = _bag_ends[ends.dtype](flat, total, include_last_offset, ends)
+    if wrong == 1:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
             "0. However, "
             f"got {flat[0]}"
         )
-    if flat.size and flat[-1] > total:
+    if wrong == 2:
         raise RuntimeError(
             f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of {flat[-1]}"
         )
-    # (torch lets the last bag reach to the end of the input also where include_last_offset gives another
-    # end.)
-    ends = np.append(flat[:-1] if include_last_offset else flat, total)
-    if (np.diff(ends) < 0).any():
+    if wrong:
         raise RuntimeError("offsets must not decrease")
-    return np.ascontiguousarray(ends, np.int64)
+    return ends
 
 
 def embedding_bag(
@@ -322,7 +325,7 @@ def embedding_bag(
             "mode='sum' (got "
             f"mode='{mode}'). Please open a feature request on GitHub."
         )
-    ends = _offsets_of(input, offsets, include_last_offset)
+    ends = _offsets_of(input, offsets, bool(include_last_offset))
     index = _check_indices(input, "embedding_bag", weight._size[0], weight)
     padding = _padding_row(padding_idx, weight._size[0])
     if max_norm is not None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+import numtorch as torch
 from numtorch.kernels.cpu import losses, normalization, scans, softmax
 
 SHAPES = [(3, 7, 1), (5000, 31, 1), (200, 1000, 1), (2, 5, 3), (8, 100, 200), (2, 3, 5000)]
@@ -139,3 +140,21 @@ def test_logsumexp_of_rows_and_columns_alike(shape):
     softmax.logsumexp_forward(x.reshape(-1), *shape, out)
     want = special.logsumexp(x.astype(np.float64), axis=1)
     np.testing.assert_allclose(out.reshape(want.shape), want, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("classes", [1, 2, 33, 300])
+def test_multi_margin_around_the_target(classes, p):
+    """The target's own term is left out wherever it stands in the row."""
+    rng = np.random.default_rng(0)
+    target = np.array([0, classes - 1, classes // 2])
+    x = rng.standard_normal((3, classes))
+    z = np.maximum(1 - x[np.arange(3), target][:, None] + x, 0)
+    z[np.arange(3), target] = 0
+    slope = (z > 0) * (1.0 if p == 1 else 2 * z)
+    slope[np.arange(3), target] = -slope.sum(1)
+    t = torch.from_numpy(x.copy()).requires_grad_()
+    loss = torch.nn.functional.multi_margin_loss(t, torch.from_numpy(target), p=p, reduction="none")
+    np.testing.assert_allclose(loss.detach().numpy(), (z**p).sum(1) / classes, rtol=1e-12)
+    loss.sum().backward()
+    np.testing.assert_allclose(t.grad.numpy(), slope / classes, rtol=1e-12, atol=1e-14)
