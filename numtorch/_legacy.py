@@ -26,6 +26,8 @@ def construct(cls, args: tuple, where, kwargs: dict) -> Tensor:
 def _construct(args: tuple, d: dtype) -> Tensor:
     if not args:
         return empty((0,), d)
+    if args[0].__class__ is list and len(args) == 1:
+        return tensor(args[0], dtype=d)
     if all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in args):
         for n in args:
             if n < 0:

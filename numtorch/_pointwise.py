@@ -40,7 +40,7 @@ from ._inplace import check_apart, check_writable, inplace_form, write_out
 from ._layout import broadcast
 from ._loops import Loops, check_devices, run, run_apart, run_over
 from ._operands import is_number_beside, laid_flat, number, scalar_tensor
-from ._promotion import result_type, to_floating
+from ._promotion import in_one_dtype, result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
 from ._tensor import Tensor, _new, wrap
 from ._views import apart, tracked
@@ -70,9 +70,8 @@ class Pointwise:
         self.name, self.text, self.promote = name, text, promote
         self.arity = len(operand_names)
         self.loops = Loops(text, self.arity, result)
-        self.result, self.rule_texts = result, derivatives
-        self.category = category
-        self.refuse = refuse
+        self.category, self.refuse, self.result, self.rule_texts = category, refuse, result, derivatives
+        self.common: dict = {}  # what the operands are -> the dtype to compute in (see in_one_dtype)
         self.differentiable = any(d is not None for d in derivatives)
         rules = tuple(rule(d, operand_names, param_names) for d in derivatives)
         self.node_class = type(node or _node_name(name), (PointwiseNode,), {"rules": rules, "keeps": _keeps(rules)})
@@ -565,6 +564,10 @@ def binary(
             record(node_class, (a, b), result, params)
         return result
 
+    def cast_first(a, b):
+        pair = in_one_dtype(spec, a, b, check)
+        return general(a, b, (), None) if pair is None else call(*pair)
+
     def call(input, other, *params, out=None):
         if out is not None and not params:
             return written(input, other, out)
@@ -587,7 +590,7 @@ def binary(
         if kind is float or kind is int:
             found = (fast_float if kind is float else fast_int).get(input._dtype)
             if found is None:
-                return general(input, other, params, out)
+                return cast_first(input, other)
             entry, out_np, out_dtype = found
             if n < PARALLEL_THRESHOLD:
                 y = _np_empty(n, out_np)
@@ -607,14 +610,13 @@ def binary(
         except AttributeError:
             return general(input, other, params, out)
         d = input._dtype
-        if b is None or d is not other._dtype:
-            if b is None:
-                if laid_flat(other):
-                    return call(input, other)
-                result = of_views(input, other) if isinstance(other, Tensor) else None
-                if result is not None:
-                    return result
-            return general(input, other, params, out)
+        if b is None:
+            if laid_flat(other):
+                return call(input, other)
+            result = of_views(input, other) if isinstance(other, Tensor) else None
+            return general(input, other, params, out) if result is None else result
+        if d is not other._dtype:
+            return cast_first(input, other)
         if input._size != other._size:
             size = input._size
             if (
@@ -667,7 +669,7 @@ def binary(
             return result
         found = fast.get(d)
         if found is None:
-            return general(input, other, params, out)
+            return cast_first(input, other)
         entry, out_np, out_dtype = found
         if n < PARALLEL_THRESHOLD:
             y = _np_empty(n, out_np)

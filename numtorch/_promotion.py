@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from numtorch.graph import mode
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
@@ -64,10 +66,12 @@ def _cast_up(t: Tensor, d: dtype) -> Tensor:
     return result
 
 
-def in_one_dtype(spec, a: Tensor, b) -> tuple | None:
+def in_one_dtype(spec, a, b, check: Callable | None) -> tuple | None:
     """The operands of a pointwise operator, `b` a tensor or a number, as tensors of the dtype that it computes in.
 
     None where nothing has to be cast, and where that is not a matter of contiguous CPU tensors outside the graph."""
+    if a.__class__ is not Tensor:
+        return None
     held = a._dtype
     if a._flat is None or a._device is not cpu or held.np is not held.compute or a._requires_grad and mode.enabled:
         return None
@@ -86,4 +90,6 @@ def in_one_dtype(spec, a: Tensor, b) -> tuple | None:
         d = spec.common[key] = spec.dtype_of((a, b))
     if d.np is not d.compute or d is held and (d is other or not tensor):
         return None
+    if check is not None:
+        check(a, b)
     return _cast_up(a, d), (_cast_up(b, d) if tensor else b)

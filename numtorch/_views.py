@@ -52,6 +52,11 @@ def tracked(t: Tensor) -> bool:
     return base is not None and base._requires_grad
 
 
+def shares_elements(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether two arrays may have elements in common. (To ask numpy takes longer than to see that both own theirs.)"""
+    return x is y or (x.base is not None or y.base is not None) and np.may_share_memory(x, y)
+
+
 def apart(x: np.ndarray, y: np.ndarray) -> bool:
     """Whether a loop may write x while it reads y: they are the very same elements, or share none."""
     if x is y or x.base is None and y.base is None:

@@ -315,7 +315,11 @@ def write_recorded(target: Tensor, prim, into, *args) -> Tensor:
             stacklevel=3,
         )
     check_apart(target, args, whole=True)
-    tracked = mode.enabled and (target._requires_grad or any(isinstance(a, Tensor) and a._requires_grad for a in args))
+    tracked = target._requires_grad
+    for a in args:
+        if (a.__class__ is Tensor or isinstance(a, Tensor)) and a._requires_grad:
+            tracked = True
+    tracked = tracked and mode.enabled
     before = old_self(target) if tracked else None
     into(target, *args)
     target._bump_version()

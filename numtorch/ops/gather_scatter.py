@@ -27,7 +27,7 @@ from .._primitive import primitive
 from .._registry import op, register
 from .._size import Size, broadcast_size, is_dense, wrap_dim
 from .._tensor import Tensor, wrap
-from .._views import part_of
+from .._views import part_of, shares_elements
 from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
@@ -128,7 +128,7 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
     where, outer, n, count, inner = plan
     if in_place:
         target, before = held, held[:0]
-        if np.may_share_memory(values, held):
+        if shares_elements(values, held):
             values = values.copy()
     elif outer * n * inner != held.size or (inner > 1 and outer == 1):
         # A shorter first dimension: what no task owns is copied here. So is what tasks share as strips of columns, which
@@ -324,6 +324,10 @@ def take_along_dim(input, indices, dim: int | None = None, *, out=None) -> Tenso
             f"{len(input._size)} dimensions for input, and {len(indices._size)} dimensions for indices"
         )
     d = dim_of(input, dim)
+    size, flat = input._size, indices._flat
+    alike = flat.__class__ is np.ndarray and indices._size == (*size[:d], indices._size[d], *size[d + 1 :])
+    if alike and indices._dtype is int64 and at.first_bad(flat, size[d]) is None:
+        return gather(input, d, indices, out=out)  # nothing to broadcast, and no index from outside
     a, b = list(input._size), list(indices._size)
     n, m = a[d], b[d]
     a[d] = b[d] = 1

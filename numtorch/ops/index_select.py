@@ -20,6 +20,7 @@ from .._primitive import primitive
 from .._registry import op
 from .._size import Size
 from .._tensor import Tensor, wrap
+from .._views import shares_elements
 from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
@@ -152,7 +153,7 @@ def _rows_written(self: Tensor, dim: int, index: Tensor, source: Tensor, mode: i
         return None
     if in_place:
         target, before = held, held[:0]
-        if np.may_share_memory(values, held):
+        if shares_elements(values, held):
             values = values.copy()
     else:
         target, before = empty(held.size, held.dtype), held

@@ -404,8 +404,12 @@ def _are_vectors(tensors) -> bool:
 @op(method=False, out=True)
 def hstack(tensors) -> Tensor:
     """Side by side: along dimension 1, or 0 for vectors."""
-    tensors = _check_list("hstack", tensors)
-    if () in [t._size for t in tensors]:
+    try:
+        sizes = [t._size for t in tensors]
+    except (AttributeError, TypeError):
+        sizes = ()
+    if not sizes or () in sizes:
+        tensors = _check_list("hstack", tensors)
         tensors = [_at_least(1, t) for t in tensors]
     return cat(tensors, 0 if len(tensors[0]._size) == 1 else 1)
 

@@ -273,8 +273,11 @@ def nonzero(input, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
             # (The result of n dimensions and n views of it take three times as long.)
             return tuple([wrap(found, (found.size,), int64) for found in flat.reshape(input._size).nonzero()])
         return tuple(nonzero(input).unbind(1))
-    found = true_positions(_is_true(input))
-    ndim = len(input._size)
+    flat, ndim = input._flat, len(input._size)
+    if flat.__class__ is np.ndarray and flat.size <= _FEW and input._dtype.np is input._dtype.compute:
+        found = flat.nonzero()[0]
+    else:
+        found = true_positions(_is_true(input))
     if ndim == 1:
         return wrap(found, Size((found.size, 1)), int64)
     out = empty(found.size * ndim, _INT64)

@@ -475,10 +475,9 @@ def amin(input, dim=(), keepdim=False) -> Tensor:
 
 @primitive("aminmax_", node="AminmaxBackward0", save=("self", "result0", "result1"), public=False)
 def _aminmax(self, dims, keepdim):
-    return (
-        _extreme(self, dims, keepdim, _kernels.AMIN, "aminmax"),
-        _extreme(self, dims, keepdim, _kernels.AMAX, "aminmax"),
-    )
+    least = _extreme(self, dims, keepdim, _kernels.AMIN, "aminmax")
+    x = _ordered_elements(self, _EXTREME_NAMES["aminmax"])
+    return least, _as_input(reduce(x, dims, keepdim, _kernels.AMAX, compute_dtype(x._dtype), 0, _kernels.AMAX), self)
 
 
 @_aminmax.backward

@@ -6,6 +6,7 @@ Each view has a node that knows the way back; the general one is AsStridedBackwa
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -665,21 +666,20 @@ def unfold(self, dimension: int, size: int, step: int) -> Tensor:
     if n == 0:
         return make_view(self, (size,), (1,), self._offset, UnfoldBackward0, out_size=(size,), out_stride=(1,))
 
+    out_size, out_stride, dense = _windows(self._size, self._stride, d, size, step)
+    return make_view(self, out_size, out_stride, self._offset, UnfoldBackward0, out_size=out_size, out_stride=dense)
+
+
+@lru_cache(maxsize=1024)
+def _windows(sizes: tuple[int, ...], strides: tuple[int, ...], d: int, size: int, step: int):
+    """(size, strides, strides over contiguous memory) of the windows of `size` along dimension d."""
+
     def windows(stride):
         return (*stride[:d], stride[d] * step, *stride[d + 1 :], stride[d])
 
-    count = (length - size) // step + 1
-    out_size = (*tuple(self._size[:d]), count, *tuple(self._size[d + 1 :]), size)
-    dense = contiguous_strides(self._size)
-    return make_view(
-        self,
-        out_size,
-        windows(self._stride),
-        self._offset,
-        UnfoldBackward0,
-        out_size=out_size,
-        out_stride=windows(dense),
-    )
+    count = (sizes[d] - size) // step + 1
+    out_size = Size((*sizes[:d], count, *sizes[d + 1 :], size))
+    return out_size, windows(strides), windows(contiguous_strides(sizes))
 
 
 # -- copies -----------------------------------------------------------------------------------------------------------

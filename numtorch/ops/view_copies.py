@@ -114,6 +114,9 @@ def _is_plain_vector(t, d) -> bool:
 @op(method=False)
 def cartesian_prod(*tensors) -> Tensor:
     """All combinations of one element of each vector, a row each."""
+    for t in tensors:
+        if len(t._size) != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t._size)}")
     if len(tensors) == 1:
         return tensors[0]
     if all(_is_plain_vector(t, tensors[0]._dtype) for t in tensors):

@@ -61,7 +61,7 @@ def torchs(key, ndim):
     integers = [
         i for i, each in enumerate(key) if isinstance(each, int) or (isinstance(each, np.ndarray) and not each.ndim)
     ]
-    dims = sum(each.ndim if isinstance(each, np.ndarray) and each.dtype == bool else 1 for each in key)
+    dims = sum(each.ndim if isinstance(each, np.ndarray) and each.dtype == bool else each is not None for each in key)
     idle = any(each is Ellipsis for each in key) and dims - 1 == ndim
     return not (arrays and (integers or idle))
 

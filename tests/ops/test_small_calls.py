@@ -113,6 +113,8 @@ def test_cartesian_prod_in_and_out_of_the_graph():
     a.requires_grad_()
     torch.cartesian_prod(a, b, c).sum().backward()
     assert a.grad.tolist() == [3.0, 3.0]
+    with pytest.raises(RuntimeError, match="Expect a 1D vector, but got shape"):
+        torch.cartesian_prod(b, b.reshape(3, 1))
 
 
 @pytest.mark.parametrize("dim", [0, 1, 2])
