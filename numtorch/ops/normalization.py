@@ -45,13 +45,17 @@ _absent = _Absent()
 def _is_plain(input: Tensor, *parameters: Tensor | None) -> bool:
     """Whether kernels can take all of these as they are, and nothing is recorded: the direct way of small calls."""
     d = input._dtype
-    if (d is not float32 and d is not float64) or input._flat is None or not input._flat.size:
+    if (d is not float32 and d is not float64) or input._flat is None or input._device is not cpu:
+        return False
+    if not input._flat.size:
         return False
     recording = mode.enabled
     if recording and input._requires_grad:
         return False
     for t in parameters:
-        if t is not None and (t._dtype is not d or t._flat is None or recording and t._requires_grad):
+        if t is None:
+            continue
+        if t._dtype is not d or t._flat is None or t._device is not cpu or recording and t._requires_grad:
             return False
     return True
 
