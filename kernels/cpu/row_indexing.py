@@ -130,50 +130,55 @@ def rows_update(before, zeros, index, values, size, low, skip, outer, width, mod
         order, ends = _order_by_range(index, size, skip, shift, ranges)
     nothing = target.dtype.type(0)
     step = width if values.size != width or outer * points == 1 else 0
-    for task in prange(outer * ranges):
-        o = task // ranges
+    # Short rows of the block go together, all of them in one copy; a long one is shared range by range.
+    lines = max(TASK // (size * width), 1) if ranges == 1 else 1
+    for task in prange((outer + lines - 1) // lines * ranges):
         r = task % ranges
-        row0 = o * size * width
-        first = row0 + (r << shift if ranges > 1 else 0) * width
-        last = min(row0 + ((r + 1) << shift) * width if ranges > 1 else row0 + size * width, row0 + size * width)
+        o0 = np.int64(task // ranges * lines)
+        o1 = min(o0 + lines, outer)
+        first, last = o0 * size * width, o1 * size * width
+        if ranges > 1:
+            last = min(first + ((r + 1) << shift) * width, last)
+            first += (r << shift) * width
         if before.size:
             copy_run(target, first, before, first, last - first)
         elif zeros:
             target[first:last] = nothing
-        value0 = o * points * step
         k0, k1 = np.int64(0), points
         if split:
             k0, k1 = ends[r - 1] if r else np.int64(0), ends[r]
-        if width == 1 and step == 1 and not split:
-            row, part = piece(target, row0, size), piece(values, value0, points)
-            if mode == ADD:
-                for p in range(points):
-                    i = index[p]
+        for o in range(o0, o1):
+            row0, value0 = o * size * width, o * points * step
+            if width == 1 and step == 1 and not split:
+                row, part = piece(target, row0, size), piece(values, value0, points)
+                if mode == ADD:
+                    for p in range(points):
+                        i = index[p]
+                        i += size & (i >> 63)
+                        row[np.uint64(i)] += part[p]
+                else:
+                    for p in range(points):
+                        i = index[p]
+                        i += size & (i >> 63)
+                        row[np.uint64(i)] = part[p]
+            elif width == 1:
+                for k in range(k0, k1):
+                    p = order[np.uint64(k)] if split else k
+                    i = index[np.uint64(p)]
                     i += size & (i >> 63)
-                    row[np.uint64(i)] += part[p]
+                    if mode == ADD:
+                        target[np.uint64(row0 + i)] += values[np.uint64(value0 + p * step)]
+                    else:
+                        target[np.uint64(row0 + i)] = values[np.uint64(value0 + p * step)]
             else:
-                for p in range(points):
-                    i = index[p]
+                for k in range(k0, k1):
+                    p = order[np.uint64(k)] if split else k
+                    i = index[np.uint64(p)]
                     i += size & (i >> 63)
-                    row[np.uint64(i)] = part[p]
-        elif width == 1:
-            for k in range(k0, k1):
-                p = order[np.uint64(k)] if split else k
-                i = index[np.uint64(p)]
-                i += size & (i >> 63)
-                if mode == ADD:
-                    target[np.uint64(row0 + i)] += values[np.uint64(value0 + p * step)]
-                else:
-                    target[np.uint64(row0 + i)] = values[np.uint64(value0 + p * step)]
-        else:
-            for k in range(k0, k1):
-                p = order[np.uint64(k)] if split else k
-                i = index[np.uint64(p)]
-                i += size & (i >> 63)
-                if mode == ADD:
-                    add_run(target, row0 + i * width, values, value0 + p * step, width)
-                else:
-                    copy_run(target, row0 + i * width, values, value0 + p * step, width)
+                    if mode == ADD:
+                        add_run(target, row0 + i * width, values, value0 + p * step, width)
+                    else:
+                        copy_run(target, row0 + i * width, values, value0 + p * step, width)
     return -1
 
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from numtorch.graph import mode
 
+from .._copy import contiguous
 from .._device import cpu
 from .._dtype import int64
 from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
 from . import shape, splitting
-from .creation import arange, tensor, triangle_flat
+from .creation import arange, triangle_flat
 from .joining import meshgrid, stack
 
 
@@ -96,12 +97,11 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_siz
             f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats._size[0]} and "
             f"input.size({d}) = {n}"
         )
-    counts = repeats.tolist()
-    if any(c < 0 for c in counts):
+    counts = contiguous(repeats.long())._flat
+    if counts.size and counts.min() < 0:
         raise RuntimeError("repeats can not be negative")
-    index = tensor(
-        list(itertools.chain.from_iterable([i] * c for i, c in enumerate(counts))), dtype=repeats.long().dtype
-    )
+    index = np.repeat(np.arange(n), counts)
+    index = wrap(index, (index.size,), int64)
     return input.index_select(d, index)
 
 
