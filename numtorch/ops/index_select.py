@@ -38,10 +38,10 @@ def _selected_size(size: tuple[int, ...], dim: int, count: int) -> tuple[int, in
 
 def _rows_selected(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
     """The usual index_select in one kernel: contiguous operands, a vector of int64; None for any other call."""
-    source, flat = input.flat(), index.flat()
-    if source is None or flat is None or index._dtype is not int64 or type(dim) is not int or len(index._size) != 1:
+    if input._device is not cpu or index._device is not cpu or not input._size or type(dim) is not int:
         return None
-    if not input._size or input._device is not cpu or index._device is not cpu:
+    source, flat = input.flat(), index.flat()
+    if source is None or flat is None or index._dtype is not int64 or len(index._size) != 1:
         return None
     outer, n, width, size = _selected_size(input._size, dim, flat.size)
     out, bad = at.read_rows(source, flat, n, 0, outer, width)
@@ -137,11 +137,11 @@ def _rows_written(self: Tensor, dim: int, index: Tensor, source: Tensor, mode: i
     """The usual index_add or index_copy in one kernel, in a copy of self or in place: contiguous, no broadcasting.
 
     None where the call is another one, or wrong: then nothing has happened."""
-    held, flat, values = self.flat(), index.flat(), source.flat()
-    if held is None or flat is None or values is None or index._dtype is not int64 or len(index._size) != 1:
-        return None
     d = self._dtype
     if source._dtype is not d or self._device is not cpu or index._device is not cpu or source._device is not cpu:
+        return None
+    held, flat, values = self.flat(), index.flat(), source.flat()
+    if held is None or flat is None or values is None or index._dtype is not int64 or len(index._size) != 1:
         return None
     if mode == ADD and (d.category == BOOL or d.np != d.compute):
         return None
