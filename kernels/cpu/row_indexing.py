@@ -26,6 +26,8 @@ TASK = 1 << 14
 RANGE_BYTES = 1 << 18
 #: The index is sorted by ranges first, in order; few enough that their ends stay in registers and first-level cache.
 MOST_RANGES = 64
+#: Indexed columns that are written one after the other in all rows of a task: 50,000 rows of one column 200 to 60 us.
+FEW_POINTS = 8
 #: Rows below two cache lines are not worth that.
 LINE_BYTES = 64
 
@@ -147,6 +149,18 @@ def rows_update(before, zeros, index, values, size, low, skip, outer, width, mod
         k0, k1 = np.int64(0), points
         if split:
             k0, k1 = ends[r - 1] if r else np.int64(0), ends[r]
+        if width == 1 and points <= FEW_POINTS and not split:
+            # A column at a time; each place still sees its values in the order of the index.
+            for p in range(points):
+                i = index[p]
+                i += size & (i >> 63)
+                for o in range(o0, o1):
+                    value = values[np.uint64((o * points + p) * step)]
+                    if mode == ADD:
+                        target[np.uint64(o * size + i)] += value
+                    else:
+                        target[np.uint64(o * size + i)] = value
+            continue
         for o in range(o0, o1):
             row0, value0 = o * size * width, o * points * step
             if width == 1 and step == 1 and not split:
