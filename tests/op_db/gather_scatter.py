@@ -163,7 +163,7 @@ def take_along(x, index, dim=None):
 
 
 OPS = [
-    Op("gather", gather_samples, gather, ANY, errors=gather_errors),
+    Op("gather", gather_samples, gather, ANY, errors=gather_errors, covers=("gather_backward",)),
     Op(
         "scatter",
         scatter_samples,

@@ -270,7 +270,14 @@ OPS = [
         covers=("index", "index_backward", "select_backward", "slice_backward"),
     ),
     Op("index_put", index_put_samples, index_put, ACCUMULATED, covers=("put_at",)),
-    Op("index_select", vector_samples(), select, ANY, errors=vector_errors(IndexError)),
+    Op(
+        "index_select",
+        vector_samples(),
+        select,
+        ANY,
+        errors=vector_errors(IndexError),
+        covers=("index_select_backward",),
+    ),
     Op("index_add", repeated_samples, index_add, ACCUMULATED, errors=vector_errors(RuntimeError, part)),
     Op("index_copy", vector_samples(part), index_copy, ANY, errors=vector_errors(IndexError, part)),
     Op(

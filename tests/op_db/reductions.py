@@ -274,6 +274,19 @@ OPS = [
         expanded=False,
     ),
     Op(
+        "pdist",
+        lambda make: [(make(4, 3),), (make(5, 6), 1.0), (make(4, 3), 3.0)],
+        lambda x, p=2: np.linalg.norm((x[:, None] - x[None])[np.triu_indices(len(x), 1)], p, -1),
+        expanded=False,
+    ),
+    Op(
+        "ops.weight_norm.weight_norm",
+        lambda make: [(make(3, 4), make(3, 1), 0), (make(3, 4), make(1, 4), 1), (make(2, 3, 4), make(1, 3, 1), 1)],
+        lambda v, g, dim: v * g / np.sqrt((v * v).sum(tuple(d for d in range(v.ndim) if d != dim), keepdims=True)),
+        covers=("weight_norm_",),
+        skip=dict.fromkeys(("compare", "node"), "no function of torch's"),
+    ),
+    Op(
         "histc",
         lambda make: [Sample(make(20, low=-3, high=3), 6, -3, 3)],
         lambda x, bins, low, high: np.histogram(x, bins, (low, high))[0],
