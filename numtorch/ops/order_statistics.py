@@ -153,7 +153,7 @@ def _mode(self, dim, keepdim):
     if t.ndim == 0:
         return t.clone(), wrap(np.zeros(1, np.int64), size, int64)
     n = t._size[dim]
-    if n > 1 and dim != t.ndim - 1:
+    if dim != t.ndim - 1:
         t = t.movedim(dim, -1)
     ordered, places = _sorted(contiguous(t), -1, False)
     flat, stood = elements(ordered), elements(places)

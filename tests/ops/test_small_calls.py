@@ -225,3 +225,8 @@ def test_sort_and_topk_along_other_dimensions(size, dim, dtype):
     top = x.topk(2, dim)
     expected = np.flip(np.sort(x.numpy(), dim), dim).take([0, 1], dim)
     np.testing.assert_array_equal(top.values.numpy(), expected)
+
+
+def test_mode_of_one_element_along_another_dimension_is_that_element():
+    x = torch.tensor([[[2, 1, -3], [0, 4, -1]]])
+    assert x.mode(0).values.tolist() == x[0].tolist()
