@@ -348,8 +348,8 @@ def pdist(input, p=2) -> Tensor:
 
 def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
     """The numbers of the rows of each pair i < j."""
-    first, second = np.triu_indices(x._size[0], 1)
-    return wrap(first, Size(first.shape), _dtype.int64), wrap(second, Size(second.shape), _dtype.int64)
+    first, second = (wrap(a, Size(a.shape), _dtype.int64) for a in np.triu_indices(x._size[0], 1))
+    return first.to(x._device), second.to(x._device)
 
 
 @primitive("pdist", node="PdistBackward0", save=("input", "result"), public=False)
