@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._size import Size, broadcast_sizes, expanded_strides
+from ._size import Size, broadcast_sizes, contiguous_strides, expanded_strides
 
 
 def _order(size, strides) -> list[int]:
@@ -87,6 +87,8 @@ class Broadcast(NamedTuple):
     meta: np.ndarray
     vectorises: bool  # every operand runs along memory, in short steps, or stands still, in the inner dimension
     turned: bool  # of two operands, the second lies transposed to the first and the result
+    lies_flat: bool  # the result is contiguous
+    by_row: bool  # of two operands, the first is laid out as the result and the second is a row of it
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +101,10 @@ def broadcast(*sizes_and_strides: tuple[int, ...]) -> Broadcast:
     meta = plan(size, *walked, stride)
     ndim = meta[0]
     vectorises = all(int(step) <= NEAR for step in meta[2 * ndim :: ndim])
-    return Broadcast(size, stride, size.numel(), meta, vectorises, len(sizes) == 2 and _lies_turned(meta.tolist()))
+    turned = len(sizes) == 2 and _lies_turned(meta.tolist())
+    lies_flat = stride == contiguous_strides(size)
+    by_row = lies_flat and len(sizes) == 2 and sizes[0] == size and strides[0] == stride and sizes[1] == size[-1:]
+    return Broadcast(size, stride, size.numel(), meta, vectorises, turned, lies_flat, by_row and strides[1] == (1,))
 
 
 def _lies_turned(meta: list[int]) -> bool:

@@ -38,7 +38,7 @@ from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
 from ._inplace import check_apart, check_writable, inplace_form, write_out
 from ._layout import broadcast
-from ._loops import Loops, check_devices, run, run_apart, run_over
+from ._loops import Loops, check_devices, run, run_apart, run_broadcast, run_over
 from ._operands import is_number_beside, laid_flat, number, scalar_tensor
 from ._promotion import in_one_dtype, result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
@@ -391,7 +391,6 @@ def binary(
     fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
     over: dict = {}  # dtype -> the loop that writes over the first
     over_number: dict = {}  # the same with a Python number
-    fast_row: dict = {}  # dtype -> the same for a matrix and a row
     fast_float: dict = {}  # the same for a tensor and a Python float
     fast_int: dict = {}  # and an int
     tried: set = set()  # dtypes for which a direct way with a number has been made, or cannot be
@@ -460,15 +459,6 @@ def binary(
                 d = a._dtype
                 if d not in fast:
                     prepare(d)
-                elif (
-                    not params
-                    and a._size != b._size
-                    and d not in fast_row
-                    and len(b._size) == 1
-                    and b._flat is not None
-                ):
-                    _, out_np, out_dtype = fast[d]
-                    fast_row[d] = (loops.entry("row", d.np, 0), out_np, out_dtype)
         return y
 
     def written(a, b, out):
@@ -642,30 +632,17 @@ def binary(
                     if input._requires_grad and differentiable and mode.enabled:
                         record(node_class, (input, other), result)
                     return result
-            found = fast_row.get(d) if n < PARALLEL_THRESHOLD else None
-            if found is None or len(other._size) != 1 or len(size) < 2 or other._size[0] != size[-1] or n == 0:
-                found = fast.get(d)
-                if found is None or not size or not other._size or input._device is not cpu:
-                    return general(input, other, params, out)
-                result = run_apart(loops, found, input, other, ())
-                if result is None:
-                    return general(input, other, params, out)
-                if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
-                    if result._dtype is d:
-                        record_broadcast(node_class, input, other, result)
-                    else:
-                        record(node_class, (input, other), result)
-                return result
-            entry, out_np, out_dtype = found
-            y = _np_empty(n, out_np)
-            entry(a, b, y, ())
-            result = _new(Tensor)
-            result._flat = y
-            result._size = size
-            result._stride = input._stride
-            result._dtype = out_dtype
+            found = fast.get(d)
+            if found is None or not size or not other._size or input._device is not cpu:
+                return general(input, other, params, out)
+            result = run_broadcast(loops, found, input, other)
+            if result is None:
+                return general(input, other, params, out)
             if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
-                record_broadcast(node_class, input, other, result)
+                if result._dtype is d:
+                    record_broadcast(node_class, input, other, result)
+                else:
+                    record(node_class, (input, other), result)
             return result
         found = fast.get(d)
         if found is None:
