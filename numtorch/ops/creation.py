@@ -83,7 +83,7 @@ def _python_number(value, d: dtype):
     return value
 
 
-_EMPTY = {None: np.empty, 0: np.zeros, 1: np.empty}
+_np_empty = np.empty
 
 
 def _direct(shape: tuple, value, d: dtype) -> Tensor | None:
@@ -93,12 +93,16 @@ def _direct(shape: tuple, value, d: dtype) -> Tensor | None:
     for n in shape:
         if n.__class__ is not int or n < 0:
             return None
-    if value == 1 and (d.np is not d.compute or d is bool_) or mode.inference:
+    if value and (d.np is not d.compute or d is bool_) or mode.inference:
         return None
     size, stride, numel = dense(shape)
-    flat = _EMPTY[value](numel, d.np)
-    if value == 1:
+    if value is None:
+        flat = _np_empty(numel, d.np)
+    elif value:
+        flat = _np_empty(numel, d.np)
         flat.fill(1)
+    else:
+        flat = np.zeros(numel, d.np)
     result = _new(Tensor)
     result._flat = flat
     result._size = size

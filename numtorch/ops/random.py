@@ -485,7 +485,7 @@ def randn(
     if dtype is out is size is device is None and not requires_grad and _dtype.get_default_dtype() is float32:
         result = _direct(args, None, float32)
         if result is not None:
-            state, spare = stream(generator)
+            state, spare = default_generator.stream() if generator is None else stream(generator)
             _normal_float32()(state, spare, result._flat, 0.0, 1.0, False)
             return result
     shape = size_argument("randn", args, size)
