@@ -83,7 +83,9 @@ def test_rows_of_every_length_are_folded_to_their_end(n, dtype):
 
 
 @pytest.mark.parametrize("threads", [False, True])
-@pytest.mark.parametrize("shape", [(5000, 3, 3), (3000, 23, 2), (700, 9, 33), (40, 10, 133), (7, 2, 9000), (1, 9, 9000)])
+@pytest.mark.parametrize(
+    "shape", [(5000, 3, 3), (3000, 23, 2), (700, 9, 33), (40, 10, 133), (7, 2, 9000), (1, 9, 9000)]
+)
 def test_planes_of_few_elements_and_columns_of_few_rows(shape, threads):
     x = np.random.default_rng(0).integers(-9, 9, shape).astype(np.float32)
     np.testing.assert_array_equal(run(reductions.SUM, x, np.float32, threads), x.sum(1))
