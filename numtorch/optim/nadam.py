@@ -67,17 +67,22 @@ class NAdam(ElementwiseOptimizer):
         param.addcdiv_(mean, denominator, value=-of_mean)
 
     def _options(self, group: dict) -> tuple:
-        lr, decay = float(group["lr"]), float(group["weight_decay"])
-        shrink, l2 = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
-        sign = -1.0 if group["maximize"] else 1.0
-        beta1, beta2 = (float(to_scalar(beta)) for beta in group["betas"])
-        return shrink, l2, sign, beta1, beta2, float(group["eps"]), lr
+        return decay_and_moments(group)
 
     def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
         if not rows.add(param, grad, state["exp_avg"], state["exp_avg_sq"]):
             return False
         rows.numbers(*_rates(state, options[6], options[3], options[4], group["momentum_decay"]))
         return True
+
+
+def decay_and_moments(group: dict) -> tuple[float, float, float, float, float, float, float]:
+    """(factor of the parameter, L2 decay, sign of the gradient, beta1, beta2, eps, lr) for the kernels of NAdam and RAdam."""
+    lr, decay = float(group["lr"]), float(group["weight_decay"])
+    shrink, l2 = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
+    sign = -1.0 if group["maximize"] else 1.0
+    beta1, beta2 = (float(to_scalar(beta)) for beta in group["betas"])
+    return shrink, l2, sign, beta1, beta2, float(group["eps"]), lr
 
 
 def _rates(state: dict, lr: float, beta1: float, beta2: float, decay: float) -> tuple[float, float, float]:

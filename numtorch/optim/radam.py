@@ -7,7 +7,7 @@ from numtorch._tensor import Tensor
 from numtorch.kernels.cpu import optimizers as kernels
 from numtorch.optim._fused import FusedStep, Rows
 from numtorch.optim.adam import check_betas
-from numtorch.optim.nadam import decayed
+from numtorch.optim.nadam import decay_and_moments, decayed
 from numtorch.optim.optimizer import ElementwiseOptimizer, count_step, new_step, require, to_scalar
 
 __all__ = ["RAdam"]
@@ -70,11 +70,7 @@ class RAdam(ElementwiseOptimizer):
         param.add_(update, alpha=-1.0)
 
     def _options(self, group: dict) -> tuple:
-        lr, decay = float(group["lr"]), float(group["weight_decay"])
-        shrink, l2 = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
-        sign = -1.0 if group["maximize"] else 1.0
-        beta1, beta2 = (float(to_scalar(beta)) for beta in group["betas"])
-        return shrink, l2, sign, beta1, beta2, float(group["eps"]), lr
+        return decay_and_moments(group)
 
     def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
         if not rows.add(param, grad, state["exp_avg"], state["exp_avg_sq"]):
