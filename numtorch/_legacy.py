@@ -10,7 +10,7 @@ from ._device import cpu, device, parse_device
 from ._dtype import ALL, dtype
 from ._size import Size
 from ._tensor import Tensor, alias, empty
-from .ops.creation import from_numpy, tensor
+from .ops.from_data import from_numpy, tensor
 
 
 def construct(cls, args: tuple, where, kwargs: dict) -> Tensor:

@@ -12,7 +12,7 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from ._derivatives import argument_names, record
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING
-from ._pointwise import Pointwise, _large
+from ._pointwise import Pointwise, large
 from ._registry import OPERATORS
 from ._tensor import Tensor, _new, wrap
 from ._views import apart, tracked
@@ -63,7 +63,7 @@ def ternary(
             if n < PARALLEL_THRESHOLD:
                 entry, out = fast[d], _np_empty(n, d.np)
             else:
-                entry, out = _large(loops, d, n_params, n, d.np)
+                entry, out = large(loops, d, n_params, n, d.np)
             entry(*found, out, params)
             y = _new(Tensor)
             y._flat = out
@@ -81,7 +81,7 @@ def ternary(
                 if entry is None:
                     entry = fast_number[d] = spec.number_last.entry("contiguous", d.np, 1 + n_params)
             else:
-                entry, out = _large(spec.number_last, d, 1 + n_params, n, d.np)
+                entry, out = large(spec.number_last, d, 1 + n_params, n, d.np)
             entry(*found, out, (c, *params))
             return wrap(out, a._size, d)
         y = spec.compute((a, b, c), params)

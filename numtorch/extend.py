@@ -15,10 +15,11 @@ tensors alike are in `numtorch.kernels.math`.
 
 from __future__ import annotations
 
-from ._pointwise import binary, unary
+from ._binary import binary
 from ._primitive import primitive
 from ._registry import op, register
 from ._tensor import wrap
 from ._ternary import ternary
+from ._unary import unary
 
 __all__ = ["binary", "op", "primitive", "register", "ternary", "unary", "wrap"]

@@ -107,7 +107,7 @@ def expanded(t: Tensor, size: Size) -> Tensor:
 
 def fill_on_cuda(t: Tensor, value) -> None:
     """t[...] = value, below autograd."""
-    from ..ops.creation import _python_number
+    from ..ops.creation import python_number
 
     d, n = t._dtype, t._size.numel()
     if not n:
@@ -115,7 +115,7 @@ def fill_on_cuda(t: Tensor, value) -> None:
     if d.np is not d.compute:
         host = cast_array(np.full(1, value, np.float32), float32, d)
     else:
-        host = np.full(1, _python_number(value, d), d.np)
+        host = np.full(1, python_number(value, d), d.np)
     bits = _BITS[d.itemsize]
     activate(t._device)
     meta = on_device(plan(t._size, t._stride), t._device)

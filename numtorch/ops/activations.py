@@ -10,13 +10,14 @@ from numtorch.kernels.math import conj, erf, exp, expm1, log1p, sigmoid, tanh, w
 
 from .. import _dtype
 from .._allocator import empty
+from .._binary import binary
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
-from .._pointwise import binary, unary
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op, register
 from .._size import Size, wrap_dim
 from .._tensor import Tensor
+from .._unary import unary
 from .arithmetic import mul
 from .reducing import compute_dtype, elements, finished
 

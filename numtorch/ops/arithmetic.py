@@ -17,8 +17,8 @@ from numtorch.kernels.math import (
     where,
 )
 
+from .._binary import binary
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
-from .._pointwise import binary
 from .._promotion import to_floating
 from .._registry import op, register
 from .._tensor import Tensor

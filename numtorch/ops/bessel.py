@@ -24,8 +24,8 @@ from numtorch.kernels.math.bessel import (
 )
 
 from .._dtype import FLOATING
-from .._pointwise import unary
 from .._registry import FUNCTIONS
+from .._unary import unary
 
 FLOAT = {"promote": "float", "category": FLOATING}
 SPECIAL = {"namespace": "special", "method": False, "inplace": False, **FLOAT}

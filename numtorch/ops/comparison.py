@@ -7,14 +7,15 @@ import math
 from numtorch.graph import mode
 from numtorch.kernels.cpu import reductions as _reductions
 
+from .._binary import binary
 from .._compiled import Compiled
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
 from .._inplace import inplace_form
-from .._pointwise import binary, unary
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op
 from .._tensor import Tensor
+from .._unary import unary
 
 
 def _compare(name: str, text, *, category=FLOATING, aliases=()):

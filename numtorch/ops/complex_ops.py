@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from numtorch.graph import Node
+import numpy as np
+
+from numtorch.graph import Node, mode
 from numtorch.kernels.math import conj, where
 
 from .. import _dtype
-from .._dtype import COMPLEX
-from .._pointwise import unary
+from .._device import cpu
+from .._dtype import COMPLEX, FLOATING
 from .._registry import op, register
-from .._tensor import Tensor
+from .._tensor import Tensor, wrap
+from .._unary import unary
 from .._views import track_view
+from .creation import written
 
 _conj = unary(
     "conj_physical",
@@ -146,6 +150,42 @@ def angle(input) -> Tensor:
 @op(method=False, out=True)
 def polar(abs, angle) -> Tensor:
     """abs (cos(angle) + i sin(angle))."""
-    from .creation import complex_
-
     return complex_(abs * angle.cos(), abs * angle.sin())
+
+
+@op(method=False, name="complex")
+def complex_(real, imag, *, out=None) -> Tensor:
+    """real + 1j * imag."""
+    if real._dtype is not imag._dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {real._dtype.type_name} but got scalar type {imag._dtype.type_name} for "
+            "second argument"
+        )
+    if real._dtype.category != FLOATING:
+        raise RuntimeError(
+            f"Expected both inputs to be Half, Float or Double tensors but got {real._dtype.type_name} and "
+            f"{imag._dtype.type_name}"
+        )
+    return written(make_complex(real, imag), out, "complex")
+
+
+def make_complex(real: Tensor, imag: Tensor) -> Tensor:
+    """The differentiable construction of a complex tensor from its parts."""
+    in_graph = mode.enabled and (real._requires_grad or imag._requires_grad)
+    if not in_graph and real._flat is not None and imag._flat is not None and real._size == imag._size:
+        d = real._dtype.to_complex()
+        if real._device is imag._device is cpu and d.to_real() is real._dtype:
+            flat = np.empty(real._flat.size, d.np)
+            flat.real, flat.imag = real._flat, imag._flat
+            return wrap(flat, real._size, d)
+    from .joining import stack
+
+    parts = stack(broadcast_pair(real, imag), -1)
+    return view_as_complex(parts)
+
+
+def broadcast_pair(a: Tensor, b: Tensor) -> list[Tensor]:
+    from .._size import broadcast_size
+
+    size = broadcast_size(a._size, b._size)
+    return [a.expand(size), b.expand(size)]

@@ -23,7 +23,7 @@ from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import op
 from .._tensor import Tensor
-from .creation import complex_
+from .complex_ops import complex_
 from .matmul import _c_name
 from .spatial import compute_dtype, elements, integers, result, triple
 

@@ -261,7 +261,7 @@ def __array__(self, dtype=None, copy=None):
 
 
 def __array_wrap__(self, array, context=None, return_scalar=False):
-    from .creation import from_numpy
+    from .from_data import from_numpy
 
     array = np.asarray(array)
     if array.dtype == np.bool_:
@@ -316,7 +316,7 @@ Tensor.__dlpack_device__ = __dlpack_device__
 @op(method=False)
 def from_dlpack(ext_tensor) -> Tensor:
     """A tensor over the memory of any object that speaks DLPack."""
-    from .creation import from_numpy
+    from .from_data import from_numpy
 
     return from_numpy(np.from_dlpack(ext_tensor))
 
@@ -369,7 +369,7 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
             self._get_storage().version += 1
             return self
     if not isinstance(src, Tensor):
-        from .creation import tensor
+        from .from_data import tensor
 
         src = tensor(src)
     check_writable(self)
@@ -419,9 +419,9 @@ def fill_elements(t: Tensor, value) -> None:
     if d.np is not d.compute:
         value = cast_array(np.full(1, value, np.float32), _dtype.float32, d)[0]
     else:
-        from .creation import _python_number
+        from .creation import python_number
 
-        value = d.np.type(_python_number(value, d))
+        value = d.np.type(python_number(value, d))
     flat, buffer = t.flat(), t._buffer()
     if d.np is not d.compute:  # as bits: Numba has no halves
         flat, buffer, value = (

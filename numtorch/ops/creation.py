@@ -1,22 +1,18 @@
-"""Making tensors: from data, filled, in sequences, and like others."""
+"""Making tensors: of one value, uninitialised, like others, and the identity (sequences: sequences.py; data: from_data.py)."""
 
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 
 from numtorch.graph import mode
 from numtorch.kernels.cpu import copy as _copy_kernels
-from numtorch.kernels.cpu import sequences as _sequences
-from numtorch.kernels.cpu.triangular import triangle_places
 
 from .. import _dtype
-from .._compiled import Compiled
-from .._copy import cast, cast_array, clone
+from .._copy import cast_array
 from .._device import cpu, parse_device
-from .._dtype import COMPLEX, FLOATING, bool_, dtype, from_numpy_dtype, int64, scalar_dtype
+from .._dtype import COMPLEX, FLOATING, bool_, dtype, int64, scalar_dtype
 from .._inplace import resize_out, write_out
 from .._registry import op, register
 from .._size import Size, dense, flatten_sizes
@@ -60,7 +56,7 @@ def filled(size, value, d: dtype) -> Tensor:
         bits = cast_array(np.full(1, value, np.float32), _dtype.float32, d)
         out[...] = bits[0]
     else:
-        number = _python_number(value, d)
+        number = python_number(value, d)
         if d.category == FLOATING and out.size < _FEW:
             out.fill(number)
         else:
@@ -68,7 +64,7 @@ def filled(size, value, d: dtype) -> Tensor:
     return wrap(out, size, d)
 
 
-def _python_number(value, d: dtype):
+def python_number(value, d: dtype):
     if isinstance(value, Tensor):
         value = value.item()
     if d.category < FLOATING and isinstance(value, float) and not math.isfinite(value):
@@ -86,7 +82,7 @@ def _python_number(value, d: dtype):
 _np_empty = np.empty
 
 
-def _direct(shape: tuple, value, d: dtype) -> Tensor | None:
+def direct(shape: tuple, value, d: dtype) -> Tensor | None:
     """A CPU tensor of 0, 1 or (None) anything, for a shape of Python ints; None where it takes more."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
@@ -128,7 +124,7 @@ def _filled_constructor(name: str, value, doc: str):
             args = (size,)
         if not kwargs and (device is None or device is cpu or device == "cpu"):
             d = dtype or _dtype.get_default_dtype()
-            result = _direct(args, value, d) if not requires_grad or d.category >= FLOATING else None
+            result = direct(args, value, d) if not requires_grad or d.category >= FLOATING else None
             if result is not None:
                 if requires_grad:
                     result._requires_grad = True
@@ -158,7 +154,7 @@ def full(
         if d is int64:
             fits = kind is int and -(2**63) <= fill_value < 2**63
         if fits and (d is int64 or d is _dtype.float32 or d is _dtype.float64):
-            result = _direct((size,), None, d)
+            result = direct((size,), None, d)
             if result is not None and result._flat.size < _FEW:
                 result._flat.fill(fill_value)
                 return result
@@ -168,14 +164,14 @@ def full(
     if out is not None:
         resize_out(out, _check_size(flatten_sizes((size,))))
         return out.fill_(fill_value)
-    return finish(filled(flatten_sizes((size,)), _python_number(fill_value, d), d), device, requires_grad)
+    return finish(filled(flatten_sizes((size,)), python_number(fill_value, d), d), device, requires_grad)
 
 
 def _like(name: str, value, doc: str):
     def call(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None):
         d = dtype or input._dtype
         if device is None and not requires_grad and input._flat is not None and input._device is cpu:
-            result = _direct(input._size, value, d)
+            result = direct(input._size, value, d)
             if result is not None:
                 return result
         device = input._device if device is None else device
@@ -220,7 +216,7 @@ def full_like(
     d = dtype or input._dtype
     if device is None and not requires_grad and input._device is cpu and input._flat is not None:
         return full(input._size, fill_value, dtype=d)
-    result = filled(input._size, _python_number(fill_value, d), d)
+    result = filled(input._size, python_number(fill_value, d), d)
     return finish(result, input._device if device is None else device, requires_grad)
 
 
@@ -233,7 +229,7 @@ def _new_constructor(name: str, make, value, doc: str):
             size = (kwargs.pop("size"),)
         if device is None and not requires_grad and not kwargs and self._device is cpu:
             if value is not _MISSING:
-                result = _direct(size, value, dtype or self._dtype)
+                result = direct(size, value, dtype or self._dtype)
                 if result is not None:
                     return result
             return make(*size, dtype=dtype or self._dtype)
@@ -251,13 +247,6 @@ _new_constructor("new_empty", empty, None, "An uninitialised tensor with this te
 _new_constructor(
     "new_full", full, _MISSING, "`fill_value` everywhere, with this tensor's dtype and device unless given."
 )
-
-
-@op(function=False)
-def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """`torch.tensor(data)` with this tensor's dtype and device unless given."""
-    d = dtype or self._dtype
-    return tensor(data, dtype=d, device=self._device if device is None else device, requires_grad=requires_grad)
 
 
 @op(function=False)
@@ -304,151 +293,8 @@ def empty_permuted(
     return empty_strided(size, stride, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-# -- sequences --------------------------------------------------------------------------------------------------------
-
-
-def _written(t: Tensor, out: Tensor | None, name: str) -> Tensor:
+def written(t: Tensor, out: Tensor | None, name: str) -> Tensor:
     return t if out is None else write_out(t, out, name)
-
-
-_arange = Compiled(_sequences.arange_forward, "ddwx")
-_linspace = Compiled(_sequences.linspace_forward, "vvvx")
-
-
-@op(method=False)
-def arange(
-    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
-) -> Tensor:
-    """start, start + step, ... up to but without `end`; integers give int64, floats the default dtype."""
-    if end is None:
-        start, end = 0, start
-    whole = start.__class__ is int and end.__class__ is int and step.__class__ is int
-    plain = whole and dtype is out is device is None and not requires_grad and not mode.inference
-    if plain and step and (end - start) * step >= 0:
-        flat = np.arange(start, end, step, np.int64)
-        return wrap(flat, (flat.size,), int64)
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
-    if (end - start) * step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    if out is dtype is device is None and float in (start.__class__, end.__class__, step.__class__):
-        d = _dtype.get_default_dtype()
-        if d is _dtype.float32 or d is _dtype.float64:
-            count = max(math.ceil((end - start) / step), 0)
-            flat = np.empty(count, d.np)
-            _arange[d.np](start, step, np.empty(count), flat)
-            return finish(wrap(flat, (count,), d), None, requires_grad)
-    integral = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
-    d = dtype or (out._dtype if out is not None else (int64 if integral else _dtype.get_default_dtype()))
-    if d.category < FLOATING:
-        start, end, step = int(start), int(end), int(step)
-    count = max(math.ceil((end - start) / step), 0) if not integral else max(-((start - end) // step), 0)
-    compute = np.float64 if d.category >= FLOATING else np.int64
-    # torch computes start + i * step in the accumulate type of the dtype, float64 for every float.
-    flat = np.arange(count, dtype=compute)
-    flat *= step
-    flat += start
-    source = _dtype.float64 if compute is np.float64 else int64
-    return finish(_written(wrap(cast_array(flat, source, d), (count,), d), out, "arange"), device, requires_grad)
-
-
-@op("range", method=False)
-def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False, layout=None) -> Tensor:
-    """`arange` with the end included (deprecated in torch)."""
-    warnings.warn(
-        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
-        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
-        UserWarning,
-        stacklevel=2,
-    )
-    if end is None:
-        start, end = 0, start
-    count = math.floor((end - start) / step) + 1
-    d = dtype or _dtype.get_default_dtype()
-    flat = start + np.arange(count, dtype=np.float64) * step
-    return finish(_written(wrap(cast_array(flat, _dtype.float64, d), (count,), d), out, "range"), device, requires_grad)
-
-
-_REAL = {int, float}
-
-
-def _spaced(start, end, steps: int, d: dtype):
-    """torch's linspace: from the start in the first half, from the end in the second, in the dtype itself."""
-    real = d.to_real() if d.category == COMPLEX else d
-    inner = real if real.category == FLOATING and real.np is real.compute else _dtype.float32
-    if d.category < FLOATING:
-        # Integers: the ends are truncated first, the steps between them computed in double precision.
-        inner = _dtype.float64
-        start, end = int(start), int(end)
-    np_type = (inner.to_complex() if d.category == COMPLEX else inner).np.type
-    start, end = np_type(start), np_type(end)
-    if steps == 1:
-        return np.array([start])
-    step = np_type((end - start) / np_type(steps - 1))
-    i = np.arange(steps).astype(np_type)
-    half = steps // 2
-    out = np.empty(steps, np_type)
-    out[:half] = start + step * i[:half]
-    out[half:] = end - step * i[: half + steps % 2][::-1]
-    return out
-
-
-@op(method=False)
-def linspace(
-    start, end, steps, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
-) -> Tensor:
-    """`steps` values from start to end, both included."""
-    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    d = dtype or (out._dtype if out is not None else None)
-    plain = steps.__class__ is int and start.__class__ in _REAL and end.__class__ in _REAL
-    if d is None and plain and steps > 1:
-        default = _dtype.get_default_dtype()
-        if default is _dtype.float32 or default is _dtype.float64:
-            np_type = default.np.type
-            first, last = np_type(start), np_type(end)
-            flat = np.empty(steps, default.np)
-            _linspace[default.np](first, last, (last - first) / np_type(steps - 1), flat)
-            return finish(wrap(flat, (steps,), default), device, requires_grad)
-    if d is None:
-        is_complex = isinstance(start, complex) or isinstance(end, complex)
-        d = _dtype.get_default_dtype().to_complex() if is_complex else _dtype.get_default_dtype()
-    flat = _spaced(start, end, int(steps), d) if steps else np.empty(0, np.float32)
-    flat = cast_array(flat, from_numpy_dtype(flat.dtype), d)
-    return finish(_written(wrap(flat, (int(steps),), d), out, "linspace"), device, requires_grad)
-
-
-@op(method=False)
-def logspace(
-    start,
-    end,
-    steps,
-    base=10.0,
-    *,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    pin_memory=False,
-    requires_grad=False,
-) -> Tensor:
-    """base ** linspace(start, end, steps)."""
-    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    if out is dtype is None and steps.__class__ is int and steps > 1 and _dtype.get_default_dtype() is _dtype.float32:
-        powers = linspace(start, end, steps)._flat
-        np.power(powers.dtype.type(base), powers, out=powers)
-        return finish(wrap(powers, (steps,), _dtype.float32), device, requires_grad)
-    d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
-    exponents = _spaced(start, end, int(steps), d) if steps else np.empty(0, np.float32)
-    flat = np.power(exponents.dtype.type(base), exponents)
-    flat = cast_array(flat, from_numpy_dtype(flat.dtype), d)
-    return finish(_written(wrap(flat, (int(steps),), d), out, "logspace"), device, requires_grad)
 
 
 @op(method=False)
@@ -459,7 +305,7 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
     d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
-    result = _direct((n, m), 0, d)
+    result = direct((n, m), 0, d)
     if result is None:
         result = filled((n, m), 0, d)
     if d.np is d.compute:
@@ -467,331 +313,10 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
     else:
         result.diagonal().fill_(1)
         result._storage.version = 0
-    return finish(_written(result, out, "eye"), device, requires_grad)
+    return finish(written(result, out, "eye"), device, requires_grad)
 
 
 @op(method=False)
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False) -> Tensor:
     """A 0-d tensor of a Python number, in the default dtype unless given."""
     return full((), s, dtype=dtype or _dtype.get_default_dtype(), device=device, requires_grad=requires_grad)
-
-
-_triangle_places = Compiled(triangle_places, "nnnbnni")
-
-
-def _lower_places(rows: int, columns: int, diagonal: int) -> int:
-    """How many places of a matrix have j - i <= diagonal: min(max(i + diagonal + 1, 0), columns) in row i."""
-    first = min(max(-diagonal, 0), rows)  # the first row that has any
-    full = min(max(columns - diagonal - 1, first), rows)  # the first that has all
-    growing = full - first
-    return growing * (first + diagonal + 1) + growing * (growing - 1) // 2 + (rows - full) * columns
-
-
-def triangle_flat(rows: int, columns: int, diagonal: int, upper: bool, as_pairs: bool = False) -> np.ndarray:
-    """The rows of the places of a triangle and then their columns; as_pairs: each row beside its column."""
-    count = _lower_places(rows, columns, diagonal - 1 if upper else diagonal)
-    if upper:
-        count = rows * columns - count
-    flat = np.empty(2 * count, np.int64)
-    step, apart = (2, 1) if as_pairs else (1, count)
-    _triangle_places[flat.dtype](rows, columns, diagonal, upper, step, apart, flat)
-    return flat
-
-
-def _triangle_indices(name: str, upper: bool):
-    def call(row, col, offset=0, *, dtype=int64, layout=None, device=None, pin_memory=False):
-        flat = triangle_flat(row, col, offset, upper)
-        if dtype is not int64:
-            flat = flat.astype(dtype.np)
-        return finish(wrap(flat, (2, flat.size // 2), dtype), device, False)
-
-    call.__name__ = name
-    return register(name, call, method=False)
-
-
-tril_indices = _triangle_indices("tril_indices", False)
-triu_indices = _triangle_indices("triu_indices", True)
-
-
-# -- from data --------------------------------------------------------------------------------------------------------
-
-
-def _infer_dtype(data) -> dtype | None:
-    """The dtype of nested lists of numbers: the highest that occurs; None for no element at all."""
-    if isinstance(data, (list, tuple)):
-        found = None
-        for item in data:
-            d = _infer_dtype(item)
-            if d is not None:
-                found = d if found is None else _dtype.promote_types(found, d)
-        return found
-    if isinstance(data, Tensor):
-        return data._dtype
-    if isinstance(data, (np.generic, np.ndarray)):
-        return from_numpy_dtype(data.dtype)
-    if isinstance(data, (bool, int, float, complex)):
-        return scalar_dtype(data)
-    if hasattr(data, "__array__"):
-        return from_numpy_dtype(np.asarray(data).dtype)
-    raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-
-
-def _shape_of(data, depth: int = 0) -> tuple[int, ...]:
-    """The shape of nested sequences, from the first element of each."""
-    if isinstance(data, (list, tuple)):
-        return (len(data), *(_shape_of(data[0], depth + 1) if data else ()))
-    if isinstance(data, (Tensor, np.ndarray)):
-        return tuple(data.shape)
-    return ()
-
-
-def _flatten_into(data, shape, depth: int, out: list) -> None:
-    """Collect the numbers of nested sequences; ValueError where a length differs from its neighbours'."""
-    if depth == len(shape):
-        if isinstance(data, (list, tuple)):
-            raise TypeError(f"'{type(data).__name__}' object cannot be interpreted as an integer")
-        out.append(data.item() if isinstance(data, (Tensor, np.generic, np.ndarray)) else data)
-        return
-    if not isinstance(data, (list, tuple, Tensor, np.ndarray)):
-        raise TypeError("not a sequence")
-    if len(data) != shape[depth]:
-        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
-    if isinstance(data, (Tensor, np.ndarray)):
-        out.extend((data._nd() if isinstance(data, Tensor) else data).reshape(-1).tolist())
-        return
-    if depth + 1 == len(shape) and not any(isinstance(x, (list, tuple, Tensor, np.ndarray, np.generic)) for x in data):
-        out.extend(data)
-        return
-    for item in data:
-        _flatten_into(item, shape, depth + 1, out)
-
-
-_NUMBERS = {float, int, bool}
-
-
-def _of_numbers(data, d: dtype | None) -> Tensor | None:
-    """A number, or lists of numbers one or two deep, without a look at each; None for anything else."""
-    shape: tuple = ()
-    if data.__class__ is not list:
-        kinds = {data.__class__}
-    else:
-        shape = (len(data),)
-        kinds = set(map(type, data))
-        if kinds == {list}:
-            lengths = set(map(len, data))
-            if len(lengths) != 1:
-                return None
-            shape = (len(data), lengths.pop())
-            kinds = set()
-            for row in data:
-                kinds.update(map(type, row))
-    if not kinds or not kinds <= _NUMBERS:
-        return None
-    if d is None:
-        d = _dtype.get_default_dtype() if float in kinds else int64 if int in kinds else bool_
-    if d.np is not d.compute or d.category != FLOATING and (float in kinds or d is not int64):
-        return None
-    try:
-        flat = np.array(data, d.np)
-    except OverflowError:
-        return None  # the general way finds the words for it
-    return wrap(flat.reshape(-1), shape, d)
-
-
-@op(method=False)
-def tensor(data=_MISSING, *, dtype=None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
-    """A new tensor that copies `data`: a number, nested sequences of numbers, an array or a tensor.
-
-    >>> import numtorch as torch
-    >>> torch.tensor([[1, 2], [3, 4]])
-    tensor([[1, 2],
-            [3, 4]])
-    """
-    kind = data.__class__
-    if kind is float or kind is int or kind is list:
-        result = _of_numbers(data, dtype)
-        if result is not None:
-            return finish(result, device, requires_grad)
-    if data is _MISSING:
-        raise TypeError('tensor() missing 1 required positional arguments: "data"')
-    if isinstance(data, Tensor):
-        warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning,
-            stacklevel=2,
-        )
-        result = clone(data.detach())
-        if dtype is not None:
-            result = cast(result, dtype)
-        return finish(result, device, requires_grad)
-    if isinstance(data, Storage) or hasattr(data, "_untyped_storage_of"):
-        data = data.tolist()
-    if isinstance(data, (np.ndarray, np.generic)) or (
-        not isinstance(data, (list, tuple, bool, int, float, complex)) and hasattr(data, "__array__")
-    ):
-        array = np.array(data)
-        source = from_numpy_dtype(array.dtype)
-        result = wrap(np.ascontiguousarray(array).reshape(-1), array.shape, source)
-        if dtype is not None:
-            result = cast(result, dtype)
-        return finish(result, device, requires_grad)
-    inferred = _infer_dtype(data)
-    d = dtype or inferred or _dtype.get_default_dtype()
-    shape = _shape_of(data)
-    numbers: list = []
-    if 0 not in shape:
-        _flatten_into(data, shape, 0, numbers)
-    flat = _array_of(numbers, d)
-    return finish(wrap(flat, shape, d), device, requires_grad)
-
-
-def _array_of(numbers: list, d: dtype):
-    """Python numbers as a 1-D array in the dtype; RuntimeError where an integer does not fit."""
-    if d.np is not d.compute:
-        return cast_array(np.array(numbers, np.float32), _dtype.float32, d)
-    try:
-        if d.category == _dtype.INTEGRAL:
-            return np.array([int(x) for x in numbers], d.np)
-        if d is bool_:
-            return np.array([bool(x) for x in numbers], np.bool_)
-        return np.array(numbers, d.np)
-    except OverflowError as error:
-        raise RuntimeError(f"value cannot be converted to type {d.name}_t without overflow") from error
-    except TypeError as error:
-        if d.category == FLOATING and any(isinstance(x, complex) for x in numbers):
-            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow") from error
-        raise
-
-
-@op(method=False)
-def from_numpy(ndarray) -> Tensor:
-    """A tensor over the memory of a numpy array: writes to one show in the other."""
-    if ndarray.__class__ is np.ndarray:
-        flags, found = ndarray.flags, _dtype.FROM_NUMPY.get(ndarray.dtype)
-        if found is not None and flags.c_contiguous and flags.writeable:
-            return wrap(ndarray if ndarray.ndim == 1 else ndarray.reshape(-1), Size(ndarray.shape), found)
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    d = from_numpy_dtype(ndarray.dtype)
-    if not ndarray.dtype.isnative:
-        raise ValueError(
-            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
-            "currently not supported."
-        )
-    if any(s < 0 for s in ndarray.strides):
-        raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-            "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
-        )
-    item = ndarray.itemsize
-    if any(s % item for s in ndarray.strides):
-        raise ValueError(
-            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the "
-            "memory."
-        )
-    if not ndarray.flags.writeable:
-        warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing "
-            "to this tensor will result in undefined behavior. You may want to copy the array to protect its data or make "
-            "it writable before converting it to a tensor. This type of warning will be suppressed for the rest of this "
-            "program.",
-            UserWarning,
-            stacklevel=2,
-        )
-    if ndarray.flags.c_contiguous:
-        return wrap(ndarray.reshape(-1), ndarray.shape, d)
-    from .._size import extent
-
-    stride = tuple(s // item for s in ndarray.strides)
-    flat = np.lib.stride_tricks.as_strided(ndarray, (extent(ndarray.shape, stride),), (item,))
-    return strided(Storage(flat), ndarray.shape, stride, 0, d)
-
-
-@op(method=False)
-def as_tensor(data, dtype=None, device=None) -> Tensor:
-    """`data` as a tensor, sharing memory where it can."""
-    if isinstance(data, Tensor):
-        result = data if dtype is None or dtype is data._dtype else data.to(dtype)
-        return result if device is None else result.to(device)
-    if isinstance(data, np.ndarray):
-        result = from_numpy(data) if not any(s < 0 for s in data.strides) else tensor(data)
-        if dtype is not None and dtype is not result._dtype:
-            result = cast(result, dtype)
-        return finish(result, device, False)
-    return tensor(data, dtype=dtype, device=device)
-
-
-@op(method=False)
-def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
-    """`obj` as a tensor; `copy` True always copies, False never does (ValueError if it would have to)."""
-    result = as_tensor(obj, dtype=dtype, device=device)
-    shares = (isinstance(obj, Tensor) and result is obj) or (
-        isinstance(obj, np.ndarray) and np.shares_memory(obj, result._buffer())
-    )
-    if copy is False and not shares:
-        raise ValueError("can't alias arbitrary sequence into a tensor.")
-    if copy and shares:
-        result = clone(result.detach())
-    elif isinstance(obj, Tensor) and not requires_grad and obj._requires_grad:
-        result = result.detach()
-    return result.requires_grad_(True) if requires_grad else result
-
-
-@op(method=False)
-def frombuffer(buffer, *, dtype, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
-    """A 1-D tensor over an object that exposes the buffer protocol."""
-    view = memoryview(buffer)
-    if view.nbytes == 0:
-        raise ValueError("both buffer length (0) and count (-1) must not be 0")
-    if offset < 0 or offset >= view.nbytes:
-        raise ValueError(
-            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({view.nbytes} bytes) minus 1"
-        )
-    if count < 0 and (view.nbytes - offset) % dtype.itemsize:
-        raise ValueError(
-            f"buffer length ({view.nbytes - offset} bytes) after offset ({offset} bytes) must be a multiple of element "
-            f"size ({dtype.itemsize})"
-        )
-    flat = np.frombuffer(buffer, dtype.np, count, offset)
-    t = wrap(flat, (flat.size,), dtype)
-    return t.requires_grad_(True) if requires_grad else t
-
-
-@op(method=False, name="complex")
-def complex_(real, imag, *, out=None) -> Tensor:
-    """real + 1j * imag."""
-    if real._dtype is not imag._dtype:
-        raise RuntimeError(
-            f"Expected object of scalar type {real._dtype.type_name} but got scalar type {imag._dtype.type_name} for "
-            "second argument"
-        )
-    if real._dtype.category != FLOATING:
-        raise RuntimeError(
-            f"Expected both inputs to be Half, Float or Double tensors but got {real._dtype.type_name} and "
-            f"{imag._dtype.type_name}"
-        )
-    return _written(make_complex(real, imag), out, "complex")
-
-
-def make_complex(real: Tensor, imag: Tensor) -> Tensor:
-    """The differentiable construction of a complex tensor from its parts."""
-    in_graph = mode.enabled and (real._requires_grad or imag._requires_grad)
-    if not in_graph and real._flat is not None and imag._flat is not None and real._size == imag._size:
-        d = real._dtype.to_complex()
-        if real._device is imag._device is cpu and d.to_real() is real._dtype:
-            flat = np.empty(real._flat.size, d.np)
-            flat.real, flat.imag = real._flat, imag._flat
-            return wrap(flat, real._size, d)
-    from .complex_ops import view_as_complex
-    from .joining import stack
-
-    parts = stack(broadcast_pair(real, imag), -1)
-    return view_as_complex(parts)
-
-
-def broadcast_pair(a: Tensor, b: Tensor) -> list[Tensor]:
-    from .._size import broadcast_size
-
-    size = broadcast_size(a._size, b._size)
-    return [a.expand(size), b.expand(size)]

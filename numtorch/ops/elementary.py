@@ -37,10 +37,11 @@ from numtorch.kernels.math import (
     where,
 )
 
+from .._binary import binary
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
-from .._pointwise import binary, unary
 from .._registry import op
 from .._tensor import Tensor
+from .._unary import unary
 
 LN2, LN10 = 0.6931471805599453, 2.302585092994046
 

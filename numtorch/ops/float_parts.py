@@ -7,9 +7,9 @@ import numpy as np
 from numtorch.kernels.math import where
 
 from .. import _dtype
+from .._binary import binary
 from .._copy import cast, contiguous
 from .._dtype import BOOL, FLOATING, INTEGRAL
-from .._pointwise import binary
 from .._primitive import primitive
 from .._tensor import Tensor, wrap
 from ..return_types import named

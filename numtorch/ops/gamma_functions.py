@@ -8,13 +8,14 @@ from numtorch.kernels.math import digamma, exp, lgamma, log
 from numtorch.kernels.math.gamma_functions import igamma, igammac, polygamma, zeta
 
 from .. import _dtype
+from .._binary import binary
 from .._dtype import FLOATING
 from .._inplace import inplace_form
-from .._pointwise import binary, unary
 from .._primitive import primitive
 from .._registry import FUNCTIONS, register
 from .._tensor import Tensor
-from .creation import arange
+from .._unary import unary
+from .sequences import arange
 
 FLOAT = {"promote": "float", "category": FLOATING}
 

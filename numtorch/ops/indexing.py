@@ -32,7 +32,8 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .creation import filled, tensor
+from .creation import filled
+from .from_data import tensor
 from .positions import Compiled, block_of, fill_flat, read_rows, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 

@@ -275,7 +275,7 @@ def corrcoef(input) -> Tensor:
     s = (d.real if d._dtype.category == COMPLEX else d).sqrt()
     c = c / s.unsqueeze(-1) / s.unsqueeze(0)
     if c._dtype.category == COMPLEX:
-        from .creation import complex_
+        from .complex_ops import complex_
 
         return complex_(c.real.clip(-1, 1), c.imag.clip(-1, 1))
     return c.clip(-1, 1)

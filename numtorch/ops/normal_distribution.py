@@ -6,8 +6,8 @@ from numtorch.kernels.math import erfinv, exp
 from numtorch.kernels.math.normal import erfcx, log_ndtr, ndtri
 
 from .._dtype import FLOATING
-from .._pointwise import unary
 from .._registry import FUNCTIONS
+from .._unary import unary
 
 FLOAT = {"promote": "float", "category": FLOATING}
 SPECIAL = {"namespace": "special", "method": False, "inplace": False, **FLOAT}

@@ -20,7 +20,7 @@ from .._dtype import FLOATING
 from .._primitive import primitive
 from .._size import Size
 from .._tensor import Tensor, strided, wrap
-from .creation import _python_number, filled
+from .creation import filled, python_number
 from .reducing import check_cpu
 from .spatial import elements, integers, result, triple
 
@@ -57,7 +57,7 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
         size, window, source = _windows(input._size, pad)
         out = np.zeros(size, flat.dtype)
         if value != 0:
-            out.fill(_python_number(value, d))
+            out.fill(python_number(value, d))
         out[window] = flat.reshape(input._size)[source]
         return wrap(out.reshape(-1), size, d)
     size, stride = list(input._size), input._stride

@@ -17,8 +17,8 @@ from numtorch.kernels.math.polynomials import (
     shifted_chebyshev_polynomial_w,
 )
 
+from .._binary import binary
 from .._dtype import FLOATING
-from .._pointwise import binary
 
 SPECIAL = {"namespace": "special", "method": False, "inplace": False, "promote": "float", "category": FLOATING}
 

@@ -29,7 +29,7 @@ from .._layout import output_strides
 from .._registry import op, register
 from .._size import Size, int_argument
 from .._tensor import Tensor, _new, alias, empty, strided, wrap, wrap_as
-from .creation import _direct, finish
+from .creation import direct, finish
 
 # --- the stream, and where its values go --------------------------------------------------------------------
 
@@ -455,7 +455,7 @@ def rand(
 ) -> Tensor:
     """Values uniform in [0, 1)."""
     if dtype is out is size is device is None and not requires_grad and _dtype.get_default_dtype() is float32:
-        result = _direct(args, None, float32)
+        result = direct(args, None, float32)
         if result is not None:
             _uniform_float32()(stream(generator)[0], result._flat, 0.0, 1.0)
             return result
@@ -483,7 +483,7 @@ def randn(
 ) -> Tensor:
     """Values of the standard normal distribution."""
     if dtype is out is size is device is None and not requires_grad and _dtype.get_default_dtype() is float32:
-        result = _direct(args, None, float32)
+        result = direct(args, None, float32)
         if result is not None:
             state, spare = default_generator.stream() if generator is None else stream(generator)
             _normal_float32()(state, spare, result._flat, 0.0, 1.0, False)
@@ -534,7 +534,7 @@ def randint(
     if dtype is out is size is device is low is high is None and not requires_grad and len(args) in (2, 3):
         low, high = (0, args[0]) if len(args) == 2 else args[:2]
         if low.__class__ is high.__class__ is int and -_FEW < low < high < _FEW and isinstance(args[-1], (tuple, list)):
-            result = _direct(args[-1:], None, int64)
+            result = direct(args[-1:], None, int64)
             if result is not None:
                 _randint32()(stream(generator)[0], result._flat, high - low, low)
                 return result

@@ -255,7 +255,7 @@ def places_behind(bounds: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _number_tensor(value) -> Tensor:
-    from .creation import tensor
+    from .from_data import tensor
 
     return tensor(value)
 

@@ -12,16 +12,17 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from numtorch.kernels.math import isnan, maximum, minimum, where
 
 from .. import _dtype
+from .._binary import binary
 from .._copy import cast
 from .._derivatives import PointwiseNode, Rule, record
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING
 from .._inplace import write_out
 from .._loops import Loops, check_devices, run
-from .._pointwise import binary, unary
 from .._promotion import result_type
 from .._registry import FUNCTIONS, OPERATORS, op
 from .._tensor import Tensor, _new, scalar, wrap
+from .._unary import unary
 
 # Where both operands are equal, each receives half of the gradient, as in torch.
 maximum_ = binary(
@@ -342,7 +343,7 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None) -> Tensor:
     if input._dtype.category < FLOATING:
         return input.clone()
     if input._dtype.category == COMPLEX:
-        from .creation import make_complex
+        from .complex_ops import make_complex
 
         return make_complex(*[nan_to_num(part, nan, posinf, neginf) for part in (input.real, input.imag)])
     from .._limits import finfo

@@ -6,10 +6,11 @@ import math
 
 from numtorch.kernels.math import erf, erfc, exp, isnan, log, log1p, where
 
+from .._binary import binary
 from .._dtype import FLOATING
-from .._pointwise import binary, unary
 from .._registry import FUNCTIONS, op
 from .._tensor import Tensor
+from .._unary import unary
 
 _XLOGY = {"promote": "float", "category": FLOATING}
 

@@ -1,4 +1,4 @@
-"""Diagonals and triangles: diag, diag_embed, diagflat, tril, triu, trace."""
+"""Diagonals and triangles: diag, diag_embed, diagflat, tril, triu, trace, and the indices of triangles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .._allocator import empty
 from .._compiled import Compiled, compiled_pair
 from .._copy import contiguous
 from .._device import cpu
-from .._dtype import float32, float64
+from .._dtype import float32, float64, int64
 from .._primitive import primitive
-from .._registry import op
+from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
-from .creation import eye
+from .creation import eye, finish
 from .positions import PARALLEL_ELEMENTS, as_vectors
 
 _trace = Compiled(_kernels.trace_forward, "xnnx")
@@ -140,4 +140,40 @@ def triu(self, diagonal: int = 0) -> Tensor:
 tril.derivative(self=lambda ctx, grad: grad.tril(ctx.diagonal))
 triu.derivative(self=lambda ctx, grad: grad.triu(ctx.diagonal))
 
-__all__ = ["diag", "diag_embed", "diagflat", "trace", "tril", "triu"]
+_triangle_places = Compiled(_kernels.triangle_places, "nnnbnni")
+
+
+def _lower_places(rows: int, columns: int, diagonal: int) -> int:
+    """How many places of a matrix have j - i <= diagonal: min(max(i + diagonal + 1, 0), columns) in row i."""
+    first = min(max(-diagonal, 0), rows)  # the first row that has any
+    full = min(max(columns - diagonal - 1, first), rows)  # the first that has all
+    growing = full - first
+    return growing * (first + diagonal + 1) + growing * (growing - 1) // 2 + (rows - full) * columns
+
+
+def triangle_flat(rows: int, columns: int, diagonal: int, upper: bool, as_pairs: bool = False) -> np.ndarray:
+    """The rows of the places of a triangle and then their columns; as_pairs: each row beside its column."""
+    count = _lower_places(rows, columns, diagonal - 1 if upper else diagonal)
+    if upper:
+        count = rows * columns - count
+    flat = np.empty(2 * count, np.int64)
+    step, apart = (2, 1) if as_pairs else (1, count)
+    _triangle_places[flat.dtype](rows, columns, diagonal, upper, step, apart, flat)
+    return flat
+
+
+def _triangle_indices(name: str, upper: bool):
+    def call(row, col, offset=0, *, dtype=int64, layout=None, device=None, pin_memory=False):
+        flat = triangle_flat(row, col, offset, upper)
+        if dtype is not int64:
+            flat = flat.astype(dtype.np)
+        return finish(wrap(flat, (2, flat.size // 2), dtype), device, False)
+
+    call.__name__ = name
+    return register(name, call, method=False)
+
+
+tril_indices = _triangle_indices("tril_indices", False)
+triu_indices = _triangle_indices("triu_indices", True)
+
+__all__ = ["diag", "diag_embed", "diagflat", "trace", "tril", "tril_indices", "triu", "triu_indices"]

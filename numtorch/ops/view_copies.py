@@ -17,8 +17,9 @@ from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
 from . import shape, splitting
-from .creation import arange, triangle_flat
 from .joining import meshgrid, stack
+from .sequences import arange
+from .triangular import triangle_flat
 
 
 def _copied(result):

@@ -10,7 +10,8 @@ import math
 from .. import _dtype
 from .._dtype import dtype as _dtype_class
 from .._tensor import Tensor
-from ..ops.creation import empty, linspace, ones, scalar_tensor
+from ..ops.creation import empty, ones, scalar_tensor
+from ..ops.sequences import linspace
 
 
 def _prepared(name: str, M: int, dtype, device, requires_grad: bool):

@@ -1,0 +1,457 @@
+"""Pointwise operators of two operands, either of which may be a Python number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numtorch.graph import mode, rare
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+
+from . import _dtype
+from ._derivatives import argument_names, record, record_beside_number, record_broadcast, record_pair
+from ._device import cpu
+from ._dtype import COMPLEX, FLOATING, bool_, dtype
+from ._inplace import check_apart, check_writable, inplace_form, write_out
+from ._layout import broadcast
+from ._loops import run, run_apart, run_broadcast, run_over
+from ._operands import laid_flat
+from ._pointwise import Pointwise, large, publish
+from ._promotion import in_one_dtype
+from ._tensor import Tensor, _new, wrap
+from ._views import apart, tracked
+
+_np_empty = np.empty
+# What an operand is, nearly always.
+_USUAL = {Tensor, float, int}
+
+
+def binary(
+    name: str,
+    text: Callable,
+    da: Callable | None = None,
+    db: Callable | None = None,
+    *,
+    node: str | None = None,
+    promote: str = "same",
+    result: str = "same",
+    category: int = COMPLEX,
+    refuse: tuple[int, ...] | None = None,
+    function: bool = True,
+    method: bool = True,
+    inplace: bool = True,
+    namespace: str = "",
+    aliases: tuple[str, ...] = (),
+    check: Callable | None = None,
+    node_number: str | None = None,
+    doc: str | None = None,
+):
+    """Define an operator of two operands, y = text(a, b, *params); either may be a Python number.
+
+    da and db are the derivatives with respect to the two. `check(a, b)` may raise before anything is computed.
+    `node_number` is the node's name where one operand is a number, where torch gives it another.
+    """
+    a_name, b_name, *param_names = argument_names(text)
+    spec = Pointwise(
+        name,
+        text,
+        (da, db),
+        (a_name, b_name),
+        tuple(param_names),
+        node,
+        promote,
+        result,
+        category,
+        refuse,
+        node_number,
+    )
+    node_class, node_class_number, differentiable = spec.node_class, spec.node_class_number, spec.differentiable
+    loops, n_params = spec.loops, len(param_names)
+    fast: dict = {}  # dtype -> (entry, output dtypes) for two tensors of that dtype
+    over: dict = {}  # dtype -> the loop that writes over the first
+    over_number: dict = {}  # the same with a Python number
+    fast_float: dict = {}  # the same for a tensor and a Python float
+    fast_int: dict = {}  # and an int
+    tried: set = set()  # dtypes for which a direct way with a number has been made, or cannot be
+
+    def prepare(d: dtype) -> None:
+        probe = wrap(_np_empty(0, d.np), (0,), d)
+        if d.np is not d.compute or check is not None and d is bool_ or spec.dtype_of((probe, probe)) is not d:
+            return
+        out_np = spec.loops.output(d.np)
+        out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
+        fast[d] = (spec.loops.entry("contiguous", d.np, n_params), out_np, out_dtype)
+
+    def prepare_number(d: dtype) -> None:
+        probe = wrap(_np_empty(0, d.np), (0,), d)
+        if d.np is not d.compute or d is bool_ or spec.dtype_of((probe, 1)) is not d:
+            return
+        out_np = spec.loops.output(d.np)
+        out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
+        found = (spec.number_right.entry("contiguous", d.np, 1 + n_params), out_np, out_dtype)
+        if d.category == FLOATING:
+            fast_float[d] = fast_int[d] = found
+        elif d is _dtype.int64:
+            fast_int[d] = found
+
+    def general(a, b, params, out):
+        if out is None and isinstance(a, Tensor) and isinstance(b, Tensor) and len(params) == n_params:
+            d = a._dtype
+            if d is b._dtype and d in fast and a._device is cpu and b._device is cpu and check is None:
+                # Nothing to promote or to move: only the layouts are not those of the direct way.
+                numbers = a._size != b._size and not (a._size and b._size)
+                if not numbers and (not params or d.category == FLOATING):
+                    y = run(loops, (a, b), params, d)
+                    if differentiable and (a._requires_grad or b._requires_grad) and mode.enabled:
+                        record(node_class, (a, b), y, params)
+                    return y
+        if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
+        for i, t in enumerate((a, b)):
+            if t.__class__ in _USUAL:
+                continue
+            if not isinstance(t, Tensor) and not isinstance(t, (int, float, complex, np.number, np.bool_)):
+                argument = ("input", "other")[i]
+                raise TypeError(
+                    f"{name}(): argument '{argument}' (position {i + 1}) must be Tensor, not {type(t).__name__}"
+                )
+        if check is not None:
+            check(a, b)
+        y = spec.compute((a, b), params)
+        if (
+            differentiable
+            and mode.enabled
+            and (getattr(a, "_requires_grad", False) or getattr(b, "_requires_grad", False))
+            and y._dtype.category >= FLOATING
+        ):
+            pair = isinstance(a, Tensor) and isinstance(b, Tensor)
+            record(node_class if pair else node_class_number, (a, b), y, params)
+        if out is not None:
+            check_apart(out, (a, b))
+            return write_out(y, out, name)
+        if isinstance(a, Tensor) and a._device is cpu:
+            if not isinstance(b, Tensor):
+                if a._dtype not in tried:
+                    tried.add(a._dtype)
+                    prepare_number(a._dtype)
+            elif a._dtype is b._dtype:
+                d = a._dtype
+                if d not in fast:
+                    prepare(d)
+        return y
+
+    def written(a, b, out):
+        """Into `out` directly where nothing has to be converted, broadcast or recorded."""
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and isinstance(out, Tensor):
+            x, y, z, d = a._flat, b._flat, out._flat, a._dtype
+            if (
+                x is not None
+                and y is not None
+                and z is not None
+                and d is b._dtype
+                and a._size == b._size == out._size
+                and a._device is b._device is out._device is cpu
+                and not (a._requires_grad or b._requires_grad or out._requires_grad)
+            ):
+                if d not in fast:
+                    prepare(d)
+                found = fast.get(d)
+                if found is not None and out._dtype is found[2] and apart(z, x) and apart(z, y):
+                    big = x.size >= PARALLEL_THRESHOLD
+                    (loops.entry("parallel", d.np, 0) if big else found[0])(x, y, z, ())
+                    out._bump_version()
+                    return out
+            recorded = out._requires_grad or mode.enabled and (a._requires_grad or b._requires_grad)
+            if z is not None and not recorded and a._size != b._size and walked(a, b, out) is not None:
+                return out
+        return general(a, b, (), out)
+
+    def walked(a, b, out):
+        """Two tensors that are broadcast, by one strided loop, into `out`; None where that is not the way."""
+        d = a._dtype
+        found = fast.get(d)
+        if found is None or b._dtype is not d or not a._device is b._device is cpu:
+            return None
+        walk = broadcast(a._size, a._stride, b._size, b._stride)
+        if not walk.numel or walk.turned or not walk.vectorises:
+            return None
+        x, y, z = a._buffer(), b._buffer(), out._flat
+        if out._dtype is not found[2] or out._size != walk.size or out._stride != walk.stride:
+            return None
+        if np.may_share_memory(z, x) or np.may_share_memory(z, y):
+            return None
+        kind = "strided parallel" if walk.numel >= PARALLEL_THRESHOLD else "strided"
+        loops.entry_for(kind, d, 0)(x, a._offset, y, b._offset, z, 0, walk.meta, ())
+        out._bump_version()
+        return out
+
+    def of_views(a, b, params=()):
+        """Two tensors of which one is a view or broadcast, in the way of `run_apart`; None where that is not the way."""
+        d = a._dtype
+        found = fast.get(d)
+        if found is None or b._dtype is not d or not a._device is b._device is cpu:
+            return None
+        y = run_apart(loops, found, a, b, params)
+        if y is not None and differentiable and mode.enabled and (a._requires_grad or b._requires_grad):
+            record(node_class, (a, b), y, params)
+        return y
+
+    def view_and_number(a, b):
+        """The same for a view and a Python number."""
+        d = a._dtype
+        found = (fast_float if b.__class__ is float else fast_int).get(d)
+        if found is None or a._device is not cpu:
+            return None
+        y = run_apart(spec.number_right, found, a, None, (b,))
+        if y is not None and differentiable and mode.enabled and a._requires_grad:
+            record_beside_number(node_class_number, a, b, False, y)
+        return y
+
+    def with_params(a, b, params, out):
+        """Two tensors of one size and floating dtype without a detour; all else by the general way."""
+        x, y = getattr(a, "_flat", None), getattr(b, "_flat", None)
+        if x is None or y is None or out is not None or len(params) != n_params:
+            plain = out is None and len(params) == n_params and isinstance(a, Tensor) and isinstance(b, Tensor)
+            result = of_views(a, b, params) if plain and a._dtype.category == FLOATING else None
+            return general(a, b, params, out) if result is None else result
+        d = a._dtype
+        found = fast.get(d)
+        if found is None or b._dtype is not d or a._size != b._size or d.category != FLOATING:
+            return general(a, b, params, out)
+        entry, out_np, out_dtype = found
+        if x.size < PARALLEL_THRESHOLD:
+            z = _np_empty(x.size, out_np)
+        else:
+            entry, z = large(loops, d, n_params, x.size, out_np)
+        entry(x, y, z, params)
+        result = _new(Tensor)
+        result._flat = z
+        result._size = a._size
+        result._stride = a._stride
+        result._dtype = out_dtype
+        if differentiable and (a._requires_grad or b._requires_grad) and mode.enabled:
+            record(node_class, (a, b), result, params)
+        return result
+
+    def cast_first(a, b):
+        pair = in_one_dtype(spec, a, b, check)
+        return general(a, b, (), None) if pair is None else call(*pair)
+
+    def call(input, other, *params, out=None):
+        if out is not None and not params:
+            return written(input, other, out)
+        if params:
+            return with_params(input, other, params, out)
+        try:
+            a = input._flat
+        except AttributeError:
+            return general(input, other, params, out)
+        if a is None:
+            if laid_flat(input):
+                return call(input, other)
+            if isinstance(other, Tensor):
+                result = of_views(input, other)
+            else:
+                result = view_and_number(input, other) if other.__class__ in _USUAL else None
+            return general(input, other, params, out) if result is None else result
+        n = a.size
+        kind = other.__class__
+        if kind is float or kind is int:
+            found = (fast_float if kind is float else fast_int).get(input._dtype)
+            if found is None:
+                return cast_first(input, other)
+            entry, out_np, out_dtype = found
+            if n < PARALLEL_THRESHOLD:
+                y = _np_empty(n, out_np)
+            else:
+                entry, y = large(spec.number_right, input._dtype, 1, n, out_np)
+            entry(a, y, (other,))
+            result = _new(Tensor)
+            result._flat = y
+            result._size = input._size
+            result._stride = input._stride
+            result._dtype = out_dtype
+            if input._requires_grad and differentiable and mode.enabled:
+                record_beside_number(node_class_number, input, other, False, result)
+            return result
+        try:
+            b = other._flat
+        except AttributeError:
+            return general(input, other, params, out)
+        d = input._dtype
+        if b is None:
+            if laid_flat(other):
+                return call(input, other)
+            result = of_views(input, other) if isinstance(other, Tensor) else None
+            return general(input, other, params, out) if result is None else result
+        if d is not other._dtype:
+            return cast_first(input, other)
+        if input._size != other._size:
+            size = input._size
+            if (
+                b.size == 1
+                and len(other._size) <= len(size)
+                and d.category == FLOATING
+                and not (other._requires_grad and mode.enabled)
+            ):
+                # A tensor of one element is a number.
+                found = fast_float.get(d)
+                if found is not None:
+                    entry, out_np, out_dtype = found
+                    if n < PARALLEL_THRESHOLD:
+                        y = _np_empty(n, out_np)
+                    else:
+                        entry, y = large(spec.number_right, d, 1, n, out_np)
+                    entry(a, y, (b.item(),))
+                    result = _new(Tensor)
+                    result._flat = y
+                    result._size = size
+                    result._stride = input._stride
+                    result._dtype = out_dtype
+                    if input._requires_grad and differentiable and mode.enabled:
+                        record(node_class, (input, other), result)
+                    return result
+            found = fast.get(d)
+            if found is None or not size or not other._size or input._device is not cpu:
+                return general(input, other, params, out)
+            result = run_broadcast(loops, found, input, other)
+            if result is None:
+                return general(input, other, params, out)
+            if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
+                if result._dtype is d:
+                    record_broadcast(node_class, input, other, result)
+                else:
+                    record(node_class, (input, other), result)
+            return result
+        found = fast.get(d)
+        if found is None:
+            return cast_first(input, other)
+        entry, out_np, out_dtype = found
+        if n < PARALLEL_THRESHOLD:
+            y = _np_empty(n, out_np)
+        else:
+            entry, y = large(loops, d, 0, n, out_np)
+        entry(a, b, y, ())
+        result = _new(Tensor)
+        result._flat = y
+        result._size = input._size
+        result._stride = input._stride
+        result._dtype = out_dtype
+        if differentiable and (input._requires_grad or other._requires_grad) and mode.enabled:
+            record_pair(node_class, input, other, result)
+        return result
+
+    general_inplace = inplace_form(call, name + "_")
+
+    def entry_over(x, d):
+        """The loop that writes over x (a look-up in `loops` hashes a numpy dtype, for 0.3 us)."""
+        if x.size >= PARALLEL_THRESHOLD:
+            return loops.entry("inplace parallel", d.np, n_params)
+        entry = over.get(d)
+        if entry is None:
+            entry = over[d] = loops.entry("inplace", d.np, n_params)
+        return entry
+
+    def recorded_inplace(input, other):
+        """Over a result of the graph whose old values no derivative needs: whether that was the case."""
+        x, d = input._flat, input._dtype
+        found = fast.get(d)
+        y = getattr(other, "_flat", None)
+        if x is None or y is None or found is None or n_params or input._base is not None or rare.active:
+            return False
+        if not mode.enabled or not input._requires_grad or input._grad_fn is None or input._retains_grad:
+            return False
+        if found[2] is not d or other._dtype is not d or input._size != other._size or not apart(x, y):
+            return False
+        keep_input, _, keep_result = node_class.keeps[1 + 2 * other._requires_grad]
+        if keep_input or keep_result:
+            return False
+        entry_over(x, d)(x, y, ())
+        input._get_storage().version += 1
+        record_pair(node_class, input, other, input)
+        input._output_nr = 0
+        return True
+
+    def over_view(input, other, params) -> bool:
+        """Views, and operands that are broadcast, outside the graph: one loop over them; whether that was done."""
+        d = input._dtype
+        if d.category != FLOATING or len(params) != n_params or input._device is not cpu or tracked(input):
+            return False
+        number_beside = other.__class__ is float or other.__class__ is int
+        found = (fast_float if number_beside else fast).get(d)
+        if found is None or found[2] is not d:
+            return False
+        if not number_beside and (
+            not isinstance(other, Tensor)
+            or other._dtype is not d
+            or other._device is not cpu
+            or not other._size
+            or other._requires_grad
+            and mode.enabled
+        ):
+            return False
+        check_writable(input)
+        if number_beside:
+            done = run_over(spec.number_right, input, (), (float(other), *params))
+        else:
+            done = run_over(loops, input, (other,), params)
+        if done:
+            input._bump_version()
+        return done
+
+    def call_inplace(input, other, *params):
+        x = input._flat
+        if x is None and laid_flat(input):
+            x = input._flat
+        if x is None or len(params) != n_params or tracked(input):
+            if differentiable and recorded_inplace(input, other) or over_view(input, other, params):
+                return input
+            return general_inplace(input, other, *params)
+        d = input._dtype
+        if isinstance(other, Tensor):
+            y = other._flat
+            if y is None and laid_flat(other):
+                y = other._flat
+            found = fast.get(d)
+            if (
+                found is not None
+                and y is not None
+                and found[2] is d
+                and d is other._dtype
+                and input._size == other._size
+                and (not params or d.category == FLOATING)
+                and not (other._requires_grad and mode.enabled)
+                and apart(x, y)
+            ):
+                entry_over(x, d)(x, y, params)
+                input._get_storage().version += 1
+                return input
+        else:
+            kind = other.__class__
+            found = fast_float.get(d) if kind is float else fast_int.get(d) if kind is int else None
+            if found is not None and found[2] is d and (not params or d.category == FLOATING):
+                if x.size < PARALLEL_THRESHOLD:
+                    entry = over_number.get(d)
+                    if entry is None:
+                        entry = over_number[d] = spec.number_right.entry("inplace", d.np, 1 + n_params)
+                else:
+                    entry = spec.number_right.entry("inplace parallel", d.np, 1 + n_params)
+                entry(x, (other, *params))
+                input._get_storage().version += 1
+                return input
+        return input if over_view(input, other, params) else general_inplace(input, other, *params)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    call_inplace.__name__ = call_inplace.__qualname__ = name + "_"
+    return publish(
+        spec,
+        call,
+        call_inplace,
+        function=function,
+        method=method,
+        inplace=inplace,
+        namespace=namespace,
+        aliases=aliases,
+    )

@@ -1,0 +1,216 @@
+"""Pointwise operators of one tensor: `unary` makes a function, a method, an in-place form and a node of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numtorch.graph import mode, rare
+from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+
+from . import _dtype
+from ._derivatives import argument_names, record, record_unary
+from ._device import cpu
+from ._dtype import COMPLEX, FLOATING, dtype
+from ._inplace import check_apart, inplace_form, write_out
+from ._loops import run, run_apart
+from ._operands import laid_flat
+from ._pointwise import Pointwise, large, publish
+from ._tensor import Tensor, _new, wrap
+from ._views import apart, tracked
+
+_np_empty = np.empty
+
+
+def unary(
+    name: str,
+    text: Callable,
+    derivative: Callable | None = None,
+    *,
+    node: str | None = None,
+    promote: str = "same",
+    result: str = "same",
+    category: int = COMPLEX,
+    refuse: tuple[int, ...] | None = None,
+    function: bool = True,
+    method: bool = True,
+    inplace: bool = True,
+    namespace: str = "",
+    aliases: tuple[str, ...] = (),
+    doc: str | None = None,
+):
+    """Define an operator of one tensor, y = text(x, *params).
+
+    promote: "same", or "float" where integers become floats. result: "same", "bool", "real". category: the highest
+    category of dtypes that torch has it for; refuse: categories that it does not take. `text` may take parameters
+    behind x; their names are those of the function's arguments.
+    """
+    x_name, *param_names = argument_names(text)
+    spec = Pointwise(name, text, (derivative,), (x_name,), tuple(param_names), node, promote, result, category, refuse)
+    node_class, differentiable = spec.node_class, spec.differentiable
+    fast: dict = {}
+    over: dict = {}  # dtype -> the loop that writes over its operand
+
+    def prepare(d: dtype) -> None:
+        # Only where nothing has to be promoted or converted is there a direct way.
+        if d.np is d.compute and spec.dtype_of((wrap(_np_empty(0, d.np), (0,), d),)) is d:
+            out_np = spec.loops.output(d.np)
+            out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
+            fast[d] = (spec.loops.entry("contiguous", d.np, len(param_names)), out_np, out_dtype)
+
+    def general(x, params, out):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
+        d = x._dtype
+        if d in fast and x._device is cpu and len(params) == n_params and (not params or d.category == FLOATING):
+            y = run(spec.loops, (x,), params, d)  # only the layout is not that of the direct way
+        else:
+            y = spec.compute((x,), params)
+        if differentiable and mode.enabled and x._requires_grad and y._dtype.category >= FLOATING:
+            record(node_class, (x,), y, params)
+        if out is not None:
+            check_apart(out, (x,))
+            return write_out(y, out, name)
+        if x._dtype not in fast and x._device is cpu:
+            prepare(x._dtype)
+        return y
+
+    n_params = len(param_names)
+    if param_names:
+
+        def call(input, *params, out=None):
+            x = getattr(input, "_flat", None)
+            if out is None and x is not None and len(params) == n_params:
+                found = fast.get(input._dtype)
+                if found is not None and found[2] is input._dtype and found[2].category == FLOATING:
+                    if x.size < PARALLEL_THRESHOLD:
+                        entry, y = found[0], _np_empty(x.size, found[1])
+                    else:
+                        entry, y = large(spec.loops, input._dtype, n_params, x.size, found[1])
+                    entry(x, y, params)
+                    result = _new(Tensor)
+                    result._flat = y
+                    result._size = input._size
+                    result._stride = input._stride
+                    result._dtype = input._dtype
+                    if input._requires_grad and differentiable and mode.enabled:
+                        record_unary(node_class, input, result, params)
+                    return result
+            return general(input, params, out)
+    else:
+
+        def of_view(x):
+            """A view, in the way of `run_apart`; None where that is not the way."""
+            found = fast.get(x._dtype)
+            y = run_apart(spec.loops, found, x, None, ()) if found is not None and x._device is cpu else None
+            if y is not None and differentiable and x._requires_grad and mode.enabled:
+                record(node_class, (x,), y)
+            return y
+
+        def written(input, out):
+            """Into `out` directly where nothing has to be converted or recorded."""
+            if isinstance(input, Tensor) and isinstance(out, Tensor):
+                x, z, d = input._flat, out._flat, input._dtype
+                if (
+                    x is not None
+                    and z is not None
+                    and input._size == out._size
+                    and input._device is out._device is cpu
+                    and not (input._requires_grad or out._requires_grad)
+                ):
+                    if d not in fast:
+                        prepare(d)
+                    found = fast.get(d)
+                    if found is not None and out._dtype is found[2] and apart(z, x):
+                        big = x.size >= PARALLEL_THRESHOLD
+                        (spec.loops.entry("parallel", d.np, 0) if big else found[0])(x, z, ())
+                        out._bump_version()
+                        return out
+            return general(input, (), out)
+
+        def call(input, *, out=None):
+            if out is None:
+                try:
+                    x = input._flat
+                    entry, out_np, out_dtype = fast[input._dtype]
+                    n = x.size
+                except (AttributeError, KeyError):
+                    if laid_flat(input):
+                        return call(input)
+                    result = of_view(input) if input.__class__ is Tensor and input._flat is None else None
+                    return general(input, (), None) if result is None else result
+                if n < PARALLEL_THRESHOLD:
+                    y = _np_empty(n, out_np)
+                else:
+                    entry, y = large(spec.loops, input._dtype, 0, n, out_np)
+                entry(x, y, ())
+                result = _new(Tensor)
+                result._flat = y
+                result._size = input._size
+                result._stride = input._stride
+                result._dtype = out_dtype
+                if input._requires_grad and differentiable and mode.enabled:
+                    if out_dtype is input._dtype:
+                        record_unary(node_class, input, result)
+                    else:
+                        record(node_class, (input,), result)
+                return result
+            return written(input, out)
+
+    general_inplace = inplace_form(call, name + "_")
+
+    def recorded_inplace(input, params):
+        """Over a result of the graph whose old values the derivative does not need: whether that was the case."""
+        x, d = input._flat, input._dtype
+        found = fast.get(d)
+        if x is None or found is None or len(params) != n_params or input._base is not None or rare.active:
+            return False
+        if not mode.enabled or not input._requires_grad or input._grad_fn is None or input._retains_grad:
+            return False
+        if found[2] is not d or params and d.category != FLOATING or node_class.keeps[1][0]:
+            return False
+        kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
+        spec.loops.entry(kind, d.np, n_params)(x, params)
+        storage = input._get_storage()
+        storage.version += 1
+        record_unary(node_class, input, input, params)
+        input._output_nr = 0
+        if node_class.keeps[1][1]:
+            input._grad_fn.versions = (0, storage.version)
+        return True
+
+    def call_inplace(input, *params):
+        x = input._flat
+        if x is None and laid_flat(input):
+            x = input._flat
+        if x is not None and len(params) == n_params and input._device is cpu and not tracked(input):
+            d = input._dtype
+            found = fast.get(d)
+            if found is not None and found[2] is d and (not params or d.category == FLOATING):
+                if x.size < PARALLEL_THRESHOLD:
+                    entry = over.get(d)
+                    if entry is None:
+                        entry = over[d] = spec.loops.entry("inplace", d.np, n_params)
+                else:
+                    entry = spec.loops.entry("inplace parallel", d.np, n_params)
+                entry(x, params)
+                input._get_storage().version += 1
+                return input
+        elif differentiable and x is not None and input._device is cpu and recorded_inplace(input, params):
+            return input
+        return general_inplace(input, *params)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    call_inplace.__name__ = call_inplace.__qualname__ = name + "_"
+    return publish(
+        spec,
+        call,
+        call_inplace,
+        function=function,
+        method=method,
+        inplace=inplace,
+        namespace=namespace,
+        aliases=aliases,
+    )
