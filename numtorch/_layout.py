@@ -69,9 +69,7 @@ def plan(size: tuple[int, ...], *strides: tuple[int, ...]) -> np.ndarray:
     meta = [len(sizes), *sizes]
     for s in steps:
         meta += s
-    array = np.array(meta, np.int64)
-    array.flags.writeable = True
-    return array
+    return np.array(meta, np.int64)
 
 
 # Elements from one to the next that are read in place: up to here a cache line is read once, not once for each element.

@@ -12,6 +12,8 @@ the offsets, Dukhan, "The indirect convolution algorithm", 2019.
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 
 from .conv_plan import SERIAL_WORK, Plan, plan
@@ -48,6 +50,11 @@ def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding
 KEPT_BYTES = 64 * 1024 * 1024
 _ways: dict[tuple, tuple[str, Plan | None]] = {}
 _held = {"bytes": 0}
+_counting = Lock()
+
+
+def _bytes(p: Plan | None) -> int:
+    return 0 if p is None else p.table.nbytes
 
 
 def _way(kind, sizes, x) -> tuple[str, Plan | None]:
@@ -57,12 +64,13 @@ def _way(kind, sizes, x) -> tuple[str, Plan | None]:
     if found is None:
         how = choose(kind, *sizes, x.dtype)
         found = how, plan(kind, *sizes, x.itemsize) if how == "tiles" else None
-        if found[1] is not None:
-            _held["bytes"] += found[1].table.nbytes
-        while _held["bytes"] > KEPT_BYTES and _ways:
-            _, old = _ways.pop(next(iter(_ways)))
-            _held["bytes"] -= old.table.nbytes if old is not None else 0
-        _ways[key] = found
+        with _counting:
+            _, old = _ways.pop(key, (None, None))  # where another thread has made the same meanwhile
+            _ways[key] = found
+            _held["bytes"] += _bytes(found[1]) - _bytes(old)
+            while _held["bytes"] > KEPT_BYTES and len(_ways) > 1:
+                _, old = _ways.pop(next(iter(_ways)))
+                _held["bytes"] -= _bytes(old)
     return found
 
 

@@ -5,7 +5,7 @@
     runs      windows whose elements follow each other in memory and fill vectors
     places    a gather for each element of a vector of windows, by a table (places.py): small planes
 
-The table of a shape is looked at once: `kept` is a dictionary in which the caller keeps what was found.
+A table is looked at once for each shape and dtype: pooling.py keeps what was found.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def divisors_of(counts: np.ndarray, places: Places, dtype) -> np.ndarray:
     return divisors
 
 
-# Nanoseconds of a backward by lines or columns: for a line, an element of a row that is added, a window.
-SPREAD_LINE, SPREAD_ROW, SPREAD_WINDOW = 25, 0.15, 2.0
+# Nanoseconds of a backward by lines or columns: for a line of windows, a row that it is added to, an element of that
+# row, a window.
+SPREAD_LINE, SPREAD_ROW, SPREAD_ELEMENT, SPREAD_WINDOW = 25, 8, 0.15, 2.0
 
 
 def places_back(dtype, src: tuple, dst: tuple, table) -> Places | None:
@@ -138,7 +139,7 @@ def places_back(dtype, src: tuple, dst: tuple, table) -> Places | None:
     terms = back[0].shape[1] * back[1].shape[1] * back[2].shape[1]
     if not fits(terms, plane, outputs):
         return None
-    spread = dst[0] * dst[1] * (SPREAD_LINE + rows * (8 + SPREAD_ROW * src[2]) + SPREAD_WINDOW * dst[2])
+    spread = dst[0] * dst[1] * (SPREAD_LINE + rows * (SPREAD_ROW + SPREAD_ELEMENT * src[2]) + SPREAD_WINDOW * dst[2])
     if PLACE * terms * plane > spread:
         return None
     return places_of(outer_places(back, dst), outputs, dtype.itemsize)
