@@ -46,7 +46,7 @@ def binary(
     check: Callable | None = None,
     node_number: str | None = None,
     doc: str | None = None,
-):
+) -> Callable[..., Tensor]:
     """Define an operator of two operands, y = text(a, b, *params); either may be a Python number.
 
     da and db are the derivatives with respect to the two. `check(a, b)` may raise before anything is computed.
@@ -238,7 +238,7 @@ def binary(
         pair = in_one_dtype(spec, a, b, check)
         return general(a, b, (), None) if pair is None else call(*pair)
 
-    def call(input, other, *params, out=None):
+    def call(input, other, *params, out=None) -> Tensor:
         if out is not None and not params:
             return written(input, other, out)
         if params:
@@ -400,7 +400,7 @@ def binary(
             input._bump_version()
         return done
 
-    def call_inplace(input, other, *params):
+    def call_inplace(input, other, *params) -> Tensor:
         x = input._flat
         if x is None and laid_flat(input):
             x = input._flat

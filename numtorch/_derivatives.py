@@ -57,7 +57,7 @@ class Rule:
         self.places = tuple(names.index(n) if n in names else None for n in operand_names)
         self.fast_number: dict = {}  # (dtype, place) -> the contiguous loop with the number as its first parameter
 
-    def run(self, g: Tensor, saved: tuple, params: tuple, reuse: bool):
+    def run(self, g: Tensor, saved: tuple, params: tuple, reuse: bool) -> Tensor | None:
         """The gradient by one contiguous loop; None where the general way has to be taken.
 
         With `reuse` the result is written over g, which nobody else holds and which is large.
@@ -106,7 +106,7 @@ class Rule:
         result._dtype = d
         return result
 
-    def run_beside_number(self, g: Tensor, saved: tuple, params: tuple, operand: int, number):
+    def run_beside_number(self, g: Tensor, saved: tuple, params: tuple, operand: int, number) -> Tensor | None:
         """`run` where one operand was a Python number; None where the general way has to be taken."""
         place = self.places[operand]
         if place is None:
@@ -272,7 +272,7 @@ class PointwiseNode(Node):
     plain = True  # no numbers among the operands, no broadcasting, no promotion
     number: tuple | None = None  # (operand, value) of the one Python number of two operands
 
-    def apply(self, grads):
+    def apply(self, grads: tuple) -> tuple:
         g = grads[0]
         rules = self.rules
         if g is None:

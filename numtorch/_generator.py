@@ -8,7 +8,7 @@ import numpy as np
 
 from numtorch.kernels.cpu import random as _kernels
 
-from ._device import cpu, parse_device
+from ._device import cpu, device, parse_device
 from ._dtype import uint8
 from ._tensor import Tensor, wrap
 
@@ -58,11 +58,11 @@ class Generator:
         self._seed = DEFAULT_SEED
 
     @property
-    def device(self):
+    def device(self) -> device:
         """The device of the stream."""
         return self._device
 
-    def stream(self):
+    def stream(self) -> tuple[np.ndarray, np.ndarray]:
         """(state, spare), the arrays that the kernels draw from; seeded when first asked for."""
         if self._state is None:
             self._state = np.empty(626, np.uint32)

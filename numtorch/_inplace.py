@@ -230,7 +230,7 @@ def inplace_form(fn, name: str) -> Callable:
     checked = name not in _UNCHECKED
 
     @functools.wraps(fn)
-    def inplace(self, *args, **kwargs):
+    def inplace(self, *args, **kwargs) -> Tensor:
         check_writable(self)
         if checked:
             check_apart(self, args)
@@ -272,7 +272,7 @@ def resize(t: Tensor, size) -> None:
     t.flat()
 
 
-def write_out(result, out, name: str):
+def write_out(result: Tensor | tuple, out: Tensor | tuple | list, name: str) -> Tensor | tuple:
     """Write `result` (a tensor or a tuple of them) to `out` and return `out`."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):

@@ -14,6 +14,10 @@ operators share; `_unary.py`, `_binary.py` and `_ternary.py` hold the ways by wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from . import _dtype
 from ._allocator import empty as _empty
 from ._copy import cast
@@ -107,7 +111,7 @@ class Pointwise:
         return result
 
 
-def large(loops: Loops, d: dtype, n_params: int, n: int, out_np):
+def large(loops: Loops, d: dtype, n_params: int, n: int, out_np) -> tuple[Callable, np.ndarray]:
     """The loop that all threads share, and room for its n results."""
     return loops.entry("parallel", d.np, n_params), _empty(n, out_np)
 
@@ -116,7 +120,9 @@ def _node_name(name: str) -> str:
     return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
 
 
-def publish(spec: Pointwise, call, call_inplace, *, function, method, inplace, namespace, aliases):
+def publish(
+    spec: Pointwise, call: Callable, call_inplace: Callable, *, function, method, inplace, namespace, aliases
+) -> Callable:
     spec.call = call
     OPERATORS[spec.name] = call
     call.pointwise = spec

@@ -68,7 +68,7 @@ class Meta(tuple):
     def dim(self) -> int:
         return len(self[0])
 
-    def size(self, dim: int | None = None):
+    def size(self, dim: int | None = None) -> PublicSize | int:
         return self.shape if dim is None else self[0][dim]
 
     def numel(self) -> int:
@@ -84,7 +84,7 @@ class PrimitiveNode(Node):
     spans: tuple | None = None  # how many edges each differentiable argument has, where lists occur
     picked: list | None = None  # which of several outputs are differentiable
 
-    def apply(self, grads):
+    def apply(self, grads: tuple) -> tuple:
         spec = self.spec
         if self.picked is not None:
             grads = tuple([grads[i] for i in self.picked])
@@ -220,7 +220,7 @@ class Primitive:
         """The arguments of a call by name, in order, with the defaults of those that are not given."""
         return {**self.defaults, **dict(zip(self.names, args)), **kwargs}
 
-    def record(self, args: tuple, kwargs: dict, result):
+    def record(self, args: tuple, kwargs: dict, result: Tensor | tuple) -> Tensor | tuple:
         """Make `result` a result of the graph."""
         defaults = self.default_values
         values = list(args) if len(args) == len(defaults) else [*args, *defaults[len(args) :]]
@@ -374,7 +374,7 @@ def primitive(
     namespace: str = "",
     aliases: tuple[str, ...] = (),
     public: bool = True,
-):
+) -> Callable[[Callable], Callable]:
     """Define a primitive; see the module's docstring. `public=False` registers neither a function nor a method."""
 
     def decorate(forward: Callable):
@@ -382,7 +382,7 @@ def primitive(
         node_name = node or "".join(p.capitalize() for p in op_name.strip("_").split("_")) + "Backward0"
         spec = Primitive(forward, node_name, save, nondifferentiable)
 
-        def call(*args, **kwargs):
+        def call(*args, **kwargs) -> Tensor | tuple:
             result = forward(*args, **kwargs)
             if mode.enabled:
                 given = len(args)

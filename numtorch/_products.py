@@ -35,7 +35,7 @@ def _result(flat, size, dtype) -> Tensor:
     return result
 
 
-def dense_matrix(t: Tensor, transposed: bool = False):
+def dense_matrix(t: Tensor, transposed: bool = False) -> tuple[np.ndarray, bool] | None:
     """(flat buffer, whether it holds the transpose of what is meant), or None for a matrix that is not dense."""
     flat = t._flat
     if flat is not None:

@@ -66,7 +66,7 @@ def with_out(fn: Callable) -> Callable:
     positional = getattr(fn, "positional", fn)  # what lies under a wrapper that only looks at keywords
 
     @functools.wraps(fn)
-    def call(*args, **kwargs):
+    def call(*args, **kwargs) -> Tensor | tuple:
         if not kwargs:
             return positional(*args)
         out = kwargs.pop("out", None)

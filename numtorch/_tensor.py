@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections.abc import Callable
 from sys import getrefcount
 
 import numpy as np
 
-from numtorch.graph import AccumulateGrad, Node, add_tensor_hook, mode, run_backward, set_retain_grad
+from numtorch.graph import AccumulateGrad, Node, RemovableHandle, add_tensor_hook, mode, run_backward, set_retain_grad
 
 from . import _allocator, _dtype
 from ._device import cpu, device
@@ -335,13 +336,13 @@ class Tensor:
 
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
-    def register_hook(self, hook):
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(grad)` whenever this tensor's gradient is computed; what it returns replaces the gradient."""
         if not self._requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         return add_tensor_hook(self._edge(), self._output_nr, hook)
 
-    def register_post_accumulate_grad_hook(self, hook):
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call `hook(tensor)` after a backward has added to this leaf's `.grad`."""
         if not self._requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")

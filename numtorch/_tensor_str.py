@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def get_printoptions() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def printoptions(**kwargs: Any):
+def printoptions(**kwargs: Any) -> Iterator[None]:
     """Change the print options inside a `with` block."""
     before = get_printoptions()
     set_printoptions(**kwargs)

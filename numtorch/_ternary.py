@@ -32,7 +32,7 @@ def ternary(
     category: int = COMPLEX,
     refuse: tuple[int, ...] | None = None,
     node_number: str | None = None,
-):
+) -> Callable[..., Tensor]:
     """A pointwise operator of three operands, not published: its public form is written around it."""
     names = argument_names(text)
     operand_names, param_names = names[:3], names[3:]

@@ -155,7 +155,7 @@ def find_class(module: str, name: str) -> Any:
     return found.value
 
 
-def trusted_unpickler(file, pickle_module, persistent_load: Callable, **pickle_load_args):
+def trusted_unpickler(file, pickle_module, persistent_load: Callable, **pickle_load_args) -> pickle.Unpickler:
     class Unpickler(pickle_module.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             found = find_class(module, name)

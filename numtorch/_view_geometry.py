@@ -149,7 +149,9 @@ def sliced(size: tuple, stride: tuple, dim: int, count: int, step: int) -> tuple
 
 
 @lru_cache(maxsize=4096, typed=True)
-def diagonal(size: tuple, stride: tuple, offset: int, dim1: int, dim2: int):
+def diagonal(
+    size: tuple, stride: tuple, offset: int, dim1: int, dim2: int
+) -> tuple[Size, tuple[int, ...], int, int, int]:
     """(size, stride, offset within the tensor, dim1, dim2) of a diagonal."""
     n = len(size)
     d1, d2 = wrap_dim(dim1, n), wrap_dim(dim2, n)

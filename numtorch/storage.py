@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._device import cpu
+from ._device import cpu, device
 from ._dtype import ALL, dtype
 from ._storage import Storage
 from ._tensor import Tensor, strided
@@ -25,7 +25,7 @@ class UntypedStorage:
     __len__ = nbytes
 
     @property
-    def device(self):
+    def device(self) -> device:
         return self._storage.device
 
     def _bytes(self):
@@ -82,7 +82,7 @@ class TypedStorage:
         return self._storage.address
 
     @property
-    def device(self):
+    def device(self) -> device:
         return self._storage.device
 
     def untyped(self) -> UntypedStorage:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
+from typing import NoReturn
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class CudaStorage(Storage):
         self.memory, self.block, self.count, self.device, self.version = memory, block, count, where, version
 
     @property
-    def buffer(self):
+    def buffer(self) -> NoReturn:
         raise not_on_cuda()
 
     @property

@@ -248,7 +248,7 @@ def _deprecated(fn: Callable) -> Callable:
     new_name = fn.__name__
     old_name = new_name[:-1]
 
-    def old(*args, **kwargs):
+    def old(*args, **kwargs) -> Tensor:
         warnings.warn(
             f"`nn.init.{old_name}` is now deprecated in favor of `nn.init.{new_name}`.", FutureWarning, stacklevel=2
         )

@@ -89,7 +89,7 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str, direct=None)
         second=lambda ctx, grad: _times(second_rule(ctx, grad), ctx.alpha),
     )
 
-    def call(input, first, second, *, beta=1, alpha=1, out=None):
+    def call(input, first, second, *, beta=1, alpha=1, out=None) -> Tensor:
         if not _in_graph(input, first, second):
             result = None if direct is None else direct(input, first, second, beta, alpha, out)
             if result is None and in_one_pass and out is None:
@@ -113,7 +113,7 @@ def _register(name: str, call, direct=None) -> None:
         register(name + "_", general)
         return
 
-    def in_place(self, first, second, *, beta=1, alpha=1):
+    def in_place(self, first, second, *, beta=1, alpha=1) -> Tensor:
         if not _in_graph(self, first, second) and direct(self, first, second, beta, alpha, self) is not None:
             return self
         return general(self, first, second, beta=beta, alpha=alpha)

@@ -124,7 +124,7 @@ def sub(input, other, *, alpha=1, out=None) -> Tensor:
 def _inplace_with_alpha(call, call_scaled, name: str):
     direct, scaled = call.inplace, call_scaled.inplace
 
-    def inplace(self, other, *, alpha=1):
+    def inplace(self, other, *, alpha=1) -> Tensor:
         if type(alpha) is int and alpha == 1:
             return direct(self, other)
         _check_alpha(self, other, alpha)
@@ -449,7 +449,7 @@ def _in_one_loop(call, name: str):
     """`name` (addcmul_, addcdiv_) by one loop where that will do, else by its general form."""
     general = getattr(Tensor, name)
 
-    def inplace(self, tensor1, tensor2, *, value=1):
+    def inplace(self, tensor1, tensor2, *, value=1) -> Tensor:
         if call.write_over(self, tensor1, tensor2, value):
             return self
         return general(self, tensor1, tensor2, value=value)

@@ -41,7 +41,7 @@ def _keep_gradients(call, name: str, aliases) -> None:
     beside_number, beside_tensor = (step(f"{name.capitalize()}Backward{i}") for i in (0, 1))
     plain = call.inplace
 
-    def inplace(self, other):
+    def inplace(self, other) -> Tensor:
         if mode.enabled and (self._requires_grad or getattr(other, "_requires_grad", False)):
             if isinstance(other, Tensor):
                 return beside_tensor(self, other, other._size, other._dtype)

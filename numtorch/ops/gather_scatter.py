@@ -52,7 +52,7 @@ def inplace(name: str, prim: Callable, into: Callable) -> Callable:
     """Publish Tensor.name_: `into` in the tensor's memory, recorded as `prim`, with prim's arguments."""
     signature = prim.primitive
 
-    def call(self, *args, **kwargs):
+    def call(self, *args, **kwargs) -> Tensor:
         if kwargs:
             bound = signature.bind((self, *args), kwargs)
             return write_recorded(self, prim, into, *[bound[name] for name in signature.names[1:]])
@@ -299,7 +299,7 @@ _gather.derivative(input=_gather_gradient)
 
 
 @primitive(node="ScatterAddBackward0", save=("index",), public=False)
-def gather_backward(grad, dim: int, index, size):
+def gather_backward(grad, dim: int, index, size) -> Tensor:
     """Zeros of `size` to which grad is added at index along dim."""
     result = _block_summed(grad, dim, index, tuple(size))
     return grad.detach().new_zeros(size).scatter_add(dim, index, grad.detach()) if result is None else result

@@ -374,7 +374,7 @@ def _at_least(n: int, t: Tensor) -> Tensor:
 
 
 def _register_at_least(n: int):
-    def call(*tensors):
+    def call(*tensors) -> Tensor | tuple[Tensor, ...]:
         if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
             tensors = tensors[0]
             return tuple(_at_least(n, t) for t in tensors)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import NoReturn
 
 from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import losses as _kernels
@@ -91,7 +92,7 @@ def _fused(name: str, node: str, kernels, slope, target_slope, value=None):
     return forward
 
 
-def negated(x, t, p):
+def negated(x, t, p) -> NoReturn:
     """The slope of a loss of x - t by t: that by x with the other sign."""
     raise AssertionError("a marker")
 
@@ -542,7 +543,7 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
 def _by_number(name: str, functional, *parameters: str) -> None:
     """torch.<name>: the functional form with the reduction as a number (0 none, 1 mean, 2 sum)."""
 
-    def call(*args, reduction=1, **kwargs):
+    def call(*args, reduction=1, **kwargs) -> Tensor:
         kwargs.update(zip(parameters, args, strict=False))
         kwargs["reduction"] = reduction_name(kwargs.get("reduction", reduction))
         return functional(**kwargs)

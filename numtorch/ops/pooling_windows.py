@@ -139,7 +139,7 @@ def check_1d(function: str, size) -> None:
 # -- geometries ------------------------------------------------------------------------------------------------
 
 
-def hashable(value):
+def hashable(value: int | list | tuple) -> int | tuple:
     return tuple(value) if isinstance(value, list) else value
 
 

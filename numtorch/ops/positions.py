@@ -84,7 +84,7 @@ _MOVED_AS = {1: np.uint8, 2: np.uint16, 4: np.float32, 8: np.float64, 16: np.com
 MOVED_ITSELF = (np.uint8, np.float32, np.float64, np.int64)
 
 
-def moved_as(np_dtype):
+def moved_as(np_dtype: np.dtype) -> np.dtype:
     """The numpy dtype whose kernel moves elements of `np_dtype`."""
     if np_dtype.type in MOVED_ITSELF:
         return np_dtype
@@ -125,7 +125,9 @@ _read_rows = compiled_pair(_rows.rows_forward, "xinnnnx")
 _write_rows = compiled_pair(_rows.rows_update, "xbixnnnnnnx")
 
 
-def read_rows(source: np.ndarray, index: np.ndarray, size: int, low: int, outer: int, width: int):
+def read_rows(
+    source: np.ndarray, index: np.ndarray, size: int, low: int, outer: int, width: int
+) -> tuple[np.ndarray, int]:
     """(elements, position of a bad index or -1): source[o, index[p], :] of a flat (outer, size, width) array."""
     out = empty(outer * index.size * width, source.dtype)
     d = source.dtype
@@ -149,7 +151,7 @@ def _apart(index: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def write_rows(
     before, zeros: bool, index, values, size: int, low: int, skip: int, outer: int, width: int, mode: int, target
-):
+) -> int:
     """target[o, index[p], :] = or += values[o, p, :] (or one row for all), see kernels/cpu/row_indexing.py.
 
     The position of a bad index, or -1. To add, the dtype is a real number's; to set, any."""

@@ -334,7 +334,7 @@ def _ordered(out, size, computed: dtype, order, dims, keepdim: bool) -> Tensor:
 def numpy_names(fn) -> Callable:
     """Accept numpy's `axis` and `keepdims` for `dim` and `keepdim`, as torch does."""
 
-    def call(*args, **kwargs):
+    def call(*args, **kwargs) -> Tensor | tuple:
         if kwargs:
             if "axis" in kwargs:
                 kwargs["dim"] = kwargs.pop("axis")

@@ -670,7 +670,7 @@ def _argument(name: str, kernels, doc: str):
     general = with_out(numpy_names(call))
 
     @functools.wraps(general)
-    def direct(input, dim=None, keepdim=False, **others):
+    def direct(input, dim=None, keepdim=False, **others) -> Tensor:
         """Along a dimension of a small tensor of floats in memory order: the kernel at once."""
         if dim.__class__ is int and not others and input._size:
             flat, d = input._flat, input._dtype

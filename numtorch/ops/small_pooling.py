@@ -62,7 +62,9 @@ def _plan_of(input: Tensor, function: str, dims: int, geometry: Callable, pool, 
 _NO_INDEX = np.empty(0, np.int64)
 
 
-def small_max_pool(input: Tensor, function: str, dims: int, geometry: Callable, pool, places: bool, *numbers):
+def small_max_pool(
+    input: Tensor, function: str, dims: int, geometry: Callable, pool, places: bool, *numbers
+) -> tuple[Tensor, Tensor | None] | None:
     """(maximum, index) of a max pooling over `dims` dimensions of a small image; None for others. The index is None where
     neither the caller wants the `places` nor a graph does.
 

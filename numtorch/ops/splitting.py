@@ -209,7 +209,7 @@ def tensor_split(input, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]
 
 
 def _split_along(name: str, dim: int, least: int):
-    def call(input, indices_or_sections):
+    def call(input, indices_or_sections) -> tuple[Tensor, ...]:
         n = len(input._size)
         if n < least:
             raise RuntimeError(

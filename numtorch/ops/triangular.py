@@ -163,7 +163,7 @@ def triangle_flat(rows: int, columns: int, diagonal: int, upper: bool, as_pairs:
 
 
 def _triangle_indices(name: str, upper: bool):
-    def call(row, col, offset=0, *, dtype=int64, layout=None, device=None, pin_memory=False):
+    def call(row, col, offset=0, *, dtype=int64, layout=None, device=None, pin_memory=False) -> Tensor:
         flat = triangle_flat(row, col, offset, upper)
         if dtype is not int64:
             flat = flat.astype(dtype.np)

@@ -6,6 +6,7 @@ from numtorch.graph import mode
 
 from .._inplace import old_self
 from .._registry import register
+from .._tensor import Tensor
 from .shape import (
     SqueezeBackward0,
     SqueezeBackward1,
@@ -59,7 +60,7 @@ _IN_PLACE = {
 def _inplace_view(name: str, view_of):
     """`x.name(...)`: x itself takes the geometry (and the node) of a view of it; no element moves."""
 
-    def call(self, *args, **kwargs):
+    def call(self, *args, **kwargs) -> Tensor:
         if self._requires_grad and mode.enabled and self.grad_fn is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         result = view_of(old_self(self), *args, **kwargs)

@@ -226,7 +226,7 @@ class Optimizer:
                         p.grad.requires_grad_(False)
                     p.grad.zero_()
 
-    def step(self, closure: Callable[[], Any] | None = None):
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of all parameters; a closure reevaluates the model and returns the loss."""
         raise NotImplementedError
 
@@ -312,7 +312,7 @@ class ElementwiseOptimizer(Optimizer):
 
     _fused_step: FusedStep | None = None
 
-    def step(self, closure: Callable[[], Any] | None = None):
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of all parameters; a closure reevaluates the model and returns the loss."""
         loss = None
         if closure is not None:

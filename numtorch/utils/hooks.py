@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 
 import numtorch
+from numtorch._tensor import Tensor
 from numtorch.graph.hooks import RemovableHandle
 
 __all__ = ["BackwardHook", "RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
@@ -54,7 +55,7 @@ class BackwardHook:
         self.n_inputs = len(args)
         return args
 
-    def setup_output_hook(self, outputs):
+    def setup_output_hook(self, outputs: Tensor | tuple) -> Tensor | tuple:
         def attach(node) -> None:
             node.register_prehook(self._on_grad_outputs)
 

@@ -71,7 +71,9 @@ class Stateful:
         if _overrides(self, "get_extra_state"):
             destination[prefix + _EXTRA_STATE] = self.get_extra_state()
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False):
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
         """Copy `state_dict` into this module and its children (assign=True: put the given tensors in place).
 
         Returns the missing and the unexpected keys; with strict=True either is a RuntimeError, as is a shape that

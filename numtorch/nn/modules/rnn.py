@@ -199,7 +199,9 @@ class RNNBase(Module):
 
     _name: str  # in messages
 
-    def forward(self, input: Tensor | PackedSequence, hx: Any = None):
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Any = None
+    ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, Tensor]]:
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):

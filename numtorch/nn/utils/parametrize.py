@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numtorch
@@ -26,7 +26,7 @@ _cache: dict[tuple[int, str], Tensor] = {}
 
 
 @contextmanager
-def cached():
+def cached() -> Iterator[None]:
     """Within this block every parametrised tensor is computed once."""
     global _cache_depth
     _cache_depth += 1
