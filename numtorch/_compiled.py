@@ -12,7 +12,7 @@ class Compiled(dict):
     """The compiled builtins of one kernel by numpy dtype, made when first asked for.
 
     `letters` describes the arguments: x an array of the dtype, v one of its numbers, i an array of int64, w one of
-    float64, s the words of a random stream, m a mask, n an integer, d a float64, b a boolean, k an array of sorting
+    float64, s the words of a random stream, m a mask, n an integer, d a float64, b a boolean, j an array of int32, k an array of sorting
     keys. The caller answers for the types. `parallel` chooses the form of a prange kernel.
     """
 
@@ -26,6 +26,7 @@ class Compiled(dict):
             "x": types.Array(element, 1, "C"),
             "v": element,
             "i": types.Array(types.int64, 1, "C"),
+            "j": types.Array(types.int32, 1, "C"),
             "w": types.Array(types.float64, 1, "C"),
             "s": types.Array(types.uint32, 1, "C"),
             "m": types.Array(types.boolean, 1, "C"),

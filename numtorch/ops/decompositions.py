@@ -12,13 +12,15 @@ import math
 
 import numpy as np
 
-from numtorch.kernels.cpu.factorizations import lu_forward
+from numtorch.graph import mode
+from numtorch.kernels.cpu.factorizations import cholesky_forward, lu_forward, qr_forward
 
-from .. import _dtype
+from .. import _dtype, _lapack
+from .._compiled import Compiled
 from .._dtype import COMPLEX
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op, register
-from .._tensor import Tensor
+from .._tensor import Tensor, wrap
 from ..return_types import named
 from .linalg import LinAlgError, batch_element, check_matrix, check_square, from_array
 from .solve import permutation, solve, solve_triangular
@@ -38,6 +40,14 @@ def _skew(x: Tensor) -> Tensor:
     return x - x.mH
 
 
+# Up to this many rows our kernels take less time than what stands in front of LAPACK, above they take longer.
+_SMALL_CHOLESKY = 16
+_SMALL_QR = 32
+
+_cholesky = Compiled(cholesky_forward, "xjnn")
+_qr = Compiled(qr_forward, "xxxnnn")
+_lu_forward = Compiled(lu_forward, "xjjnnnb")
+
 # -- Cholesky ---------------------------------------------------------------------------------------------------------
 
 _cholesky_ex_result = named("linalg_cholesky_ex", "L", "info")
@@ -49,10 +59,42 @@ def cholesky_ex(A, *, upper: bool = False, check_errors: bool = False) -> tuple[
 
     info is 0, or the order of the first leading minor that is not positive-definite.
     """
+    factor, info = _cholesky_factor(A, upper, check_errors)
+    return _cholesky_ex_result(factor, from_array(info, _dtype.int32))
+
+
+def _cholesky_factor(A: Tensor, upper: bool, check_errors: bool) -> tuple[Tensor, np.ndarray]:
     check_square("linalg.cholesky", A)
-    a = A._nd()
-    if upper:
-        a = a.conj().swapaxes(-1, -2)
+    size = A._size
+    a = A._nd() if upper else A._nd().swapaxes(-1, -2)
+    if not upper and A._dtype.category == COMPLEX:
+        a = a.conj()
+    if size[-1] <= _SMALL_CHOLESKY:
+        a = _lapack.wide(a)
+        info = np.empty(size[:-2], np.int32)
+        _cholesky[a.dtype](a.ravel(), info.ravel(), info.size, size[-1])
+        factor = a
+    else:
+        factor, info = _cholesky_of_large(a)
+    if check_errors and np.count_nonzero(info):
+        position = int(np.flatnonzero(info)[0])
+        order = info.reshape(-1)[position]
+        raise LinAlgError(
+            f"linalg.cholesky: {batch_element(position, info.ndim > 0)}The factorization could not be completed "
+            f"because the input is not positive-definite (the leading minor of order {order} is not positive-definite)."
+        )
+    if not upper:
+        factor = factor.swapaxes(-1, -2)
+        if A._dtype.category == COMPLEX:
+            factor = factor.conj()
+    return from_array(factor.astype(A._dtype.np, "C"), A._dtype), info
+
+
+def _cholesky_of_large(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(U, info) of Hermitian matrices of which the upper triangle is read, by LAPACK."""
+    a = a.swapaxes(-1, -2)
+    if a.dtype.kind == "c":
+        a = a.conj()
     info = np.zeros(a.shape[:-2], np.int32)
     try:
         factor = np.linalg.cholesky(a)
@@ -62,16 +104,7 @@ def cholesky_ex(A, *, upper: bool = False, check_errors: bool = False) -> tuple[
             info[index] = _first_bad_minor(a[index])
             n = info[index] - 1 if info[index] else a.shape[-1]
             factor[index][:n, :n] = np.linalg.cholesky(a[index][:n, :n])
-    if check_errors and info.any():
-        position = int(np.flatnonzero(info)[0])
-        order = info.reshape(-1)[position]
-        raise LinAlgError(
-            f"linalg.cholesky: {batch_element(position, info.ndim > 0)}The factorization could not be completed "
-            f"because the input is not positive-definite (the leading minor of order {order} is not positive-definite)."
-        )
-    if upper:
-        factor = factor.conj().swapaxes(-1, -2)
-    return _cholesky_ex_result(from_array(factor, A._dtype), from_array(info))
+    return factor.swapaxes(-1, -2).conj(), info
 
 
 def _first_bad_minor(a: np.ndarray) -> int:
@@ -105,7 +138,9 @@ cholesky_ex.derivative(A=_cholesky_backward)
 @op("cholesky", namespace="linalg", method=False, out=True)
 def linalg_cholesky(A, *, upper: bool = False) -> Tensor:
     """L of A = L L^H (U of U^H U with `upper`); LinAlgError where A is not positive-definite."""
-    return cholesky_ex(A, upper=upper, check_errors=True)[0]
+    if isinstance(A, Tensor) and A._requires_grad:
+        return cholesky_ex(A, upper=upper, check_errors=True)[0]
+    return _cholesky_factor(A, upper, True)[0]
 
 
 @op(out=True)
@@ -130,8 +165,15 @@ def linalg_qr(A, mode: str = "reduced") -> tuple[Tensor, Tensor]:
         raise RuntimeError(
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
         )
+    *batch, n, m = A._size
+    k, d = min(n, m), A._dtype
     if mode == "r":
-        q, r = np.empty(0, A._dtype.np), np.linalg.qr(A._nd(), "r")
+        q, r = np.empty(0, d.np), np.linalg.qr(A._nd(), "r")
+    elif max(n, m) <= _SMALL_QR and d.category != COMPLEX and k and (mode == "reduced" or n <= m):
+        a = _lapack.wide(A._nd())
+        q = np.empty((*batch, n, k))
+        _qr[a.dtype](a.ravel(), q.ravel(), np.empty(m), math.prod(batch), n, m)
+        q, r = q.astype(d.np, copy=False), a[..., :k, :].astype(d.np, "C", copy=False)
     else:
         q, r = np.linalg.qr(A._nd(), mode)
     return _qr_result(from_array(q, A._dtype), from_array(r, A._dtype))
@@ -247,15 +289,19 @@ _svd_result = named("linalg_svd", "U", "S", "Vh")
 @primitive("_svd", node="LinalgSvdBackward0", save=("result0", "result1", "result2"), public=False)
 def _svd(A, full_matrices):
     try:
-        u, s, vh = np.linalg.svd(A._nd(), full_matrices)
+        u, s, vh = _lapack.svd(A._nd(), full_matrices)
     except np.linalg.LinAlgError as error:
-        finite = np.isfinite(A._nd()).all()
-        reason = "the input matrix is ill-conditioned or has too many repeated singular values"
-        if not finite:
-            reason = "the input matrix contained non-finite values"
-        raise LinAlgError(f"linalg.svd: The algorithm failed to converge because {reason}.") from error
+        raise _no_convergence(A) from error
     d = A._dtype
     return from_array(u, d), from_array(s, d.to_real()), from_array(vh, d)
+
+
+def _no_convergence(A: Tensor) -> LinAlgError:
+    finite = np.isfinite(A._nd()).all()
+    reason = "the input matrix is ill-conditioned or has too many repeated singular values"
+    if not finite:
+        reason = "the input matrix contained non-finite values"
+    return LinAlgError(f"linalg.svd: The algorithm failed to converge because {reason}.")
 
 
 def _svd_backward(ctx, grad_U, grad_S, grad_Vh):
@@ -332,7 +378,12 @@ def svdvals(A, *, driver: str | None = None) -> Tensor:
     """The singular values of (*, n, m) matrices, falling."""
     check_matrix("linalg.svdvals", A)
     _check_driver(driver)
-    return _svd(A, False)[1]
+    if A._requires_grad and mode.enabled:
+        return _svd(A, False)[1]
+    try:
+        return from_array(_lapack.svdvals(A._nd()), A._dtype.to_real())
+    except np.linalg.LinAlgError as error:
+        raise _no_convergence(A) from error
 
 
 _old_svd_result = named("svd", "U", "S", "V")
@@ -389,11 +440,15 @@ _eigh_result = named("linalg_eigh", "eigenvalues", "eigenvectors")
 _eig_result = named("linalg_eig", "eigenvalues", "eigenvectors")
 
 
-@primitive("_eigh", node="LinalgEighBackward0", save=("result0", "result1"), public=False)
-def _eigh(A, uplo):
+def _check_triangle(uplo) -> None:
     if uplo not in ("L", "U", "l", "u"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {uplo}")
-    values, vectors = np.linalg.eigh(A._nd(), uplo)
+
+
+@primitive("_eigh", node="LinalgEighBackward0", save=("result0", "result1"), public=False)
+def _eigh(A, uplo):
+    _check_triangle(uplo)
+    values, vectors = _lapack.eigh(A._nd(), uplo)
     return from_array(values, A._dtype.to_real()), from_array(vectors, A._dtype)
 
 
@@ -426,15 +481,22 @@ def eigh(A, UPLO: str = "L") -> tuple[Tensor, Tensor]:
 def eigvalsh(A, UPLO: str = "L") -> Tensor:
     """The rising real eigenvalues of Hermitian matrices."""
     check_square("linalg.eigvalsh", A)
-    return _eigh(A, UPLO)[0]
+    if A._requires_grad and mode.enabled:
+        return _eigh(A, UPLO)[0]
+    _check_triangle(UPLO)
+    return from_array(_lapack.eigvalsh(A._nd(), UPLO), A._dtype.to_real())
+
+
+def _check_finite(a: np.ndarray) -> None:
+    if not np.isfinite(a).all():
+        raise RuntimeError("torch.linalg.eig: input tensor should not contain infs or NaNs.")
 
 
 @primitive("_eig", node="LinalgEigBackward0", save=("result0", "result1"), public=False)
 def _eig(A):
     a = A._nd()
-    if not np.isfinite(a).all():
-        raise RuntimeError("torch.linalg.eig: input tensor should not contain infs or NaNs.")
-    values, vectors = np.linalg.eig(a)
+    _check_finite(a)
+    values, vectors = _lapack.eig(a)
     d = A._dtype.to_complex()
     return from_array(values, d), from_array(vectors, d)
 
@@ -472,7 +534,11 @@ def eig(A) -> tuple[Tensor, Tensor]:
 def eigvals(A) -> Tensor:
     """The complex eigenvalues of square matrices."""
     check_square("linalg.eigvals", A)
-    return _eig(A)[0]
+    if A._requires_grad and mode.enabled:
+        return _eig(A)[0]
+    a = A._nd()
+    _check_finite(a)
+    return from_array(_lapack.eigvals(a), A._dtype.to_complex())
 
 
 # -- LU ---------------------------------------------------------------------------------------------------------------
@@ -489,10 +555,10 @@ def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False) -> tuple[
     check_matrix("torch.linalg.lu_factor", A)
     *batch, n, m = A._size
     count, k = math.prod(batch), min(n, m)
-    data = np.ascontiguousarray(A._nd()).reshape(-1).copy()
+    data = np.array(A._nd(), order="C").ravel()
     pivots, info = np.empty(count * k, np.int32), np.zeros(count, np.int32)
-    lu_forward(data, pivots, info, count, n, m, bool(pivot))
-    if check_errors and info.any():
+    _lu_forward[data.dtype](data, pivots, info, count, n, m, bool(pivot))
+    if check_errors and np.count_nonzero(info):
         position = int(np.flatnonzero(info)[0])
         i = info[position]
         raise RuntimeError(
@@ -501,9 +567,9 @@ def lu_factor_ex(A, *, pivot: bool = True, check_errors: bool = False) -> tuple[
             "calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
         )
     return _lu_factor_ex_result(
-        from_array(data.reshape(A._size), A._dtype),
-        from_array(pivots.reshape(*batch, k)),
-        from_array(info.reshape(batch)),
+        wrap(data, A._size, A._dtype),
+        wrap(pivots, (*batch, k), _dtype.int32),
+        wrap(info, tuple(batch), _dtype.int32),
     )
 
 
@@ -639,11 +705,11 @@ def _pinv(A, atol, rtol, hermitian):
     if a.size == 0:
         return from_array(np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype), A._dtype)
     if hermitian:
-        w, v = np.linalg.eigh(a)
+        w, v = _lapack.eigh(a, "L")
         keep = np.abs(w) > _tolerance("pinv", A, np.abs(w), atol, rtol)[..., None]
         inverse = np.where(keep, 1, 0) / np.where(keep, w, 1)
         return from_array((v * inverse[..., None, :]) @ v.conj().swapaxes(-1, -2), A._dtype)
-    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    u, s, vh = _lapack.svd(a, False)
     keep = s > _tolerance("pinv", A, s, atol, rtol)[..., None]
     inverse = np.where(keep, 1, 0) / np.where(keep, s, 1)
     v = vh.conj().swapaxes(-1, -2)
@@ -680,7 +746,7 @@ def matrix_rank(A, tol=None, hermitian: bool = False, *, atol=None, rtol=None) -
     if 0 in A._size:
         return FUNCTIONS[""]["zeros"](A._size[:-2], dtype=_dtype.int64)
     a = A._nd()
-    values = np.abs(np.linalg.eigvalsh(a)) if hermitian else np.linalg.svd(a, compute_uv=False)
+    values = np.abs(_lapack.eigvalsh(a)) if hermitian else _lapack.svdvals(a)
     tolerance = _tolerance("matrix_rank", A, values, atol, rtol)
     return from_array(np.asarray((values > np.asarray(tolerance)[..., None]).sum(-1), np.int64))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numtorch.graph import mode as grad_mode
 from numtorch.kernels.cpu.cross import cross_forward
 
-from .. import _dtype
+from .. import _dtype, _lapack
 from .._compiled import Compiled
 from .._copy import cast
 from .._dtype import COMPLEX, FLOATING, promote_types
@@ -78,6 +78,8 @@ def check_same_dtype(name: str, A: Tensor, B: Tensor, second: str = "B") -> None
 
 def from_array(x, dtype=None) -> Tensor:
     """A fresh tensor with the elements of a numpy array."""
+    if x.__class__ is np.ndarray and dtype is not None and x.dtype == dtype.np and x.flags.c_contiguous:
+        return wrap(x.ravel(), x.shape, dtype)
     x = np.ascontiguousarray(x) if np.ndim(x) else np.asarray(x)
     dtype = dtype or _dtype.from_numpy_dtype(x.dtype)
     return wrap(np.ascontiguousarray(x, dtype.np).reshape(-1), x.shape, dtype)
@@ -85,6 +87,8 @@ def from_array(x, dtype=None) -> Tensor:
 
 def broadcast_batches(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
     """Both with the same batch sizes, the last two dimensions untouched."""
+    if A._size[:-2] == B._size[:-2]:
+        return A, B
     batch = broadcast_sizes(A._size[:-2], B._size[:-2])
     return A.expand(*batch, *A._size[-2:]), B.expand(*batch, *B._size[-2:])
 
@@ -103,10 +107,10 @@ def cofactors(A: np.ndarray) -> np.ndarray:
     A = U S Vh gives C = conj(det(U) det(Vh)) conj(U) diag(prod_{k != i} S_k) conj(Vh), unitary factors being their
     own cofactors up to a phase.
     """
-    u, s, vh = np.linalg.svd(A)
+    u, s, vh = _lapack.svd(A, True)
     n = s.shape[-1]
     others = np.stack([np.delete(s, i, -1).prod(-1) for i in range(n)], -1) if n else s
-    phase = np.linalg.det(u) * np.linalg.det(vh)
+    phase = _lapack.det(u) * _lapack.det(vh)
     return phase[..., None, None] * (u.conj() * others[..., None, :]) @ vh.conj()
 
 
@@ -114,14 +118,14 @@ def cofactors(A: np.ndarray) -> np.ndarray:
 def det(A) -> Tensor:
     """The determinants of square matrices (*, n, n) -> (*)."""
     check_square("linalg.det", A)
-    return from_array(np.linalg.det(A._nd()), A._dtype)
+    return from_array(_lapack.det(A._nd()), A._dtype)
 
 
 def _det_backward(ctx, grad):
     A = ctx.A
     if not grad_mode.enabled:
         return grad.unsqueeze(-1).unsqueeze(-1) * from_array(cofactors(A._nd()).conj(), A._dtype)
-    values = np.linalg.svd(A._nd(), compute_uv=False)
+    values = _lapack.svdvals(A._nd())
     eps = np.finfo(values.dtype).eps * max(1, A._size[-1])
     if (values[..., -1:] > eps * values[..., :1]).all():
         # d det = det tr(A^-1 dA), which is differentiable again where A is invertible.
@@ -146,7 +150,7 @@ _slogdet_result = named("linalg_slogdet", "sign", "logabsdet")
 def slogdet(A) -> tuple[Tensor, Tensor]:
     """(sign, log |det A|) of square matrices (*, n, n): a named tuple; sign 0 and -inf for a singular one."""
     check_square("linalg.slogdet", A)
-    sign, logabs = np.linalg.slogdet(A._nd())
+    sign, logabs = _lapack.slogdet(A._nd())
     return _slogdet_result(from_array(sign, A._dtype), from_array(logabs, A._dtype.to_real()))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from numtorch.kernels.cpu.factorizations import lu_forward, solve_triangular_forward
 
-from .. import _dtype
+from .. import _dtype, _lapack
+from .._compiled import Compiled
 from .._copy import contiguous
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op
@@ -46,17 +47,17 @@ def inv_ex(A, *, check_errors: bool = False) -> tuple[Tensor, Tensor]:
     check_square("linalg.inv", A)
     x = A._nd()
     try:
-        inverse, info = np.linalg.inv(x), np.zeros(x.shape[:-2], np.int32)
+        inverse, info = _lapack.inv(x), np.zeros(x.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
         info = singular_at(x)
         _check_inverted("linalg.inv", info, check_errors)
         inverse = np.full_like(x, math.nan)
-        inverse[info == 0] = np.linalg.inv(x[info == 0])
-    return _inv_ex_result(from_array(inverse, A._dtype), from_array(info))
+        inverse[info == 0] = _lapack.inv(x[info == 0])
+    return _inv_ex_result(from_array(inverse, A._dtype), from_array(info, _dtype.int32))
 
 
 def _check_inverted(name, info, check):
-    if check and info.any():
+    if check and np.count_nonzero(info):
         position = int(np.flatnonzero(info)[0])
         raise LinAlgError(
             f"{name}: {batch_element(position, info.ndim > 0)}The diagonal element {info.reshape(-1)[position]} is "
@@ -89,12 +90,12 @@ def _solve_matrices(A, B):
     """(X, info) of A X = B for (*, n, n) and (*, n, m) of equal batch sizes."""
     a, b = A._nd(), B._nd()
     try:
-        x, info = np.linalg.solve(a, b), np.zeros(a.shape[:-2], np.int32)
+        x, info = _lapack.solve(a, b), np.zeros(a.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
         info = singular_at(np.ascontiguousarray(a))
         x = np.full_like(b, math.nan)
-        x[info == 0] = np.linalg.solve(a[info == 0], b[info == 0])
-    return from_array(x, A._dtype), from_array(info)
+        x[info == 0] = _lapack.solve(a[info == 0], b[info == 0])
+    return from_array(x, A._dtype), from_array(info, _dtype.int32)
 
 
 def _solve_backward(ctx, grad):
@@ -138,7 +139,7 @@ def solve_ex(A, B, *, left: bool = True, check_errors: bool = False) -> tuple[Te
         a, b = broadcast_batches(A, right)
         x, info = _solve_matrices(a.mT, b.mT)
         x = x.mT
-    if check_errors and info._nd().any():
+    if check_errors and np.count_nonzero(info._flat):
         position = int(np.flatnonzero(info._nd())[0])
         raise LinAlgError(
             f"torch.linalg.solve: {batch_element(position, info.dim() > 0)}The solver failed because the input "
@@ -155,6 +156,8 @@ def solve(A, B, *, left: bool = True) -> Tensor:
 
 # -- triangular systems -----------------------------------------------------------------------------------------------
 
+_triangular = Compiled(solve_triangular_forward, "xxnnnbb")
+
 
 @primitive(node="LinalgSolveTriangularBackward0", save=("A", "result"), public=False)
 def _solve_triangular(A, B, upper, unitriangular):
@@ -162,7 +165,7 @@ def _solve_triangular(A, B, upper, unitriangular):
     *batch, n, m = B._size
     a, x = contiguous(A).flat(), contiguous(B).flat().copy()
     if n and m:
-        solve_triangular_forward(a, x, math.prod(batch), n, m, bool(upper), bool(unitriangular))
+        _triangular[x.dtype](a, x, math.prod(batch), n, m, upper, unitriangular)
     return wrap(x, B._size, B._dtype)
 
 
@@ -312,24 +315,19 @@ _lstsq_result = named("linalg_lstsq", "solution", "residuals", "rank", "singular
 @primitive("_lstsq", node="LinalgLstsqBackward0", save=("A", "B", "result0"), public=False, nondifferentiable=(2, 3))
 def _lstsq(A, B, rcond):
     """(X, residuals, rank, singular values) for (*, n, m) and (*, n, k) of equal batch sizes."""
-    *batch, n, m = A._size
-    k = B._size[-1]
-    a, b = A._nd().reshape(-1, n, m), B._nd().reshape(-1, n, k)
-    real = A._dtype.to_real().np
-    x = np.zeros((len(a), m, k), a.dtype)
-    residuals = np.zeros((len(a), k), real)
-    ranks, values = np.zeros(len(a), np.int64), np.zeros((len(a), min(n, m)), real)
-    full = True
-    for i in range(len(a)):
-        x[i], _, ranks[i], values[i] = np.linalg.lstsq(a[i], b[i], rcond=rcond)
-        full = full and ranks[i] == m
-        residuals[i] = (np.abs(a[i] @ x[i] - b[i]) ** 2).sum(0)
-    residuals = residuals.reshape(*batch, k) if full and n > m else np.zeros(0, real)
+    n, m = A._size[-2:]
+    a, b = A._nd(), B._nd()
+    real = A._dtype.to_real()
+    x, ranks, values = _lapack.lstsq(a, b, rcond)
+    if n > m and (ranks == m).all():
+        residuals = (np.abs(a @ x - b) ** 2).sum(-2)
+    else:
+        residuals = np.zeros(0, real.np)
     return (
-        from_array(x.reshape(*batch, m, k), A._dtype),
-        from_array(residuals),
-        from_array(ranks.reshape(batch)),
-        from_array(values.reshape(*batch, min(n, m))),
+        from_array(x, A._dtype),
+        from_array(residuals, real),
+        from_array(np.asarray(ranks, np.int64), _dtype.int64),
+        from_array(values, real),
     )
 
 
