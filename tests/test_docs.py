@@ -1,4 +1,4 @@
-"""The examples in docstrings and in the documents run and print what they say; README's code and examples/ run."""
+"""The examples in docstrings run and print what they say; README's code and examples/ run; files that texts name exist."""
 
 import doctest
 import importlib
@@ -22,21 +22,28 @@ def modules():
                 yield ".".join((package, *parts)).removesuffix(".__init__")
 
 
-def documents():
-    """The documents with examples."""
-    return [path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")) if ">>> " in path.read_text()]
-
-
 @pytest.mark.parametrize("name", list(modules()))
 def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert tried and not failed
 
 
-@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
-def test_documents(path):
-    failed, tried = doctest.testfile(str(path), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert tried and not failed
+# Files of the reader's own, and of torch, that texts name.
+ELSEWHERE = {"train.py", "my_script.py", "your_script.py", "file.py", "torch/optim/optimizer.py"}
+
+
+def test_every_file_that_a_text_names_exists():
+    paths = [path for folder in (*ROOMS, "bench", "docs", "examples", "tests") for path in (ROOT / folder).rglob("*")]
+    there = ["/" + path.relative_to(ROOT).as_posix() for path in paths]
+    texts = [path for path in paths if path.suffix in (".py", ".md") and ROOT / "tests" not in path.parents]
+    for text in (ROOT / "README.md", *texts):
+        words = text.read_text(encoding="utf-8")
+        named = set(re.findall(r"(?<![\w/.:*-])(?:[\w-]+/)*[a-z_][\w-]*\.py\b", words)) - ELSEWHERE
+        missing = [name for name in named if not any(path.endswith("/" + name) for path in there)]
+        assert not missing, (text, missing)
+        if text.suffix == ".md":
+            links = re.findall(r"\]\((?!https?:)([^)#]+)", words)
+            assert not [link for link in links if not (text.parent / link).exists()], text
 
 
 def run(*arguments: str) -> str:
