@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 
 import numpy as np
 from numba import from_dtype, types
@@ -47,6 +48,44 @@ def copy_elements(src: Tensor, dst: Tensor) -> None:
 
 
 _layout_copies: dict = {}  # (bits, whether on all threads) -> the compiled copy
+
+
+def fill_flat(flat: np.ndarray, value: np.generic) -> None:
+    """flat[...] = value, a numpy scalar of the array's dtype."""
+    if flat.size < PARALLEL_THRESHOLD:
+        flat.fill(value)
+    else:
+        bits = _BITS[flat.itemsize]
+        _fill(bits, True)(flat.view(bits), 0, plan((flat.size,), (1,)), value.view(bits))
+
+
+def fill_elements(t: Tensor, value: np.generic) -> None:
+    """t[...] = value, a numpy scalar of the buffer's dtype, whatever the layout of a tensor on the CPU."""
+    size, stride = t._size, t._stride
+    n, flat = prod(size), t._flat
+    if flat is None and is_dense(size, stride):
+        start = t._offset
+        flat = t._buffer()[start : start + n]
+    if flat is not None:
+        fill_flat(flat, value)
+    elif n:
+        bits = _BITS[t._dtype.itemsize]
+        meta = plan(size, stride)
+        _fill(bits, n >= PARALLEL_THRESHOLD)(t._buffer().view(bits), t._offset, meta, value.view(bits))
+
+
+def _fill(bits, large: bool):
+    """The compiled fill for elements of one size, serial or on all threads."""
+    entry = _fills.get((bits, large))
+    if entry is None:
+        word = from_dtype(np.dtype(bits))
+        kernel = _kernels.fill_strided_parallel if large else _kernels.fill_strided
+        kinds = (types.Array(word, 1, "C"), types.int64, types.int64[::1], word)
+        entry = _fills[bits, large] = entry_point(kernel, kinds)
+    return entry
+
+
+_fills: dict = {}  # (bits, whether on all threads) -> the compiled fill
 
 
 def contiguous(t: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from . import _dtype
 from ._derivatives import argument_names, record, record_unary
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, dtype
-from ._inplace import check_apart, inplace_form, write_out
-from ._loops import run, run_apart
+from ._inplace import check_apart, check_writable, inplace_form, write_out
+from ._loops import run, run_apart, run_over
 from ._operands import laid_flat
 from ._pointwise import Pointwise, large, publish
 from ._tensor import Tensor, _new, wrap
@@ -180,6 +180,20 @@ def unary(
             input._grad_fn.versions = (0, storage.version)
         return True
 
+    def over_view(input, params) -> bool:
+        """A view outside the graph, by one loop over it; whether that was done."""
+        d = input._dtype
+        found = fast.get(d)
+        if found is None or found[2] is not d or params and d.category != FLOATING:
+            return False
+        if input._device is not cpu or tracked(input):
+            return False
+        check_writable(input)
+        if not run_over(spec.loops, input, (), params):
+            return False
+        input._bump_version()
+        return True
+
     def call_inplace(input, *params):
         x = input._flat
         if x is None and laid_flat(input):
@@ -198,6 +212,8 @@ def unary(
                 input._get_storage().version += 1
                 return input
         elif differentiable and x is not None and input._device is cpu and recorded_inplace(input, params):
+            return input
+        if x is None and len(params) == n_params and input.__class__ is Tensor and over_view(input, params):
             return input
         return general_inplace(input, *params)
 

@@ -22,28 +22,29 @@ LINES = 256
 TURNED = 65536
 
 
-@jit
-def fill(out, value):
-    """out[i] = value."""
-    for i in range(out.size):
-        out[i] = value
+def _fill_blocks(out, o0, meta, value):
+    """out[...] = value for any layout; meta = [ndim, sizes, strides], inner dimension last."""
+    part, parts, height, groups, planes = cut(meta)
+    ro, so = steps(meta, 0)
+    for block in prange(planes * groups * parts):
+        plane, row, column, rows, n = place(meta, block, part, parts, height, groups)
+        _fill_rows(out, o0 + start(meta, plane, row, column, 0), ro, so, rows, n, value)
 
 
-@jit
-def fill_strided(out, o0, meta, value):
-    """Write `value` to every element of a strided tensor; meta = [ndim, sizes, strides]."""
-    ndim = meta[0]
-    n, so = meta[ndim], meta[2 * ndim]
-    rows = 1
-    for d in range(1, ndim):
-        rows *= meta[d]
+@jit(bare=True)
+def _fill_rows(out, q, ro, so, rows, n, value):
     for r in range(rows):
-        q, rest = o0, r
-        for d in range(ndim - 2, -1, -1):
-            q += (rest % meta[1 + d]) * meta[1 + ndim + d]
-            rest //= meta[1 + d]
-        for i in range(n):
-            out[q + i * so] = value
+        if so == 1:
+            zs = piece(out, q + r * ro, n)
+            for i in range(n):
+                zs[i] = value
+        else:
+            for i in range(n):
+                out[np.uint64(q + r * ro + i * so)] = value
+
+
+fill_strided = jit(_fill_blocks)
+fill_strided_parallel = jit(_fill_blocks, parallel=True)
 
 
 @jit(bare=True)

@@ -8,7 +8,7 @@ from . import bits
 from . import complex_numbers as cplx
 from .bits import fabs, fma, product, select, trunc
 from .exp_log import exp64, exp_parts64, log64, log_parts64, times_power_of_two64
-from .naming import any_type, double, formulas
+from .naming import any_type, double, formulas, single
 
 
 @any_type
@@ -21,9 +21,16 @@ def sqrt(x):
     """Square root, correctly rounded; nan below 0."""
 
 
-@double
+@single
 def rsqrt32(x):
-    return np.float32(1.0 / bits.sqrt(np.float64(x)))
+    # One step of Newton's method from the rounded quotient: y + y * (1 - x y^2) / 2, with x y in two numbers. In float64
+    # the root and the quotient take three times as long.
+    y = 1.0 / bits.sqrt(x)
+    high = bits.product(x, y)
+    low = bits.fma(x, y, -high)
+    error = bits.fma(-low, y, bits.fma(-high, y, 1.0))
+    # 0, infinities and nan have no next step.
+    return select(fabs(error) < 1.0, bits.fma(0.5 * y, error, y), y)
 
 
 @double

@@ -7,24 +7,22 @@ import warnings
 import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence
-from numtorch.kernels.cpu import copy as _kernels
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 
-from .. import _dtype
+from .. import _copy, _dtype
 from .._copy import cast as raw_cast
 from .._copy import cast_array, contiguous, copy_elements, copy_flat, copy_into
 from .._derivatives import reduce_to
 from .._device import cpu, device, parse_device
 from .._dtype import ALIASES, ALL, COMPLEX, FLOATING, dtype
 from .._inplace import assign, check_apart, check_writable, old_self, rebase, resize
-from .._layout import plan
 from .._primitive import primitive
 from .._promotion import result_type
 from .._registry import op, register
 from .._size import broadcast_size, flatten_sizes, may_overlap
 from .._tensor import Tensor, alias
 from .._views import tracked
-from .creation import filled
+from .creation import filled, python_number
 
 # -- dtype and device -------------------------------------------------------------------------------------------------
 
@@ -414,25 +412,11 @@ def fill_elements(t: Tensor, value) -> None:
 
         fill_on_cuda(t, value)
         return
-    if 0 in t._size:
-        return
     if d.np is not d.compute:
         value = cast_array(np.full(1, value, np.float32), _dtype.float32, d)[0]
-    else:
-        from .creation import python_number
-
-        value = d.np.type(python_number(value, d))
-    flat, buffer = t.flat(), t._buffer()
-    if d.np is not d.compute:  # as bits: Numba has no halves
-        flat, buffer, value = (
-            flat if flat is None else flat.view(np.uint16),
-            buffer.view(np.uint16),
-            value.view(np.uint16),
-        )
-    if flat is not None:
-        _kernels.fill(flat, value)
-    else:
-        _kernels.fill_strided(buffer, t._offset, plan(t._size, t._stride), value)
+    elif value.__class__ is not float or d.category != FLOATING:
+        value = python_number(value, d)
+    _copy.fill_elements(t, d.np.type(value))
 
 
 @primitive(node="FillBackward0", public=False)
@@ -469,14 +453,15 @@ _zeroed.derivative(self=lambda ctx, grad: grad.new_zeros(grad.shape))
 
 
 def _filled_directly(self: Tensor, value) -> bool:
-    """Fill a small contiguous tensor of floats that the graph does not know; whether that was the case."""
-    flat = self._flat
-    if flat is None or flat.size >= PARALLEL_THRESHOLD or self._device is not cpu or tracked(self):
-        return False
+    """Fill a tensor of floats that the graph does not know; whether that was the case."""
     d = self._dtype
-    if d.category != FLOATING or d.np is not d.compute:
+    if d.category != FLOATING or d.np is not d.compute or self._device is not cpu or tracked(self):
         return False
-    flat.fill(value)
+    flat = self._flat
+    if flat is not None and flat.size < PARALLEL_THRESHOLD:
+        flat.fill(value)
+    else:
+        _copy.fill_elements(self, d.np.type(value))
     self._get_storage().version += 1
     return True
 
