@@ -50,10 +50,10 @@ PHASE = 16
 # ... and of a block: where its first input and its first output are in their planes, its pixels, how far it reads behind
 # its first pixel, the elements of a row of its sums, and its lists: vectors to copy, and vectors or runs of outputs; its
 # taps, and where they are in the region and in the source; for the weight's gradient also the places of its pixels, and
-# its rows and columns.
+# its rows and columns; for the others whether its sums follow each other in the output as they do in their row.
 (SRC_AT, OUT_AT, PIXELS, REACH, LDC, COPIES, COPY_COUNT, STORES, STORE_COUNT, TAPS, PLACES, DIRECT_PLACES, PIXEL_PLACES,
- PIXEL_COUNT, LINES, WIDTH) = range(16)  # fmt: skip
-BLOCK = 16
+ PIXEL_COUNT, LINES, WIDTH, STRAIGHT) = range(17)  # fmt: skip
+BLOCK = 17
 
 
 class Plan(NamedTuple):
@@ -154,6 +154,11 @@ def _outputs(made: Blocks, counts, images, out, image_step):
     return far, grid((plane, row, 1), image), run
 
 
+def _follow(places, first) -> bool:
+    """Whether places follow each other, from `first` on."""
+    return bool((places.reshape(-1) == first + np.arange(places.size)).all())
+
+
 def _classes(a: Axis, block, extent, size, all_taps):
     """The blocks along an axis: (first source place, first output place, class) of each, and of each class (outputs,
     which elements (variants, extent) the source has, its taps).
@@ -219,15 +224,18 @@ def _blocks_of(made: Blocks, images, kernel, table: _Table, src, out, head, vl, 
             elif run > counts[1] * counts[2] and made.extent[1] != counts[1]:
                 run = counts[1] * counts[2]
             step = made.axes[2].ostep
+            straight = step == 1 and _follow(pixel, 0) and _follow(far, far.flat[0])
+            if straight:
+                run = pixel.size
             stores = _spans(far, pixel, np.ones(far.shape, bool), run, vl, step if step <= 2 else 0)
-            row += [table.add(stores), len(stores), taps, places, direct, 0, 0, 0, 0]
+            row += [table.add(stores), len(stores), taps, places, direct, 0, 0, 0, 0, straight]
         else:
             firsts = far.reshape(-1, run)[:, 0]
             row += [table.add(np.stack([firsts, np.full(len(firsts), run)], 1)), len(firsts), taps, places, direct]
             pixels_at = np.stack([pixel.reshape(-1), np.arange(pixel.size) * weight[0]], 1)
             row += [table.add([] if weight[1] else pixels_at), pixel.size]
             joined = made.extent[2] == counts[2] == out[2]
-            row += [1, nh * nw] if joined else [nh, nw]
+            row += [1, nh * nw, 0] if joined else [nh, nw, 0]
         kinds.append(row)
     kinds = np.array(kinds).reshape(*(len(classes) for _, classes in found), BLOCK)
     (d, h, w), (sizes_h, sizes_w) = (axis for axis, _ in found), ((src[1], out[1]), (src[2], out[2]))

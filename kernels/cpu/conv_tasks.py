@@ -48,6 +48,7 @@ from .conv_plan import (
     SRC_PLANE,
     STORE_COUNT,
     STORES,
+    STRAIGHT,
     SUMS,
     TAP_SHIFT,
     TAPS,
@@ -58,6 +59,7 @@ from .conv_plan import (
 )
 from .conv_region import copy_region, multiply
 from .conv_tile import store_spans
+from .tile_sizes import VECTOR_BYTES
 
 
 @jit
@@ -69,19 +71,13 @@ def _scatter(step, sums, v0, shift, table, t0, count, target, o0):
             target[np.uint64(far + e * step)] = sums[np.uint64(near + e)] + shift
 
 
-@jit
-def _follow_each_other(table, t0, count):
-    """Whether the vectors of a list are as far from each other in the target as they are in the sums."""
-    last = t0 + 2 * (count - 1)
-    return table[last] - table[t0] == (table[last + 1] & 0xFFFFFFFF) - (table[t0 + 1] & 0xFFFFFFFF)
-
-
 @jit(nogil=True)
 def _conv_tasks(first, last, src, weight, bias, out, plan):
     channels, outputs, groups, plane = plan[CHANNELS], plan[OUTPUTS], plan[GROUPS], plan[SRC_PLANE]
     region = np.empty(plan[REGION], src.dtype)
     sums = np.empty(plan[SUMS], src.dtype)
-    phase, copied = HEAD, -1
+    shifts = bias if bias.size > 0 else np.zeros(groups * outputs, src.dtype)
+    phase, copied, vl = HEAD, -1, VECTOR_BYTES // src.itemsize
     for task in range(first, last):
         while task >= plan[phase + PHASE + FIRST_TASK]:
             phase += PHASE
@@ -102,7 +98,6 @@ def _conv_tasks(first, last, src, weight, bias, out, plan):
         step, stores, count = plan[phase + OSTEP], plan[at + STORES], plan[at + STORE_COUNT]
         target = plan[at + OUT_AT] + plan[phase + OUT_SHIFT]
         first_out = (image * groups * outputs + group * outputs + row0) * plan[OUT_PLANE] + target
-        follow = step == 1 and _follow_each_other(plan, stores, count)
         for chunk in range(0, channels, plan[phase + CHUNK]):
             some = min(plan[phase + CHUNK], channels - chunk)
             a0, c0 = weights + chunk * plan[WEIGHT_CHANNEL], start + chunk * plane
@@ -116,14 +111,15 @@ def _conv_tasks(first, last, src, weight, bias, out, plan):
                         region, plan[phase + PITCH],
                     )  # fmt: skip
                     copied = block
-            multiply(
+            done = multiply(
                 sums, ldc, rows, weight, a0, plan, plan[WEIGHT_ROWS_AT] + row0, plan, places, some * taps, source, b0,
                 plan[at + PIXELS], chunk > 0, out,
-                first_out if follow and chunk + some == channels else -1, plan[OUT_PLANE],
+                first_out if plan[at + STRAIGHT] > 0 and chunk + some == channels else -1, plan[OUT_PLANE],
+                shifts, group * outputs + row0,
             )  # fmt: skip
-        for m in range(rows):
-            channel = group * outputs + row0 + m
-            shift = bias[channel] if bias.size > 0 else sums.dtype.type(0)
+        stores, count = stores + done // vl * 2, count - done // vl  # the tiles have written the first ones
+        for m in range(rows if count > 0 else 0):
+            shift = shifts[group * outputs + row0 + m]
             to = first_out + m * plan[OUT_PLANE]
             if step == 1:
                 store_spans(1, sums, m * ldc, shift, plan, stores, count, out, to)

@@ -1,7 +1,8 @@
 """The innermost loops of convolutions as explicit SIMD: intrinsics and their plain Python definitions.
 
     conv_tile      c[i, p] (+)= sum_k a[row[i] + place[k, 0]] * b[place[k, 1] + p]     a block of sums in registers; `ahead`
-                   elements behind each row of b a line is asked for
+                   elements behind each row of b a line is asked for; with `to_out` out[i, p] = c[i, p] + shift[i],
+                   and c stays as it was
     pixel_dot      c[i, j, lane] += sum_{r, x} g[i, r, x] * s[offset[j], r, x]         a few outputs, a few taps
     load_spans     region[near + e] = source[far + e * step] where the mask says so, else zero, for a list of vectors
     store_spans    target[far + e * step] = sums[near + e] + shift where the mask says so, for a list of vectors
@@ -42,17 +43,22 @@ from .tile_sizes import VECTOR_BYTES
 
 
 @intrinsic(prefer_literal=True)
-def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, ahead, c, c0, ldc, accumulate):
+def _conv_tile(
+    typingctx, rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, ahead, c, c0, ldc, accumulate,
+    to_out, out, o0, plane, shift, s0,
+):  # fmt: skip
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
         return None
     mr, nv, scalar = rows.literal_value, vectors.literal_value, a.dtype
     word = types.int64
     signature = types.void(
-        rows, vectors, a, word, row, word, place, word, word, b, word, word, c, word, word, types.boolean
+        rows, vectors, a, word, row, word, place, word, word, b, word, word, c, word, word, types.boolean,
+        types.boolean, out, word, word, shift, word,
     )  # fmt: skip
 
     def codegen(context, builder, sig, args):
-        _, _, av, a0v, rv, r0v, lv, p0v, depthv, bv, b0v, aheadv, cv, c0v, ldcv, accv = args
+        _, _, av, a0v, rv, r0v, lv, p0v, depthv, bv, b0v, aheadv, cv, c0v, ldcv, accv = args[:16]
+        to_outv, ov, o0v, planev, sv, s0v = args[16:]
         element = context.get_data_type(scalar)
         itemsize = context.get_abi_sizeof(element)
         vl = VECTOR_BYTES // itemsize
@@ -92,8 +98,22 @@ def _conv_tile(typingctx, rows, vectors, a, a0, row, r0, place, p0, depth, b, b0
             return new
 
         sums = counted_loop(builder, depthv, sums, body)
-        for n, total in enumerate(sums):
-            store_vector(builder, total, target(*divmod(n, nv)), itemsize)
+        before = builder.block
+        with builder.if_then(to_outv):
+            ps = element_pointer(context, builder, shift, sv, s0v)
+            shifts = [splat_like(builder, builder.load(builder.gep(ps, [index(i)])), vector) for i in range(mr)]
+            shifted = [builder.fadd(total, shifts[n // nv]) for n, total in enumerate(sums)]
+            after = builder.block
+        phis = [builder.phi(vector) for _ in sums]
+        for phi, total, value in zip(phis, sums, shifted, strict=True):
+            phi.add_incoming(total, before)
+            phi.add_incoming(value, after)
+        pt = builder.select(to_outv, element_pointer(context, builder, out, ov, o0v), pc)
+        ldt = builder.select(to_outv, planev, ldcv)
+        for n, phi in enumerate(phis):
+            i, v = divmod(n, nv)
+            at = builder.gep(pt, [builder.add(builder.mul(ldt, index(i)), index(v * vl))])
+            store_vector(builder, phi, at, itemsize)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -270,7 +290,10 @@ def _pixel_dot(typingctx, outputs, taps, g, g0, plane, line, s, s0, pitch, rows,
     return signature, codegen
 
 
-def _conv_tile_python(rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, ahead, c, c0, ldc, accumulate):
+def _conv_tile_python(
+    rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, ahead, c, c0, ldc, accumulate,
+    to_out, out, o0, plane, shift, s0
+):  # fmt: skip
     """conv_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
     width = vectors * (VECTOR_BYTES // a.itemsize)
     for i in range(rows):
@@ -280,6 +303,8 @@ def _conv_tile_python(rows, vectors, a, a0, row, r0, place, p0, depth, b, b0, ah
         for k in range(depth):
             start = b0 + place[p0 + 2 * k + 1]
             sums += a[a0 + row[r0 + i] + place[p0 + 2 * k]] * b[start : start + width]
+        if to_out:
+            out[o0 + i * plane : o0 + i * plane + width] = sums + shift[s0 + i]
 
 
 def _pixel_dot_python(outputs, taps, g, g0, plane, line, s, s0, pitch, rows, width, offset, o0, c, c0, ldc):

@@ -156,7 +156,7 @@ def _weight_tasks(first, last, x, grad, parts, plan):
                 n += plan[r + 1]
             multiply(
                 sums, ldm, depth, source, s0, plan, places, plan, plan[at + PIXEL_PLACES], plan[at + PIXEL_COUNT],
-                turned, np.int64(0), outputs, block > begin, turned, -1, 0,
+                turned, np.int64(0), outputs, block > begin, turned, -1, 0, turned, 0,
             )  # fmt: skip
         target = ((part * groups + group) * outputs * channels + chunk) * taps
         if dot:

@@ -245,21 +245,31 @@ def test_plans_are_kept_up_to_a_limit(monkeypatch):
 
 
 @jit
-def run_conv_tile(a, row, place, depth, b, sums, ldc, more):
-    conv_tile(ROWS, VECTORS, a, 0, row, 0, place, 0, depth, b, 0, 0, sums, 0, ldc, more)
+def run_conv_tile(a, row, place, depth, b, sums, ldc, more, to_out, out, shift):
+    conv_tile(
+        ROWS, VECTORS, a, 0, row, 0, place, 0, depth, b, 0, 0, sums, 0, ldc, more, to_out, out, 1, ldc - 1, shift, 2
+    )
 
 
+@pytest.mark.parametrize("more", (False, True))
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
-def test_register_tile(dtype):
+def test_register_tile(dtype, more):
     rng = np.random.default_rng(0)
     width, depth = VECTORS * lanes(np.dtype(dtype).itemsize), 19
-    a, b = rng.standard_normal(500), rng.standard_normal(500)
+    a, b, shift = (rng.standard_normal(n).astype(dtype) for n in (500, 500, ROWS + 2))
     row, place = rng.integers(0, 250, ROWS), rng.integers(0, 250, (depth, 2))
-    start = rng.standard_normal((ROWS, width + 3))
-    product = a[row[:, None] + place[:, 0]] @ np.stack([b[at : at + width] for at in place[:, 1]])
-    for more in (False, True):
-        sums = start.astype(dtype).reshape(-1)
-        run_conv_tile(a.astype(dtype), row, place.reshape(-1), depth, b.astype(dtype), sums, width + 3, more)
-        sums = sums.reshape(ROWS, width + 3)
-        assert np.allclose(sums[:, :width], product + (start[:, :width] if more else 0), rtol=1e-4, atol=1e-5)
-        assert np.array_equal(sums[:, width:], start.astype(dtype)[:, width:])
+    start = rng.standard_normal((ROWS, width + 3)).astype(dtype)
+    expected = a[row[:, None] + place[:, 0]] @ np.stack([b[at : at + width] for at in place[:, 1]])
+    if more:
+        expected = expected + start[:, :width]
+    for to_out in (False, True):
+        sums, out = start.copy(), np.full(1 + ROWS * (width + 2), 7, dtype)
+        run_conv_tile(a, row, place.reshape(-1), depth, b, sums.reshape(-1), width + 3, more, to_out, out, shift)
+        outputs = out[1:].reshape(ROWS, width + 2)
+        if to_out:
+            assert np.allclose(outputs[:, :width], expected + shift[2:, None], rtol=1e-4, atol=1e-5)
+            outputs = outputs[:, width:]
+        else:
+            assert np.allclose(sums[:, :width], expected, rtol=1e-4, atol=1e-5)
+        assert np.array_equal(sums[:, width:], start[:, width:])
+        assert out[0] == 7 and (outputs == 7).all()
