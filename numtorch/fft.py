@@ -143,7 +143,7 @@ def _one(input: Tensor, n: int | None, dim: int) -> tuple[list[int], list[int]]:
     return [d], sizes
 
 
-def _many(input: Tensor, s, dim, name: str) -> tuple[list[int], list[int]]:
+def _many(input: Tensor, s, dim) -> tuple[list[int], list[int]]:
     """(dims, sizes) of a transform over several dimensions: the last len(s), or all, unless `dim` says which."""
     ndim = len(input._size)
     s = [s] if isinstance(s, int) else s
@@ -224,7 +224,7 @@ def _define_one(name, transform, forward, to_real, doc):
 
 def _define_many(name, transform, forward, to_real, doc):
     def call(input, s=None, dim=None, norm: str | None = None) -> Tensor:
-        dims, sizes = _many(input, s, dim, name)
+        dims, sizes = _many(input, s, dim)
         if to_real and dims:
             given = s is not None and (s if isinstance(s, int) else s[-1]) != -1
             sizes = _last_doubled(input, dims, sizes, given)

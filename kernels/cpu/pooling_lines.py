@@ -135,7 +135,8 @@ def _next(x, at, place, ramp, best, where):
 
 
 @jit(inline=True, bare=True)
-def _greater(ramp, best, where, other, place):
+def _greater(best, where, other, place):
+    """The greater of two vectors, and its places; the first of equals."""
     wins = takes(other, place, best, where)
     return pick(wins, other, best), pick(wins, place, where)
 
@@ -157,9 +158,9 @@ def max_run(x, plane, start, count, ramp, at, out, index):
         b2, w2 = _next(x, x0 + i + 2 * width, start + i + 2 * width, ramp, b2, w2)
         b3, w3 = _next(x, x0 + i + 3 * width, start + i + 3 * width, ramp, b3, w3)
     numbers = load(ramp, 0)
-    b0, w0 = _greater(ramp, b0, w0 + numbers, b1, w1 + numbers)
-    b2, w2 = _greater(ramp, b2, w2 + numbers, b3, w3 + numbers)
-    b0, w0 = _greater(ramp, b0, w0, b2, w2)
+    b0, w0 = _greater(b0, w0 + numbers, b1, w1 + numbers)
+    b2, w2 = _greater(b2, w2 + numbers, b3, w3 + numbers)
+    b0, w0 = _greater(b0, w0, b2, w2)
     place_of_greatest(b0, w0, ramp, at, out, index)
 
 

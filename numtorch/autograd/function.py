@@ -292,7 +292,7 @@ class Function(metaclass=FunctionMeta):
             else:
                 output = cls.forward(ctx, *args)
             outputs = output if isinstance(output, tuple) else (output,)
-            _check_context(ctx, args, outputs)
+            _check_context(ctx, outputs)
         finally:
             mode.enabled = before
         wrapped = tuple(
@@ -320,7 +320,7 @@ def _connect(node: BackwardCFunction, args: tuple) -> None:
         node.next_nrs = tuple(numbers)
 
 
-def _check_context(ctx: FunctionCtx, args: tuple, outputs: tuple) -> None:
+def _check_context(ctx: FunctionCtx, outputs: tuple) -> None:
     for i, each in enumerate(ctx.to_save):
         if each is not None and not isinstance(each, Tensor):
             raise TypeError(

@@ -681,7 +681,7 @@ def lu(A, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
 # -- the pseudo-inverse, rank and condition ---------------------------------------------------------------------------
 
 
-def _tolerance(name: str, A: Tensor, values: np.ndarray, atol, rtol) -> np.ndarray:
+def _tolerance(A: Tensor, values: np.ndarray, atol, rtol) -> np.ndarray:
     """max(atol, rtol * largest singular value) by matrix; rtol is eps max(n, m) where neither is given."""
     given_atol = atol is not None
     atol, rtol = (t._nd() if isinstance(t, Tensor) else t for t in (atol, rtol))
@@ -706,11 +706,11 @@ def _pinv(A, atol, rtol, hermitian):
         return from_array(np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype), A._dtype)
     if hermitian:
         w, v = _lapack.eigh(a, "L")
-        keep = np.abs(w) > _tolerance("pinv", A, np.abs(w), atol, rtol)[..., None]
+        keep = np.abs(w) > _tolerance(A, np.abs(w), atol, rtol)[..., None]
         inverse = np.where(keep, 1, 0) / np.where(keep, w, 1)
         return from_array((v * inverse[..., None, :]) @ v.conj().swapaxes(-1, -2), A._dtype)
     u, s, vh = _lapack.svd(a, False)
-    keep = s > _tolerance("pinv", A, s, atol, rtol)[..., None]
+    keep = s > _tolerance(A, s, atol, rtol)[..., None]
     inverse = np.where(keep, 1, 0) / np.where(keep, s, 1)
     v = vh.conj().swapaxes(-1, -2)
     return from_array((v * inverse[..., None, :]) @ u.conj().swapaxes(-1, -2), A._dtype)
@@ -747,7 +747,7 @@ def matrix_rank(A, tol=None, hermitian: bool = False, *, atol=None, rtol=None) -
         return FUNCTIONS[""]["zeros"](A._size[:-2], dtype=_dtype.int64)
     a = A._nd()
     values = np.abs(_lapack.eigvalsh(a)) if hermitian else _lapack.svdvals(a)
-    tolerance = _tolerance("matrix_rank", A, values, atol, rtol)
+    tolerance = _tolerance(A, values, atol, rtol)
     return from_array(np.asarray((values > np.asarray(tolerance)[..., None]).sum(-1), np.int64))
 
 

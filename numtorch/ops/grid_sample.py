@@ -122,6 +122,17 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
     return _SAMPLERS[dims](input, grid, interpolation_mode, padding_mode, align_corners)
 
 
+def _corners(align_corners: bool | None) -> bool:
+    """Whether -1 and 1 are the centres of the edge pixels; told as torch tells where the caller has not said."""
+    if align_corners is None:
+        warnings.warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
+            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.",
+            stacklevel=3,
+        )
+    return bool(align_corners)
+
+
 def grid_sample(
     input, grid, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Tensor:
@@ -140,16 +151,7 @@ def grid_sample(
             "'reflection', but got: "
             f"'{padding_mode}'"
         )
-    if align_corners is None:
-        warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
-            "1.3.0. Please "
-            "specify align_corners=True if the old behavior is desired. See the documentation of "
-            "grid_sample for "
-            "details.",
-            stacklevel=2,
-        )
-        align_corners = False
+    align_corners = _corners(align_corners)
     return grid_sampler(input, grid, _MODES[mode], _PADDINGS[padding_mode], align_corners)
 
 
@@ -189,16 +191,7 @@ affine_grid_generator.derivative(theta=_theta_rule)
 def affine_grid(theta, size, align_corners: bool | None = None) -> Tensor:
     """The grid for grid_sample of an output `size` (N, C, H, W) or (N, C, D, H, W) under theta (N, 2, 3) or
     (N, 3, 4)."""
-    if align_corners is None:
-        warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
-            "1.3.0. Please "
-            "specify align_corners=True if the old behavior is desired. See the documentation of "
-            "grid_sample for "
-            "details.",
-            stacklevel=2,
-        )
-        align_corners = False
+    align_corners = _corners(align_corners)
     if theta._dtype.category != _dtype.FLOATING:
         raise ValueError(f"Expected theta to have floating point type, but got {theta._dtype}")
     dims = len(size) - 2

@@ -1,4 +1,4 @@
-"""Matrix products: mm, bmm, matmul and the add-and-multiply family, over one kernel function (kernels/cpu/matmul.py)."""
+"""Products of matrices and vectors (mm, bmm, mv, dot, outer, matmul) and linear, over the kernels of kernels/cpu/matmul.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
     return d if d.np is d.compute else _dtype.float32
 
 
-def _check_same(name: str, *tensors: Tensor) -> None:
+def _check_same(*tensors: Tensor) -> None:
     """RuntimeError where the operands' dtypes or devices differ."""
     first = tensors[0]
     for t in tensors[1:]:
@@ -185,7 +185,7 @@ def _mm(self, mat2):
     if a[1] != b[0]:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})")
     if self._dtype is not mat2._dtype or self._device is not mat2._device:
-        _check_same("mm", self, mat2)
+        _check_same(self, mat2)
     return _product(self, mat2, Size((a[0], b[1])))
 
 
@@ -226,7 +226,7 @@ def _bmm(self, mat2):
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
         )
-    _check_same("bmm", self, mat2)
+    _check_same(self, mat2)
     return _product(self, mat2, Size((a[0], a[1], b[2])))
 
 
@@ -267,7 +267,7 @@ def _mv(self, vec):
         raise RuntimeError(
             f"size mismatch, got input ({self._size[0]}), mat ({self._size[0]}x{self._size[1]}), vec ({vec._size[0]})"
         )
-    _check_same("mv", self, vec)
+    _check_same(self, vec)
     if is_plain(self, vec):
         return multiplied_by_vector(self, vec)
     column = vec.detach().unsqueeze(1)
@@ -283,7 +283,7 @@ _mv.derivative(
 )
 
 
-def _check_vectors(name: str, a: Tensor, b: Tensor) -> None:
+def _check_vectors(a: Tensor, b: Tensor) -> None:
     if len(a._size) != 1 or len(b._size) != 1:
         raise RuntimeError(f"1D tensors expected, but got {len(a._size)}D and {len(b._size)}D tensors")
     if a._dtype is not b._dtype:
@@ -326,7 +326,7 @@ def dot(input, tensor, *, out=None) -> Tensor:
 
 @primitive(name="dot", node="DotBackward0", save=("self", "tensor"), public=False)
 def _dot(self, tensor):
-    _check_vectors("dot", self, tensor)
+    _check_vectors(self, tensor)
     n = self._size[0]
     if is_plain(self, tensor):
         x, y = self.flat(), tensor.flat()

@@ -80,7 +80,7 @@ def _floating(t: Tensor, name: str) -> None:
         raise NotImplementedError(f"\"{name}\" not implemented for '{t._dtype.type_name}'")
 
 
-def _gradients(arrays: dict, input: Tensor, parameters: dict) -> dict:
+def _gradients(arrays: dict[str, tuple]) -> dict[str, Tensor]:
     """Kernel results as tensors: {name: (array, size, dtype)}."""
     return {
         name: wrap(
@@ -88,7 +88,7 @@ def _gradients(arrays: dict, input: Tensor, parameters: dict) -> dict:
             size,
             d,
         )
-        for name, (a, size, d) in {**arrays, **parameters}.items()
+        for name, (a, size, d) in arrays.items()
     }
 
 
@@ -176,7 +176,7 @@ def _batch_norm_rule(ctx, grad):
             g, x, n, c, length, w, elements(mean), elements(rstd), bool(ctx.training), gx, gw, gb
         )
     d = t._dtype if weight is None else weight._dtype
-    return _gradients({"input": (gx, t._size, t._dtype)}, t, {"weight": (gw, (c,), d), "bias": (gb, (c,), d)})
+    return _gradients({"input": (gx, t._size, t._dtype), "weight": (gw, (c,), d), "bias": (gb, (c,), d)})
 
 
 def _batch_norm_in_tensors(ctx, grad, t, weight, mean, rstd):
@@ -385,7 +385,7 @@ def _row_norm_gradients(ctx, grad, centred: bool):
         w = _parameter(weight, d)
         _kernels.layer_norm_backward(g, x, rows, n, w, centred, mean, rstd, gx, gw, gb)
     d = t._dtype if weight is None else weight._dtype
-    return _gradients({"input": (gx, t._size, t._dtype)}, t, {"weight": (gw, shape, d), "bias": (gb, shape, d)})
+    return _gradients({"input": (gx, t._size, t._dtype), "weight": (gw, shape, d), "bias": (gb, shape, d)})
 
 
 def _row_norm_in_tensors(ctx, grad, t, weight, shape, centred: bool):
@@ -564,7 +564,7 @@ def _group_norm_rule(ctx, grad):
         w, mean, rstd = _parameter(weight, d), elements(ctx.result1), elements(ctx.result2)
         _kernels.group_norm_backward(g, x, n, groups, c // groups, length, w, mean, rstd, gx, gw, gb)
     d = t._dtype if weight is None else weight._dtype
-    return _gradients({"input": (gx, t._size, t._dtype)}, t, {"weight": (gw, (c,), d), "bias": (gb, (c,), d)})
+    return _gradients({"input": (gx, t._size, t._dtype), "weight": (gw, (c,), d), "bias": (gb, (c,), d)})
 
 
 _group_norm.derivative_of("input", "weight", "bias")

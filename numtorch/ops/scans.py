@@ -259,7 +259,7 @@ def trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
     dim = wrap_dim(dim, y.ndim)
     if y.size(dim) == 0:
         return y.new_zeros(()).expand(y.shape[:dim] + y.shape[dim + 1 :]).clone()
-    return _halved(_trapezoids(y, _aligned(x, y, dim), dim).sum(dim), x, dx)
+    return _halved(_trapezoids(y, _aligned(x, y), dim).sum(dim), x, dx)
 
 
 @op(method=False)
@@ -267,14 +267,14 @@ def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
     """The running integral of y along dim by the trapezoid rule."""
     _check_trapezoid(y, x, dx, "cumulative_trapezoid")
     dim = wrap_dim(dim, y.ndim)
-    return cumsum(_halved(_trapezoids(y, _aligned(x, y, dim), dim), x, dx), dim)
+    return cumsum(_halved(_trapezoids(y, _aligned(x, y), dim), x, dx), dim)
 
 
-def _aligned(x, y, dim):
+def _aligned(x, y):
     """x with leading dims of size 1, so that its dims count as y's do."""
-    if x is None or x.ndim <= 1 or x.ndim == y.ndim:
+    if x is None or x.ndim <= 1 or x.ndim >= y.ndim:
         return x
-    return x.reshape((1,) * (y.ndim - x.ndim) + tuple(x.shape)) if x.ndim < y.ndim else x
+    return x.reshape((1,) * (y.ndim - x.ndim) + tuple(x.shape))
 
 
 # -- gradient ---------------------------------------------------------------------------------------------------------
