@@ -246,8 +246,7 @@ def safe_names(entries: list) -> dict[str, Any]:
         if isinstance(entry, tuple):
             if len(entry) != 2:
                 raise ValueError(
-                    "Expected tuple of length 2 (global, str of callable full path), but got tuple of "
-                    "length: "
+                    "Expected tuple of length 2 (global, str of callable full path), but got tuple of length: "
                     f"{len(entry)}"
                 )
             value, name = entry

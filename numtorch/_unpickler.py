@@ -131,9 +131,8 @@ class RestrictedUnpickler:
             raise UnpicklingError(
                 f"Unsupported global: GLOBAL {shown} was not an allowed global by default. Please use "
                 f"`torch.serialization.add_safe_globals([{shown}])` or the "
-                f"`torch.serialization.safe_globals([{shown}])` context manager to allowlist this global "
-                f"if you "
-                "trust this class/function."
+                f"`torch.serialization.safe_globals([{shown}])` context manager to allowlist this global if you trust "
+                "this class/function."
             )
         self._known.append(found)
         self._stack.append(found.value)
@@ -155,8 +154,7 @@ class RestrictedUnpickler:
         found = self._find(cls)
         if found is None or not found.make or not isinstance(cls, type) or type(arguments) is not tuple:
             raise UnpicklingError(
-                "Can only create new object for nn.Parameter or classes allowlisted via `add_safe_globals` "
-                "but got "
+                "Can only create new object for nn.Parameter or classes allowlisted via `add_safe_globals` but got "
                 f"{_shown(cls)}"
             )
         self._stack.append(cls.__new__(cls, *arguments))
@@ -169,8 +167,7 @@ class RestrictedUnpickler:
         found = next((g for g in self._known if g.value is type(instance)), None)
         if found is None or found.build is None:
             raise UnpicklingError(
-                "Can only build Tensor, Parameter, OrderedDict or types allowlisted via "
-                "`add_safe_globals`, but got "
+                "Can only build Tensor, Parameter, OrderedDict or types allowlisted via `add_safe_globals`, but got "
                 f"{type(instance)}"
             )
         found.build(instance, state)
@@ -293,11 +290,9 @@ class RestrictedUnpickler:
             raise UnpicklingError(f"unsupported pickle protocol: {protocol}")
         if protocol != 2:
             warnings.warn(
-                f"Detected pickle protocol {protocol} in the checkpoint, which was not the default pickle "
-                f"protocol "
-                "used by `torch.load` (2). The weights_only Unpickler might not support all instructions "
-                "implemented by this protocol, please file an issue for adding support if you encounter "
-                "this.",
+                f"Detected pickle protocol {protocol} in the checkpoint, which was not the default pickle protocol "
+                "used by `torch.load` (2). The weights_only Unpickler might not support all instructions implemented "
+                "by this protocol, please file an issue for adding support if you encounter this.",
                 stacklevel=4,
             )
 

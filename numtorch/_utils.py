@@ -46,9 +46,8 @@ def _attributes(tensor: Tensor) -> dict[str, Any]:
 def _warn_of_hooks(tensor: Tensor) -> None:
     if tensor._backward_hooks:
         warnings.warn(
-            f"backward hook {tensor._backward_hooks!r} on tensor will not be serialized. If this is "
-            f"expected, you "
-            "can decorate the function with @torch.utils.hooks.unserializable_hook to suppress this warning",
+            f"backward hook {tensor._backward_hooks!r} on tensor will not be serialized. If this is expected, you can "
+            "decorate the function with @torch.utils.hooks.unserializable_hook to suppress this warning",
             stacklevel=3,
         )
 
@@ -136,8 +135,7 @@ def _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_ho
     if last > storage.size() and 0 not in size:
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
-            f"{storage.dtype.itemsize} requiring a storage size of {last * storage.dtype.itemsize} are out "
-            f"of bounds "
+            f"{storage.dtype.itemsize} requiring a storage size of {last * storage.dtype.itemsize} are out of bounds "
             f"for storage of size {storage.nbytes()}"
         )
     tensor = strided(storage._storage, size, stride, offset, storage.dtype)

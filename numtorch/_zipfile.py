@@ -28,9 +28,8 @@ _END64 = struct.Struct("<4sQ2H2I4Q")
 _END = struct.Struct("<4s4H2IH")
 
 _CORRUPT = (
-    " This is most likely a corrupted checkpoint: it was not saved to its end, or it was damaged when it "
-    "was copied "
-    "or read."
+    " This is most likely a corrupted checkpoint: it was not saved to its end, or it was damaged when it was copied or "
+    "read."
 )
 
 

@@ -34,15 +34,12 @@ from .storage import UntypedStorage
 DEFAULT_PROTOCOL = 2
 
 _UNSAFE = (
-    "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` from "
-    "`False` to "
-    "`True`. Re-running `torch.load` with `weights_only` set to `False` (weights_only=False) will likely "
-    "succeed, "
-    "but it can result in arbitrary code execution. Do it only if you got the file from a trusted source."
+    "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` from `False` to "
+    "`True`. Re-running `torch.load` with `weights_only` set to `False` (weights_only=False) will likely succeed, but "
+    "it can result in arbitrary code execution. Do it only if you got the file from a trusted source."
 )
 _DOCS = (
-    "\n\nCheck the documentation of torch.load to learn more about types accepted by default with "
-    "weights_only "
+    "\n\nCheck the documentation of torch.load to learn more about types accepted by default with weights_only "
     "https://pytorch.org/docs/stable/generated/torch.load.html."
 )
 
@@ -163,11 +160,9 @@ def default_restore_location(storage: StoredTensor, location: str) -> StoredTens
         cuda = getattr(numtorch, "cuda", None)
         if cuda is None or not cuda.is_available():
             raise RuntimeError(
-                "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. "
-                "If you "
-                "are running on a CPU-only machine, please use torch.load with "
-                "map_location=torch.device('cpu') to "
-                "map your storages to the CPU."
+                "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are "
+                "running on a CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map "
+                "your storages to the CPU."
             )
         index = _device(location).index or 0
         if index >= cuda.device_count():
@@ -224,8 +219,7 @@ def _opened(f):
         f.seek(f.tell())
     except (io.UnsupportedOperation, AttributeError) as error:
         raise type(error)(
-            f"{error}. You can only torch.load from a file that is seekable. Please pre-load the data into "
-            f"a buffer "
+            f"{error}. You can only torch.load from a file that is seekable. Please pre-load the data into a buffer "
             "like io.BytesIO and try to load from it instead."
         ) from error
     yield f
@@ -343,8 +337,7 @@ def load(
                 return _load_archive(file, restore, None if weights_only else module, path, pickle_load_args)
             if mmap:
                 raise RuntimeError(
-                    "mmap can only be used with files saved with "
-                    "`torch.save(_use_new_zipfile_serialization=True)`, "
+                    "mmap can only be used with files saved with `torch.save(_use_new_zipfile_serialization=True)`, "
                     "please torch.save your checkpoint with this option in order to use mmap."
                 )
             from ._legacy_format import legacy_load
@@ -362,9 +355,8 @@ def _weights_only(given: bool | None, pickle_module) -> bool:
     force_not = os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "0").lower() in yes
     if force and force_not:
         raise RuntimeError(
-            "Only one of `TORCH_FORCE_WEIGHTS_ONLY_LOAD` or `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD` should be "
-            "set, but "
-            "both were set."
+            "Only one of `TORCH_FORCE_WEIGHTS_ONLY_LOAD` or `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD` should be set, but both "
+            "were set."
         )
     if force:
         return True
@@ -372,9 +364,8 @@ def _weights_only(given: bool | None, pickle_module) -> bool:
         return given
     if force_not:
         warnings.warn(
-            "Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected, since the `weights_only` "
-            "argument was "
-            "not explicitly passed to `torch.load`, forcing weights_only=False.",
+            "Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected, since the `weights_only` argument was not "
+            "explicitly passed to `torch.load`, forcing weights_only=False.",
             UserWarning,
             stacklevel=3,
         )
@@ -385,13 +376,10 @@ def _weights_only(given: bool | None, pickle_module) -> bool:
 def _refusal(message: str) -> str:
     if re.search(r"GLOBAL (\S+) was not an allowed global by default", message):
         return (
-            "Weights only load failed. This file can still be loaded, to do so you have two options, "
-            "\033[1mdo those "
-            f"steps only if you trust the source of the checkpoint\033[0m. \n\t(1) {_UNSAFE}\n\t(2) "
-            f"Alternatively, "
-            "to load with `weights_only=True` please check the recommended steps in the following error "
-            "message.\n\t"
-            f"WeightsUnpickler error: {message}{_DOCS}"
+            "Weights only load failed. This file can still be loaded, to do so you have two options, \033[1mdo those "
+            f"steps only if you trust the source of the checkpoint\033[0m. \n\t(1) {_UNSAFE}\n\t(2) Alternatively, to "
+            "load with `weights_only=True` please check the recommended steps in the following error "
+            f"message.\n\tWeightsUnpickler error: {message}{_DOCS}"
         )
     return f"Weights only load failed. {_UNSAFE}\n\nWeightsUnpickler error: {message}{_DOCS}"
 

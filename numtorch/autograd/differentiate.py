@@ -39,9 +39,8 @@ def backward(
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
         if grad_tensors is not None:
             raise RuntimeError(
-                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
-                "Please "
-                "only use `grad_tensors`."
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only "
+                "use `grad_tensors`."
             )
         grad_tensors = grad_variables
     captures = None
@@ -89,8 +88,7 @@ def grad(
     for position, result in enumerate(results):
         if result is None and not allow_unused:
             raise RuntimeError(
-                f"The differentiated Tensor at index {position} appears to not have been used in the graph. "
-                f"Set "
+                f"The differentiated Tensor at index {position} appears to not have been used in the graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
     if materialize_grads:
@@ -191,10 +189,8 @@ def _given_gradient(position: int, output: Any, grad: Any) -> Tensor | None:
         )
     if (grad._dtype.category == COMPLEX) != (output._dtype.category == COMPLEX):
         raise RuntimeError(
-            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch "
-            "in "
-            f"dtype: grad_output[{position}] has a dtype of {grad._dtype} and output[{position}] has a "
-            f"dtype of "
+            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+            f"grad_output[{position}] has a dtype of {grad._dtype} and output[{position}] has a dtype of "
             f"{output._dtype}."
         )
     return grad if grad._dtype is output._dtype else grad.to(output._dtype)

@@ -120,8 +120,7 @@ class BackwardCFunction(Node):
         if cls.vjp is not Function.vjp:
             if cls.backward is not Function.backward:
                 raise RuntimeError(
-                    "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
-                    "should only "
+                    "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only "
                     "implement one of them."
                 )
             return cls.vjp
@@ -152,8 +151,7 @@ class BackwardCFunction(Node):
             for position, grad in enumerate(results):
                 if grad is not None and position not in positions:
                     raise RuntimeError(
-                        f"function {self.name()} returned a gradient different than None at position "
-                        f"{position + 1}, "
+                        f"function {self.name()} returned a gradient different than None at position {position + 1}, "
                         "but the corresponding forward input was not a Variable"
                     )
         checked = []
@@ -170,8 +168,7 @@ class BackwardCFunction(Node):
         if grad._size != size:
             if not _expands_to(size, grad._size):
                 raise RuntimeError(
-                    f"Function {self.name()} returned an invalid gradient at index {index} - got "
-                    f"{list(grad._size)} "
+                    f"Function {self.name()} returned an invalid gradient at index {index} - got {list(grad._size)} "
                     f"but expected shape compatible with {list(size)}"
                 )
             grad = grad.sum_to_size(size)
@@ -224,10 +221,8 @@ class Function(metaclass=FunctionMeta):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
-            f"should "
-            "invoke them on the class itself. Instantiating an autograd function will raise an error in a "
-            "future "
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should "
+            "invoke them on the class itself. Instantiating an autograd function will raise an error in a future "
             "version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
@@ -235,8 +230,7 @@ class Function(metaclass=FunctionMeta):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
-            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
-            "autograd "
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd "
             "function with static forward method. (Example: "
             "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
@@ -255,8 +249,7 @@ class Function(metaclass=FunctionMeta):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the arguments from those of the outputs."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use "
-            "it with "
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
             "backward mode AD."
         )
 
@@ -329,8 +322,7 @@ def _check_context(ctx: FunctionCtx, outputs: tuple) -> None:
     for dirty in ctx.dirty_tensors:
         if not _among(dirty, outputs):
             raise RuntimeError(
-                "Some elements marked as dirty during the forward method were not returned as output. The "
-                "inputs that "
+                "Some elements marked as dirty during the forward method were not returned as output. The inputs that "
                 "are modified inplace must all be outputs of the Function."
             )
 

@@ -89,8 +89,7 @@ def jacobian(
                 for j, (row, each, point) in enumerate(zip(rows, found, points, strict=True)):
                     if each is None and strict:
                         raise RuntimeError(
-                            f"Output {i} of the user-provided function is independent of input {j}. This is "
-                            f"not "
+                            f"Output {i} of the user-provided function is independent of input {j}. This is not "
                             "allowed in strict mode."
                         )
                     if strict and create_graph and not each._requires_grad:
@@ -171,13 +170,11 @@ def _tensors(values: Any, what: str, name: str) -> tuple[bool, tuple]:
         if not isinstance(each, Tensor):
             if many:
                 raise TypeError(
-                    f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the "
-                    f"value at "
-                    f"index {i} has type {type(each)}."
+                    f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value at index "
+                    f"{i} has type {type(each)}."
                 )
             raise TypeError(
-                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the given "
-                f"{what} has "
+                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the given {what} has "
                 f"type {type(each)}."
             )
     return many, found
@@ -238,9 +235,8 @@ def _check_depends(values: tuple, kind: str, strict: bool) -> None:
             continue
         if kind == "outputs":
             raise RuntimeError(
-                f"Output {i} of the user-provided function does not require gradients. The outputs must be "
-                f"computed "
-                "in a differentiable manner from the input when running in strict mode."
+                f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in "
+                "a differentiable manner from the input when running in strict mode."
             )
         subject = {
             "hessian": "The hessian of the user-provided function with respect to input",

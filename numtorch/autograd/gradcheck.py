@@ -178,8 +178,7 @@ def _check_inputs(inputs: tuple) -> None:
             continue
         if each._dtype not in (_dtype.float64, _dtype.complex128):
             warnings.warn(
-                f"Input #{i} requires gradient and is not a double precision floating point or complex. "
-                f"This check "
+                f"Input #{i} requires gradient and is not a double precision floating point or complex. This check "
                 "will likely fail if all the inputs are not of double precision floating point or complex. ",
                 stacklevel=3,
             )
@@ -328,10 +327,8 @@ def _in_slow_mode(func: Callable, inputs: tuple, point: Tensor, outputs: tuple, 
     relaxed = _Check(check.eps, check.atol, check.rtol, np.inf, False, False)
     (analytical,) = _analytical_jacobians(outputs[o], [point], relaxed)
     return (
-        "\nThe above quantities relating the numerical and analytical jacobians are computed \nin fast "
-        "mode. See: "
-        "https://github.com/pytorch/pytorch/issues/53876 for more background \nabout fast mode. Below, we "
-        "recompute "
+        "\nThe above quantities relating the numerical and analytical jacobians are computed \nin fast mode. See: "
+        "https://github.com/pytorch/pytorch/issues/53876 for more background \nabout fast mode. Below, we recompute "
         "numerical and analytical jacobians in slow mode:\n\n"
         f"Numerical:\n {_tensor(numerical)}\nAnalytical:\n{_tensor(analytical)}\n\n"
         f"The max per-element difference (slow mode) is: {np.abs(numerical - analytical).max(initial=0.0)}.\n"
@@ -432,7 +429,6 @@ def _mismatch(output: int, position: int, numerical: Any, analytical: Any) -> st
 
 
 _NOT_REENTRANT = (
-    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives "
-    "different "
+    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different "
     "values, although analytical gradient matches numerical gradient.The tolerance for nondeterminism was {}."
 )

@@ -76,8 +76,7 @@ def entry_of(index: Tensor, dim: int, size) -> Index:
     for k, n in enumerate(index._size):
         if dim + k >= len(size) or n != size[dim + k]:
             raise IndexError(
-                f"The shape of the mask {list(index._size)} at index {k} does not match the shape of the "
-                "indexed "
+                f"The shape of the mask {list(index._size)} at index {k} does not match the shape of the indexed "
                 f"tensor {list(size)} at index {dim + k}"
             )
     flat = contiguous(index)._flat
@@ -216,8 +215,7 @@ def _expanded(values: Tensor, size: Size) -> Tensor:
     fits = len(given) <= len(size) and all(n in (1, m) for n, m in zip(reversed(given), reversed(size), strict=False))
     if not fits:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of "
-            "shape "
+            f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape "
             f"{list(size)}"
         )
     return values.detach().expand(size)

@@ -181,9 +181,8 @@ def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
     if weight is not None:
         if weight.ndim != 1 or weight.numel() != classes:
             raise RuntimeError(
-                f"weight tensor should be defined either for all {classes} classes or no classes but got "
-                "weight tensor of "
-                f"shape: {list(weight._size)}"
+                f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor "
+                f"of shape: {list(weight._size)}"
             )
         if weight._dtype is not input._dtype:
             raise RuntimeError(f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}")

@@ -77,9 +77,8 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
             device = arg
         elif arg is not None and not isinstance(arg, bool):
             raise TypeError(
-                "to() received an invalid combination of arguments - got "
-                f"({type(arg).__name__}), but expected one of: (torch.device device, torch.dtype dtype, ...), "
-                "(torch.dtype dtype, ...), (Tensor other, ...)"
+                f"to() received an invalid combination of arguments - got ({type(arg).__name__}), but expected one of: "
+                "(torch.device device, torch.dtype dtype, ...), (torch.dtype dtype, ...), (Tensor other, ...)"
             )
     where = self._device if device is None else parse_device(device)
     if where.type == "cuda":

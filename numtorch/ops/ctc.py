@@ -112,15 +112,13 @@ def _check(log_probs, targets, input_lengths, target_lengths, blank: int) -> Non
         raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got value {worst}")
     if targets.ndim == 1 and targets.numel() != int(target_lengths.sum()):
         raise RuntimeError(
-            f"Expected tensor to have size {int(target_lengths.sum())} at dimension 0, but got size "
-            f"{targets.numel()} for "
-            "argument #2 'targets' (while checking arguments for ctc_loss_cpu)"
+            f"Expected tensor to have size {int(target_lengths.sum())} at dimension 0, but got size {targets.numel()} "
+            "for argument #2 'targets' (while checking arguments for ctc_loss_cpu)"
         )
     if targets.ndim == 2 and (targets._size[1] < longest or targets._size[0] != target_lengths.size):
         raise RuntimeError(
-            f"Expected tensor to have size at least {longest} at dimension 1, but got size "
-            f"{targets._size[1]} for argument "
-            "#2 'targets' (while checking arguments for ctc_loss_cpu)"
+            f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets._size[1]} for "
+            "argument #2 'targets' (while checking arguments for ctc_loss_cpu)"
         )
     labels = elements(targets)
     if labels.size and (labels.min() < 0 or labels.max() >= classes):

@@ -96,10 +96,8 @@ def dropout1d(input, p: float = 0.5, training: bool = True, inplace: bool = Fals
     ndim = len(input._size)
     if ndim not in (2, 3):
         raise RuntimeError(
-            f"dropout1d: Expected 2D or 3D input, but received a {ndim}D input. Note that dropout1d exists "
-            "to provide "
-            "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional "
-            "batch "
+            f"dropout1d: Expected 2D or 3D input, but received a {ndim}D input. Note that dropout1d exists to provide "
+            "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional batch "
             "dimension (i.e. 2D or 3D inputs)."
         )
     return _drop_batched(input, ndim == 3, p, training, inplace)
@@ -120,12 +118,9 @@ def dropout2d(input, p: float = 0.5, training: bool = True, inplace: bool = Fals
         _warn_dimensions("dropout2d", ndim, 2, "3D or 4D")
     if ndim == 3:
         warnings.warn(
-            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior "
-            "is desired "
-            "- input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will "
-            "change in a "
-            "future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). "
-            "To maintain "
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired "
+            "- input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a "
+            "future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To maintain "
             "the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
             UserWarning,
             stacklevel=2,
@@ -144,12 +139,9 @@ def dropout3d(input, p: float = 0.5, training: bool = True, inplace: bool = Fals
 
 def _warn_dimensions(name: str, ndim: int, spatial: int, expected: str) -> None:
     warnings.warn(
-        f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a "
-        "future "
-        "release. To retain the behavior and silence this warning, please use dropout instead. Note that "
-        f"{name} "
-        f"exists to provide channel-wise dropout on inputs with {spatial} spatial dimensions, a channel "
-        "dimension, and "
+        f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future "
+        f"release. To retain the behavior and silence this warning, please use dropout instead. Note that {name} "
+        f"exists to provide channel-wise dropout on inputs with {spatial} spatial dimensions, a channel dimension, and "
         f"an optional batch dimension (i.e. {expected} inputs).",
         UserWarning,
         stacklevel=3,

@@ -30,9 +30,7 @@ def _check_indices(indices: Tensor, name: str, rows: int, table: Tensor) -> np.n
         check_devices((table, indices))
     if indices._dtype is not int64 and indices._dtype is not int32:
         raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
-            "Int; "
-            "but got "
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
             f"torch.{indices._dtype.type_name}Tensor instead (while checking arguments for {name})"
         )
     flat = at.index_where_it_is(indices)
@@ -254,8 +252,7 @@ def _offsets_of(input: Tensor, offsets: Tensor | None, include_last_offset: bool
     if len(input._size) == 2:
         if offsets is not None:
             raise ValueError(
-                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
-                "length "
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length "
                 f"sequences. However, found offsets of type {type(offsets)}"
             )
         return np.arange(input._size[0] + 1) * input._size[1]
@@ -274,8 +271,7 @@ def _offsets_of(input: Tensor, offsets: Tensor | None, include_last_offset: bool
     wrong = _bag_ends[ends.dtype](flat, total, include_last_offset, ends)
     if wrong == 1:
         raise RuntimeError(
-            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
-            "0. However, "
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, "
             f"got {flat[0]}"
         )
     if wrong == 2:
@@ -321,8 +317,7 @@ def embedding_bag(
         raise ValueError("max mode does not support sparse weights")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
-            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for "
-            "mode='sum' (got "
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got "
             f"mode='{mode}'). Please open a feature request on GitHub."
         )
     ends = _offsets_of(input, offsets, bool(include_last_offset))

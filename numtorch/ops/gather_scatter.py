@@ -251,10 +251,8 @@ def _gather(input, dim: int, index, sparse_grad: bool = False):
     size = tuple(index._size)
     if any(k != d and n > input._size[k] for k, n in enumerate(size) if input._size):
         raise RuntimeError(
-            "Size does not match at dimension "
-            f"{next(k for k, n in enumerate(size) if k != d and n > input._size[k])} "
-            f"expected index {list(size)} to be no larger than self {list(input._size)} apart from dimension "
-            f"{d}"
+            f"Size does not match at dimension {next(k for k, n in enumerate(size) if k != d and n > input._size[k])} "
+            f"expected index {list(size)} to be no larger than self {list(input._size)} apart from dimension {d}"
         )
     _check_range(flat, length(input, d), d)
     if input._device is not cpu:
@@ -367,8 +365,7 @@ def check_scatter(self: Tensor, dim: int, index: Tensor, src, name: str) -> np.n
             )
     elif not fits:
         raise RuntimeError(
-            f"Expected index {list(index._size)} to be no larger than self {list(self._size)} apart from "
-            "dimension "
+            f"Expected index {list(index._size)} to be no larger than self {list(self._size)} apart from dimension "
             f"{dim}"
         )
     _check_range(flat, length(self, dim), dim)
@@ -530,8 +527,7 @@ def _scatter_with(self: Tensor, dim: int, index: Tensor, src, reduce: str) -> Te
         raise RuntimeError("reduce argument must be either add or multiply.")
     if isinstance(src, Tensor):
         warnings.warn(
-            "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a "
-            "future "
+            "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future "
             "PyTorch release. Use torch.scatter_reduce instead for more reduction options.",
             UserWarning,
             stacklevel=3,

@@ -109,8 +109,7 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
             )
     if dims not in (2, 3) or len(points) != len(size):
         raise RuntimeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but "
-            "got input with sizes "
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
             f"{size} and grid with sizes {points}"
         )
     if dims == 3 and interpolation_mode == _kernels.BICUBIC:
@@ -147,8 +146,7 @@ def grid_sample(
         )
     if padding_mode not in _PADDINGS:
         raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
-            "'reflection', but got: "
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
             f"'{padding_mode}'"
         )
     align_corners = _corners(align_corners)
@@ -197,8 +195,7 @@ def affine_grid(theta, size, align_corners: bool | None = None) -> Tensor:
     dims = len(size) - 2
     if dims not in (2, 3):
         raise NotImplementedError(
-            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, "
-            "respectively. Got size "
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
             f"{size}."
         )
     if len(theta._size) != 3 or tuple(theta._size[1:]) != (dims, dims + 1):

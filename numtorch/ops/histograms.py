@@ -158,9 +158,8 @@ def _check_histogram(input, weight, name: str) -> None:
         raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{input._dtype.type_name}'")
     if weight is not None and weight._dtype is not input._dtype:
         raise RuntimeError(
-            f"{name}(): if weight tensor is provided, input tensor and weight tensor should have the same "
-            "dtype, but got "
-            f"input({input._dtype.type_name}), and weight({weight._dtype.type_name})"
+            f"{name}(): if weight tensor is provided, input tensor and weight tensor should have the same dtype, but "
+            f"got input({input._dtype.type_name}), and weight({weight._dtype.type_name})"
         )
 
 

@@ -117,8 +117,7 @@ def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name
         )
     if source._dtype is not self._dtype:
         raise RuntimeError(
-            f"{name}(): self ({self._dtype.type_name}) and source ({source._dtype.type_name}) must have the "
-            "same "
+            f"{name}(): self ({self._dtype.type_name}) and source ({source._dtype.type_name}) must have the same "
             "scalar type"
         )
     if own[:dim] + own[dim + 1 :] != given[:dim] + given[dim + 1 :]:
@@ -127,9 +126,8 @@ def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name
 
 def _shape_mismatch(own: list[int], given: list[int]) -> RuntimeError:
     return RuntimeError(
-        "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape "
-        "= "
-        f"{own} source.shape = {given}"
+        f"source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {own} "
+        f"source.shape = {given}"
     )
 
 
@@ -235,18 +233,15 @@ def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> No
         raise IndexError(f"index_copy_(): When source is scalar, index should have one element (got {flat.size})")
     if source._size and self._size and len(source._size) != len(self._size):
         raise IndexError(
-            "index_copy_(): When source and destination are not scalars, their dimensionality must match. "
-            "Source "
+            "index_copy_(): When source and destination are not scalars, their dimensionality must match. Source "
             f"dimensionality ({len(source._size)}), destination dimensionality ({len(self._size)})"
         )
     if source._size and self._size:
         own, given = list(self._size), list(source._size)
         if own[:d] + own[d + 1 :] != given[:d] + given[d + 1 :]:
             raise RuntimeError(
-                "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice "
-                "shape: "
-                f"{own[:d] + own[d + 1 :]} at dimension {d} and source slice shape: "
-                f"{given[:d] + given[d + 1 :]} at "
+                "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
+                f"{own[:d] + own[d + 1 :]} at dimension {d} and source slice shape: {given[:d] + given[d + 1 :]} at "
                 f"dimension {d}."
             )
         if given[d] != flat.size:

@@ -379,8 +379,7 @@ def _plain(t: Tensor) -> bool:
 
 def _no_dimension() -> IndexError:
     return IndexError(
-        "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
-        "convert a "
+        "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
         "0-dim tensor to a number"
     )
 
@@ -410,10 +409,8 @@ def _items(key) -> tuple:
         return tuple(key)
     if isinstance(key, list) and _is_legacy_tuple(key):
         warnings.warn(
-            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
-            "pytorch "
-            "2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor "
-            "index, "
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch "
+            "2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
             "x[torch.tensor(seq)], which will result either in an error or a different result",
             UserWarning,
             stacklevel=4,
@@ -450,8 +447,7 @@ def _prepare(each):
     if hasattr(each, "__index__"):
         return each.__index__()
     raise IndexError(
-        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
-        "(got "
+        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
         f"{type(each).__name__})"
     )
 
@@ -724,17 +720,14 @@ def _check_copy(given: Size, size: Size) -> None:
     lead = len(size) - len(given)
     if lead < 0:
         raise RuntimeError(
-            f"expand(torch.Tensor{{{list(given)}}}, size={list(size)}): the number of sizes provided "
-            f"({len(size)}) "
+            f"expand(torch.Tensor{{{list(given)}}}, size={list(size)}): the number of sizes provided ({len(size)}) "
             f"must be greater or equal to the number of dimensions in the tensor ({len(given)})"
         )
     for d in range(len(given) - 1, -1, -1):
         if given[d] != size[lead + d] and given[d] != 1:
             raise RuntimeError(
-                f"The expanded size of the tensor ({size[lead + d]}) must match the existing size "
-                f"({given[d]}) at "
-                f"non-singleton dimension {lead + d}.  Target sizes: {list(size)}.  Tensor sizes: "
-                f"{list(given)}"
+                f"The expanded size of the tensor ({size[lead + d]}) must match the existing size ({given[d]}) at "
+                f"non-singleton dimension {lead + d}.  Target sizes: {list(size)}.  Tensor sizes: {list(given)}"
             )
 
 

@@ -458,22 +458,19 @@ def _normalized_shape(input, normalized_shape, weight, bias, name: str) -> tuple
         return shape
     if not shape:
         raise RuntimeError(
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
-            "element, but got "
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
             "normalized_shape = []"
         )
     for t, what in ((weight, "weight"), (bias, "bias")):
         if t is not None and tuple(t._size) != shape:
             raise RuntimeError(
-                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape "
-                f"{list(t._size)} and "
+                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(t._size)} and "
                 f"normalized_shape = {list(shape)}"
             )
     if tuple(input._size[max(input.ndim - len(shape), 0) :]) != shape:
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, "
-            f"{', '.join(map(str, shape))}], but got "
-            f"input of size{list(input._size)}"
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
+            f"got input of size{list(input._size)}"
         )
     _floating(input, name)
     return shape
@@ -592,9 +589,8 @@ def native_order_group_norm(input, num_groups, weight=None, bias=None, eps=1e-05
     for t, name in ((weight, "weight"), (bias, "bias")):
         if t is not None and (t.ndim != 1 or t.numel() != c):
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got "
-                f"{name} of shape "
-                f"{list(t._size)} and input of shape {list(input._size)}"
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
+                f"shape {list(t._size)} and input of shape {list(input._size)}"
             )
     length = math.prod(input._size[2:])
     x = input._flat

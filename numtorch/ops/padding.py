@@ -90,8 +90,7 @@ def _amounts(input, pad) -> tuple[int, ...]:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * len(input._size):
         raise RuntimeError(
-            "Padding length should be less than or equal to two times the input dimension but got "
-            "padding length "
+            "Padding length should be less than or equal to two times the input dimension but got padding length "
             f"{len(pad)} and input of dimension {len(input._size)}"
         )
     return pad
@@ -181,16 +180,14 @@ def _check(size: tuple, d: _dtype.dtype, pad: tuple, mode: str) -> None:
     first = given - dims - 1  # of the dimensions behind the batch
     if 0 in size[first:] and mode != "circular":
         raise RuntimeError(
-            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and "
-            "other non-zero "
+            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero "
             f"dimensions for input, but got: {list(size)}"
         )
     for i in range(dims):
         n, before, after = size[given - 1 - i], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and (before >= n or after >= n):
             raise RuntimeError(
-                f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input "
-                "dimension, but got: "
+                f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input dimension, but got: "
                 f"padding ({before}, {after}) at dimension {given - 1 - i} of input {list(size)}"
             )
         if mode == "circular":

@@ -274,16 +274,13 @@ def searchsorted(
     own, given = sorted_sequence._size, input._size
     if not given and len(own) != 1:
         raise RuntimeError(
-            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, "
-            "but we got "
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got "
             f"boundaries tensor dim({len(own)}) and input value's dim({len(given)}) numel(1)"
         )
     if len(own) != 1 and (len(own) != len(given) or tuple(own)[:-1] != tuple(given)[:-1]):
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
-            "boundaries "
-            f"tensor and input value tensor must match, but we got boundaries tensor {list(own)} and input "
-            "value "
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+            f"tensor and input value tensor must match, but we got boundaries tensor {list(own)} and input value "
             f"tensor {list(given)}"
         )
     result = _search(sorted_sequence, input, after, _sorter_flat(sorter, sorted_sequence), bool(out_int32))

@@ -91,8 +91,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     _check(kernel, dilation, padding, stride)
     if given > 4 or 0 in input._size[-3:]:
         raise RuntimeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
-            "dimensions for input, "
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, "
             f"but got: {list(input._size)}"
         )
     if input._dtype in _INTEGERS:
@@ -101,10 +100,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     blocks = _blocks(size, kernel, stride, padding, dilation)
     if min(blocks) < 1:
         raise RuntimeError(
-            f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dilation}, "
-            f"padding={padding}, "
-            f"calculated shape of the array of sliding blocks as {blocks}, but its components must be "
-            "at least one."
+            f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
+            f"calculated shape of the array of sliding blocks as {blocks}, but its components must be at least one."
         )
     return im2col(input, kernel, dilation, padding, stride)
 
@@ -117,8 +114,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
     _check(kernel, dilation, padding, stride)
     if len(input._size) not in (2, 3) or 0 in input._size[-2:]:
         raise RuntimeError(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
-            "dimensions for "
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
             f"input, but got: {list(input._size)}"
         )
     if input._dtype in _INTEGERS:
@@ -126,9 +122,8 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
     depth, given = input._size[-2:]
     if depth % (kernel[0] * kernel[1]):
         raise RuntimeError(
-            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but "
-            "got input.size(1)="
-            f"{depth} and kernel_size={kernel}."
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            f"input.size(1)={depth} and kernel_size={kernel}."
         )
     blocks = _blocks(size, kernel, stride, padding, dilation)
     settings = (
@@ -136,8 +131,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
     )
     if given != blocks[0] * blocks[1]:
         raise RuntimeError(
-            f"{settings}, expected size of input's dimension 2 to match the calculated number of "
-            "sliding blocks "
+            f"{settings}, expected size of input's dimension 2 to match the calculated number of sliding blocks "
             f"{blocks[0]} * {blocks[1]} = {blocks[0] * blocks[1]}, but got input.size(2)={given}."
         )
     if min(blocks) < 1:

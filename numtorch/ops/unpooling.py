@@ -21,8 +21,7 @@ def _unpool_size(input, dims: int, kernel, stride, padding, output_size) -> tupl
         output_size = output_size[2:]
     if len(output_size) != dims:
         raise ValueError(
-            f"output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a "
-            "length of "
+            f"output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a length of "
             f"'{len(output_size)}'"
         )
     for d, (size, n, s) in enumerate(zip(output_size, default, stride, strict=True)):
@@ -38,8 +37,7 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
     padding = numbers_of(name, dims, "padding", padding)
     if len(input._size) not in (dims + 1, dims + 2):
         raise RuntimeError(
-            f"Input to max_unpooling{dims}d should be a {dims + 1}d or {dims + 2}d Tensor, but got a "
-            "tensor with "
+            f"Input to max_unpooling{dims}d should be a {dims + 1}d or {dims + 2}d Tensor, but got a tensor with "
             f"{len(input._size)} dimensions."
         )
     spatial = _unpool_size(input, dims, kernel, stride, padding, output_size)
@@ -47,8 +45,7 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
         raise RuntimeError(f"elements in indices should be type int64 but got: {indices._dtype.type_name}")
     if indices._size != input._size:
         raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({list(input._size)}) "
-            "but got indices "
+            f"Expected shape of indices to be same as that of the input tensor ({list(input._size)}) but got indices "
             f"tensor with shape: {list(indices._size)}"
         )
     return UNPOOL[dims](input, indices, spatial)

@@ -243,11 +243,9 @@ def _per_dimension(value, dims: int, spatial, name: str, given: str, letters: st
         return (value,) * dims
     if len(value) != dims:
         raise ValueError(
-            f"Input and {name} must have the same number of spatial dimensions, but got input with "
-            "spatial dimensions "
-            f"of {list(spatial)} and {given} of {'shape ' if letters == 's' else 'size '}{value}. "
-            f"Please provide input tensor in (N, C, d1, d2, ...,dK) format and {given} in "
-            f"({letters}1, {letters}2, ...,{letters}K) format."
+            f"Input and {name} must have the same number of spatial dimensions, but got input with spatial dimensions "
+            f"of {list(spatial)} and {given} of {'shape ' if letters == 's' else 'size '}{value}. Please provide input "
+            f"tensor in (N, C, d1, d2, ...,dK) format and {given} in ({letters}1, {letters}2, ...,{letters}K) format."
         )
     return tuple(value)
 
@@ -270,8 +268,7 @@ def interpolate(
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | "
-                "bilinear | bicubic | "
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
                 "trilinear"
             )
     elif align_corners is None:
@@ -301,9 +298,8 @@ def interpolate(
         if mode in _DIMENSIONS and 1 <= dims <= 3:
             raise NotImplementedError(f"Got {dims + 2}D input, but {mode} mode needs {_DIMENSIONS[mode] + 2}D input")
         raise NotImplementedError(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(input._size)}D) for "
-            f"the modes: {_MODES} "
-            f"(got {mode})"
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(input._size)}D) for the modes: "
+            f"{_MODES} (got {mode})"
         )
     if mode == "area":
         area = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)
@@ -394,8 +390,7 @@ def pixel_shuffle(input, upscale_factor: int) -> Tensor:
     r = upscale_factor
     if len(input._size) < 3:
         raise RuntimeError(
-            "pixel_shuffle expects input to have at least 3 dimensions, but got input with "
-            f"{len(input._size)} "
+            f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {len(input._size)} "
             "dimension(s)"
         )
     if r <= 0:
@@ -403,9 +398,8 @@ def pixel_shuffle(input, upscale_factor: int) -> Tensor:
     *batch, channels, height, width = input._size
     if channels % (r * r):
         raise RuntimeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
-            "upscale_factor, but "
-            f"input.size(-3)={channels} is not divisible by {r * r}"
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            f"but input.size(-3)={channels} is not divisible by {r * r}"
         )
     n, c = len(batch), channels // (r * r)
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
@@ -418,8 +412,7 @@ def pixel_unshuffle(input, downscale_factor: int) -> Tensor:
     r = downscale_factor
     if len(input._size) < 3:
         raise RuntimeError(
-            "pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
-            f"{len(input._size)} "
+            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {len(input._size)} "
             "dimension(s)"
         )
     if r <= 0:
@@ -428,8 +421,7 @@ def pixel_unshuffle(input, downscale_factor: int) -> Tensor:
     for name, dim, n in (("height", -2, height), ("width", -1, width)):
         if n % r:
             raise RuntimeError(
-                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but "
-                f"input.size({dim})={n} is not "
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({dim})={n} is not "
                 f"divisible by {r}"
             )
     n = len(batch)

@@ -26,8 +26,7 @@ def _written(input: Tensor, src: Tensor, part: Callable[[Tensor], Tensor]) -> Te
     view = part(result)
     if src._size != view._size:
         raise RuntimeError(
-            f"expected src to have a size equal to the slice of self. src size = {list(src._size)}, slice "
-            "size = "
+            f"expected src to have a size equal to the slice of self. src size = {list(src._size)}, slice size = "
             f"{list(view._size)}"
         )
     copy_into(view, src)

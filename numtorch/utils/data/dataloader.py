@@ -90,8 +90,7 @@ class DataLoader(Generic[_T_co]):
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
             raise ValueError(
-                "prefetch_factor option could only be specified in multiprocessing.let num_workers > 0 to "
-                "enable "
+                "prefetch_factor option could only be specified in multiprocessing.let num_workers > 0 to enable "
                 "multiprocessing, otherwise set prefetch_factor to None."
             )
         if prefetch_factor is not None and prefetch_factor < 0:
@@ -156,24 +155,21 @@ class DataLoader(Generic[_T_co]):
         if context is not None:
             if self.num_workers == 0:
                 raise ValueError(
-                    "multiprocessing_context can only be used with multi-process loading (num_workers > "
-                    "0), but got "
+                    "multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got "
                     f"num_workers={self.num_workers}"
                 )
             if isinstance(context, str):
                 valid = multiprocessing.get_all_start_methods()
                 if context not in valid:
                     raise ValueError(
-                        f"multiprocessing_context option should specify a valid start method in {valid!r}, "
-                        f"but got "
+                        f"multiprocessing_context option should specify a valid start method in {valid!r}, but got "
                         f"multiprocessing_context={context!r}"
                     )
                 context = multiprocessing.get_context(context)
             if not isinstance(context, multiprocessing.context.BaseContext):
                 raise TypeError(
-                    "multiprocessing_context option should be a valid context object or a string "
-                    "specifying the "
-                    f"start method, but got multiprocessing_context={context}"
+                    "multiprocessing_context option should be a valid context object or a string specifying the start "
+                    f"method, but got multiprocessing_context={context}"
                 )
         self.__multiprocessing_context = context
 
@@ -217,12 +213,9 @@ class DataLoader(Generic[_T_co]):
         if cores is not None and self.num_workers > cores:
             unsure = "" if counts_cpuset else " (`cpuset` is not taken into account)"
             warnings.warn(
-                f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested "
-                f"max number "
-                f"of worker in current system is {cores}{unsure}, which is smaller than what this "
-                f"DataLoader is going "
-                "to create. Please be aware that excessive worker creation might get DataLoader running "
-                "slow or even "
+                f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested max number "
+                f"of worker in current system is {cores}{unsure}, which is smaller than what this DataLoader is going "
+                "to create. Please be aware that excessive worker creation might get DataLoader running slow or even "
                 "freeze, lower the worker number to avoid potential slowness/freeze if necessary.",
                 stacklevel=2,
             )
@@ -266,9 +259,8 @@ class _BaseDataLoaderIter:
             )
         if loader.pin_memory and not _accelerator_available():
             warnings.warn(
-                "'pin_memory' argument is set as true but no accelerator is found, then device pinned "
-                "memory won't "
-                "be used.",
+                "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory won't be "
+                "used.",
                 stacklevel=4,
             )
         self._timeout = loader.timeout
@@ -348,8 +340,7 @@ class _Worker:
             self.process.start()
         except (TypeError, AttributeError, pickle.PicklingError):
             warnings.warn(
-                "Got pickle error when attempting to start a worker Process. This might be because the "
-                "worker Process "
+                "Got pickle error when attempting to start a worker Process. This might be because the worker Process "
                 "arguments are not picklable. You can also try multiprocessing.set_start_method('fork').",
                 stacklevel=5,
             )

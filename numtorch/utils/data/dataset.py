@@ -157,12 +157,9 @@ class Subset(Dataset[_T_co]):
         self.indices = indices
         if type(self).__getitem__ is not Subset.__getitem__ and type(self).__getitems__ is Subset.__getitems__:
             raise NotImplementedError(
-                f"{type(self).__name__} overrides __getitem__ but not __getitems__. When subclassing "
-                f"Subset and "
-                "overriding __getitem__, you must also override __getitems__ to ensure DataLoader works "
-                "correctly "
-                "with your custom logic. A simple implementation:\n\ndef __getitems__(self, indices):\n    "
-                "return "
+                f"{type(self).__name__} overrides __getitem__ but not __getitems__. When subclassing Subset and "
+                "overriding __getitem__, you must also override __getitems__ to ensure DataLoader works correctly with "
+                "your custom logic. A simple implementation:\n\ndef __getitems__(self, indices):\n    return "
                 "[self.__getitem__(idx) for idx in indices]"
             )
 

@@ -88,10 +88,8 @@ def _reduce_small(tensor: Tensor) -> tuple:
     """Pickle only the elements of a tensor, not all of a storage of which it shows a part."""
     if tensor.requires_grad and not tensor.is_leaf:
         raise RuntimeError(
-            "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not "
-            "support "
-            "crossing process boundaries. If you just want to transfer the data, call detach() on the "
-            "tensor before "
+            "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not support "
+            "crossing process boundaries. If you just want to transfer the data, call detach() on the tensor before "
             "serializing (e.g., putting it on the queue)."
         )
     if tensor._get_storage().buffer.nbytes > tensor.nbytes:
