@@ -83,6 +83,7 @@ def cholesky_forward(a, info, batch, n):
             if not pivot > 0:  # nan too
                 info[s] = k + 1
                 block[:, k:] = 0
+                block[k:, :] = 0
                 break
             pivot = math.sqrt(pivot)
             block[k, :k] = 0

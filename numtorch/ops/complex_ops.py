@@ -72,6 +72,16 @@ class ViewAsComplexBackward0(Node):
         return (None if grads[0] is None else view_as_real(grads[0]),)
 
 
+def _as_view(result: Tensor, t: Tensor, node_class) -> Tensor:
+    """`result`, a view of `t` in another dtype, with its base and its node."""
+    base = result._base = t if t._base is None else t._base
+    if t._requires_grad:
+        return track_view(result, t, node_class, {})
+    if base._requires_grad:
+        result._view_version = result._storage.version
+    return result
+
+
 @op()
 def view_as_real(input) -> Tensor:
     """A complex tensor's memory as real numbers, the parts in a new last dimension of size 2."""
@@ -83,7 +93,7 @@ def view_as_real(input) -> Tensor:
     result._size = input._size.__class__((*input._size, 2))
     result._stride = (*[2 * s for s in input._stride], 1)
     result._offset = 2 * input._offset
-    return track_view(result, input, ViewAsRealBackward0, {})
+    return _as_view(result, input, ViewAsRealBackward0)
 
 
 @op()
@@ -109,7 +119,7 @@ def view_as_complex(input) -> Tensor:
     result._size = input._size.__class__(input._size[:-1])
     result._stride = tuple(s // 2 for s in input._stride[:-1])
     result._offset = input._offset // 2
-    return track_view(result, input, ViewAsComplexBackward0, {})
+    return _as_view(result, input, ViewAsComplexBackward0)
 
 
 def _real(input) -> Tensor:

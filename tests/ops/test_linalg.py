@@ -247,3 +247,73 @@ def test_vander_is_numpys(n, increasing):
         found = torch.vander(torch.tensor(values), n, increasing)
         expected = np.vander(np.array(values), n, increasing)
         assert tuple(found.shape) == expected.shape and found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (1, 3), (16, 16), (31, 32), (32, 31), (33, 33), (2, 7, 4)], ids=str)
+def test_qr_has_the_signs_of_lapack_on_both_sides_of_the_size_at_which_it_takes_over(dtype, shape):
+    A = random(*shape, dtype=dtype)
+    Q, R = np.linalg.qr(A.numpy())
+    found = torch.linalg.qr(A)
+    close(found.Q, torch.from_numpy(Q), dtype)
+    close(found.R, torch.from_numpy(R), dtype)
+
+
+def test_qr_of_zero_columns_and_of_numbers_whose_squares_overflow():
+    A = random(4, 4)
+    A[1:, 0] = 0
+    A[:, 2] = 0
+    close(torch.linalg.qr(A).R, torch.from_numpy(np.linalg.qr(A.numpy()).R), torch.float64)
+    Q, R = torch.linalg.qr(random(4, 4) * 1e200)
+    close(Q @ (R / 1e200), random(4, 4), torch.float64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("n", [1, 15, 16, 17])
+@pytest.mark.parametrize("upper", [False, True])
+def test_cholesky_names_the_minor_at_fault_and_keeps_what_stands_before_it(dtype, n, upper):
+    A = random(n, n, dtype=dtype)
+    A = A @ A.mH + eye_like(A)
+    bad = n - 1
+    A[bad, bad] = -1
+    L, info = torch.linalg.cholesky_ex(torch.stack([A, eye_like(A)]), upper=upper)
+    L = L.mH if upper else L
+    assert info.tolist() == [n, 0]
+    close((L[0] @ L[0].mH)[:bad, :bad], A[:bad, :bad], dtype) if bad else None
+    assert not L[0][bad:].any() and not L[0].triu(1).any()
+    close(L[1], eye_like(A), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_values_alone_are_those_that_come_with_vectors(dtype):
+    A = random(2, 4, 4, dtype=dtype)
+    close(torch.linalg.svdvals(A), torch.linalg.svd(A).S, dtype.to_real())
+    close(torch.linalg.eigvalsh(A), torch.linalg.eigh(A).eigenvalues, dtype.to_real())
+    values, expected = torch.linalg.eigvals(A), torch.linalg.eig(A).eigenvalues
+    order, other = np.lexsort((values.imag, values.real)), np.lexsort((expected.imag, expected.real))
+    close(
+        torch.from_numpy(np.take_along_axis(values.numpy(), order, -1)),
+        torch.from_numpy(np.take_along_axis(expected.numpy(), other, -1)),
+        dtype.to_complex(),
+    )
+
+
+def test_numpy_front_ends_serve_where_its_loops_have_other_names(monkeypatch):
+    from numtorch import _lapack
+
+    A, B = random(2, 4, 4), random(2, 4, 3)
+    symmetric = A + A.mT
+    calls = [
+        lambda: torch.linalg.inv(A), lambda: torch.linalg.solve(A, B), lambda: torch.linalg.det(A),
+        lambda: torch.linalg.slogdet(A).logabsdet, lambda: torch.linalg.svd(A).S, lambda: torch.linalg.svdvals(A),
+        lambda: torch.linalg.eigh(symmetric).eigenvalues, lambda: torch.linalg.eigvalsh(symmetric),
+        lambda: torch.linalg.eig(A).eigenvalues.abs().sum(), lambda: torch.linalg.eigvals(A).abs().sum(),
+        lambda: torch.linalg.lstsq(A, B).solution,
+    ]  # fmt: skip
+    direct = [call() for call in calls]
+    monkeypatch.setattr(_lapack, "_REFUSING", None)
+    slower = [call() for call in calls]
+    monkeypatch.setattr(_lapack, "_DIRECT", False)
+    for call, first, second in zip(calls, direct, slower, strict=True):
+        close(first, call(), first.dtype)
+        close(second, first, first.dtype)

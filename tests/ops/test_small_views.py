@@ -131,3 +131,13 @@ class TestCatAndStack:
         (g,) = torch.autograd.grad((torch.stack([x, x * x]) ** 2).sum(), x, create_graph=True)
         (gg,) = torch.autograd.grad(g.sum(), x)
         assert gg.tolist() == [2, 14, 50]
+
+
+def test_complex_views_of_tensors_without_gradients_have_none_and_know_their_base():
+    z = torch.complex(torch.ones(3), torch.ones(3))
+    parts = torch.view_as_real(z)
+    assert not parts.requires_grad and not z.imag.requires_grad and not torch.view_as_complex(parts).requires_grad
+    assert parts._base is z and torch.view_as_complex(parts)._base is z
+    z = torch.complex(torch.ones(3, requires_grad=True), torch.ones(3)) * 1
+    z.imag.mul_(2)
+    assert z.real.requires_grad and z.imag.grad_fn is not None
