@@ -20,6 +20,7 @@ from numtorch.kernels.compiler import entry_point
 from numtorch.kernels.cpu import random as _kernels
 
 from .. import _dtype
+from .._allocator import empty as kept_empty
 from .._copy import cast_array, copy_elements
 from .._device import cpu
 from .._dtype import BOOL, C_NAMES, COMPLEX, FLOATING, bfloat16, dtype, float16, float32, float64, int64
@@ -34,7 +35,7 @@ from .creation import direct, finish
 # --- the stream, and where its values go --------------------------------------------------------------------
 
 
-def stream(generator: Generator | None):
+def stream(generator: Generator | None) -> tuple[np.ndarray, np.ndarray]:
     """(state, spare) of the generator, the default one for None."""
     if generator is None:
         return default_generator.stream()
@@ -94,7 +95,7 @@ def filler(name: str, node: str) -> Callable:
     """Make `fn(self, ...)`, which fills self, an in-place method with its checks and its node."""
 
     def decorate(fn):
-        def inplace(self, *args, **kwargs):
+        def inplace(self, *args, **kwargs) -> Tensor:
             if self._flat is None or self._base is not None or self._requires_grad:
                 check_writable(self)
             fn(self, *args, **kwargs)
@@ -122,6 +123,8 @@ def number_text(x: float) -> str:
     """A number in an error message, as C++ prints it."""
     return f"{x:g}" if isinstance(x, float) else str(x)
 
+
+_FLOAT32, _INT64 = np.dtype(np.float32), np.dtype(np.int64)
 
 # The compiled kernels themselves: the dispatcher's look at six arguments is a tenth of a small randn.
 
@@ -462,7 +465,7 @@ def rand(
     shape = size_argument("rand", args, size)
     if out is None and (dtype or _dtype.get_default_dtype()) is float32:
         state, _ = stream(generator)
-        flat = np.empty(shape.numel(), np.float32)
+        flat = kept_empty(shape.numel(), _FLOAT32)
         _uniform_float32()(state, flat, 0.0, 1.0)
         return finish(wrap(flat, shape, float32), device, requires_grad)
     result = filled(out, shape, dtype, lambda t: fill_uniform(t, 0.0, 1.0, generator))
@@ -491,7 +494,7 @@ def randn(
     shape = size_argument("randn", args, size)
     if out is None and (dtype or _dtype.get_default_dtype()) is float32:
         state, spare = stream(generator)
-        flat = np.empty(shape.numel(), np.float32)
+        flat = kept_empty(shape.numel(), _FLOAT32)
         _kernels.normal_float32(state, spare, flat, 0.0, 1.0, False)
         return finish(wrap(flat, shape, float32), device, requires_grad)
     result = filled(out, shape, dtype, lambda t: fill_normal(t, 0.0, 1.0, generator))
@@ -563,7 +566,7 @@ def randperm(
 ) -> Tensor:
     """A random permutation of 0 .. n - 1."""
     if n.__class__ is int and n >= 0 and dtype is out is device is None and not requires_grad:
-        result = wrap(np.empty(n, np.int64), (n,), int64)
+        result = wrap(kept_empty(n, _INT64), (n,), int64)
         _kernels.randperm(stream(generator)[0], result._flat)
         return finish(result, None, False)
     if isinstance(n, float) or not hasattr(n, "__index__"):
@@ -617,7 +620,7 @@ def _like(name: str, fill):
     ):
         flat = input._flat
         if flat is not None and dtype is device is None and input._device is cpu and not requires_grad:
-            result = wrap_as(np.empty(flat.size, flat.dtype), input)
+            result = wrap_as(kept_empty(flat.size, flat.dtype), input)
             fill(result, generator)
             return finish(result, None, False) if mode.inference else result
         result = empty_like(input, dtype)
