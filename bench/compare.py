@@ -1,7 +1,6 @@
 """numtorch against torch on this machine: `python bench/compare.py [--family F] [--threads 1,2] [--quick]`.
 
-Every ratio is time(torch) / time(numtorch): above 1 numtorch is the faster one. NOTES.md says how to read the
-rest.
+Every ratio is time(torch) / time(numtorch): above 1 numtorch is the faster one. NOTES.md says how to read the rest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Node: one step of a computation that can be differentiated, and the edges to the steps before it.
 
 A forward call makes one node.  The node knows the nodes that made its inputs (``next_nodes``), what its
-derivative needs (``saved``) and how to turn the gradients of its outputs into the gradients of its inputs
-(``apply``).
+derivative needs (``saved``) and how to turn the gradients of its outputs into the gradients of its inputs (``apply``).
 
 Making nodes is the hottest path of an eager library, so there is no ``__init__``: everything rare is a class
 attribute, and the maker writes only what differs::
@@ -13,8 +12,7 @@ attribute, and the maker writes only what differs::
     node.saved = (a, b)
     node.versions = (a._version, b._version)
 
-Without ``__slots__`` the attributes live inline in the object (CPython 3.11 and later), which is the fastest
-layout.
+Without ``__slots__`` the attributes live inline in the object (CPython 3.11 and later), which is the fastest layout.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Saved values: what a node keeps of the forward call, checked for changes, and handed to users' pack and
-unpack hooks.
+"""Saved values: what a node keeps of the forward call, checked for changes, and handed to users' pack and unpack hooks.
 
 A value of the graph offers ``_version`` (a counter that grows with every in-place change) and ``_describe()``
 (its type, sizes and origin, for the error message).  For pack hooks it also offers ``detach()`` and the graph

@@ -44,8 +44,7 @@ def seed_argument(seed) -> int:
 
 
 class Generator:
-    """A random stream on `device`: `Generator().manual_seed(0)` goes as `generator=` to any random
-    operator."""
+    """A random stream on `device`: `Generator().manual_seed(0)` goes as `generator=` to any random operator."""
 
     __slots__ = ("_state", "_spare", "_seed", "_device", "__weakref__")
 

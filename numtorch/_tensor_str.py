@@ -96,9 +96,7 @@ def _shown(values: np.ndarray, summarize: bool) -> np.ndarray:
 
 
 class _Formatter:
-    """The common format of a flat list of Python numbers: integers, floats as integers ("1."), fixed or
-    scientific.
-    """
+    """The common format of a flat list of Python numbers: integers, floats as integers ("1."), fixed or scientific."""
 
     def __init__(self, values: np.ndarray):
         self.is_float = values.dtype.kind == "f"

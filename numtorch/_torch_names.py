@@ -1,8 +1,7 @@
 """The names that pickles give to classes and functions: torch's in every file, numtorch's in every process.
 
-A checkpoint written here must open in torch, so the pickle says `torch.nn.modules.linear.Linear` where the
-object is numtorch's; and a checkpoint that torch wrote must open here, so its names are looked up under
-numtorch.
+A checkpoint written here must open in torch, so the pickle says `torch.nn.modules.linear.Linear` where the object is
+numtorch's; and a checkpoint that torch wrote must open here, so its names are looked up under numtorch.
 """
 
 from __future__ import annotations

@@ -74,9 +74,7 @@ class StorageTable:
 
 
 class _TorchNames(pickle._Pickler):
-    """Python's pickler (the one in Python: the one in C can not be told other names) that writes torch's
-    names.
-    """
+    """Python's pickler (the one in Python: the one in C can not be told other names) that writes torch's names."""
 
     dispatch = pickle._Pickler.dispatch.copy()
 

@@ -36,9 +36,7 @@ _MALFORMED = (
 
 
 class Global:
-    """Something that a file may name: `value`, and whether it may be called (REDUCE), made (NEWOBJ), filled
-    (BUILD).
-    """
+    """Something that a file may name: `value`, and whether it may be called (REDUCE), made (NEWOBJ), filled (BUILD)."""
 
     __slots__ = ("value", "call", "make", "build")
 

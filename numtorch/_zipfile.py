@@ -34,9 +34,7 @@ _CORRUPT = (
 
 
 class ArchiveWriter:
-    """Writes records one after the other through `write` (the method of a file), then the directory in
-    `close`.
-    """
+    """Writes records one after the other through `write` (the method of a file), then the directory in `close`."""
 
     def __init__(self, write: Callable[[bytes], object], name: str, checksum: bool = True):
         self._write = write

@@ -1,6 +1,4 @@
-"""The named tuples that operators with several results return: `torch.return_types.max(values=...,
-indices=...)`.
-"""
+"""The named tuples that operators with several results return: `torch.return_types.max(values=..., indices=...)`."""
 
 from __future__ import annotations
 

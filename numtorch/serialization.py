@@ -79,9 +79,7 @@ def set_crc32_options(compute_crc32: bool) -> None:
 
 
 def add_safe_globals(safe_globals: list[Callable | tuple[Callable, str]]) -> None:
-    """Let files loaded with weights_only=True use these classes and functions too (or `(object,
-    "its.full.name")`).
-    """
+    """Let files loaded with weights_only=True use these classes and functions too (or `(object, "its.full.name")`)."""
     _torch_pickle._user_globals.update(_torch_pickle.safe_names(safe_globals))
     _declared.extend(entry for entry in safe_globals if entry not in _declared)
 
@@ -130,9 +128,7 @@ _packages: list[tuple[int, Callable, Callable]] = []
 
 
 def register_package(priority: int, tagger: Callable, deserializer: Callable) -> None:
-    """Add a kind of place: `tagger(storage)` names it or returns None, `deserializer(storage, location)`
-    moves there.
-    """
+    """Add a kind of place: `tagger(storage)` names it or returns None, `deserializer(storage, location)` moves there."""
     _packages.append((priority, tagger, deserializer))
     _packages.sort(key=lambda package: package[0])
 
@@ -227,9 +223,7 @@ def _opened(f):
 
 @contextlib.contextmanager
 def _replacing(path: str):
-    """A new file that takes the place of `path` when it is complete: whatever happens, `path` is whole, old
-    or new.
-    """
+    """A new file that takes the place of `path` when it is complete: whatever happens, `path` is whole, old or new."""
     target = os.path.realpath(path)
     parent = os.path.dirname(target)
     if not os.path.isdir(parent):
@@ -260,8 +254,7 @@ def save(
     _use_new_zipfile_serialization: bool = True,
     _disable_byteorder_record: bool = False,
 ) -> None:
-    """Write `obj` to `f`, a path or a binary file object, so that `load` here and torch.load in torch read
-    it.
+    """Write `obj` to `f`, a path or a binary file object, so that `load` here and torch.load in torch read it.
 
     Tensors may share memory and will share it again. A path is written whole or not at all. With another
     `pickle_module` than pickle its Pickler is used, and classes keep the names that they have here.

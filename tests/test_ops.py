@@ -1,5 +1,4 @@
-"""Generated from the op table (tests/op_db): every operator, every sample, every dtype, against its
-reference.
+"""Generated from the op table (tests/op_db): every operator, every sample, every dtype, against its reference.
 
 A failure names the operator, the sample, the dtype and what differed.
 """

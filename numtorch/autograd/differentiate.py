@@ -27,8 +27,7 @@ def backward(
     grad_variables: Any = None,
     inputs: Any = None,
 ) -> None:
-    """Add to the ``.grad`` of every leaf its part in the gradient of ``tensors`` (a tensor or a sequence of
-    them).
+    """Add to the ``.grad`` of every leaf its part in the gradient of ``tensors`` (a tensor or a sequence of them).
 
     ``grad_tensors`` holds a gradient of the same shape for each tensor; None for a scalar, whose gradient is
     1. ``inputs`` limits the leaves that receive a gradient; ``retain_graph`` keeps the graph for another

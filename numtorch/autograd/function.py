@@ -44,9 +44,7 @@ from .._tensor import Tensor, alias
 
 
 class FunctionCtx:
-    """What ``forward`` leaves for ``backward``: tensors by ``save_for_backward``, anything else as
-    attributes.
-    """
+    """What ``forward`` leaves for ``backward``: tensors by ``save_for_backward``, anything else as attributes."""
 
     to_save: tuple = ()
     saved_for_forward: tuple = ()
@@ -107,9 +105,7 @@ class BackwardCFunction(Node):
     own: tuple = ()  # which saved tensors are outputs: their output numbers, None for others
 
     def apply(self, *grads: Any) -> tuple:
-        """The gradients of the tensor arguments (called by the engine, with one tuple), or backward's own
-        answer.
-        """
+        """The gradients of the tensor arguments (called by the engine, with one tuple), or backward's own answer."""
         if len(grads) == 1 and type(grads[0]) is tuple:
             return self._checked(self._user_backward()(self.ctx, *self._materialized(grads[0])))
         results = self._user_backward()(self.ctx, *self._materialized(grads))
@@ -215,8 +211,7 @@ class FunctionMeta(type):
 class Function(metaclass=FunctionMeta):
     """Base of custom operations: subclass it with static methods ``forward`` and ``backward``, use ``apply``.
 
-    ``forward(ctx, *args)`` computes; or ``forward(*args)`` computes and ``setup_context(ctx, inputs,
-    output)`` saves.
+    ``forward(ctx, *args)`` computes; or ``forward(*args)`` computes and ``setup_context(ctx, inputs, output)`` saves.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -358,9 +353,7 @@ def _wrap_output(node: BackwardCFunction, nr: int, output: Tensor, args: tuple, 
 
 
 def _finish(node: BackwardCFunction, outputs: tuple, wrapped: tuple) -> None:
-    """Number the node, and keep what forward saved: outputs without their history, which would close a
-    cycle.
-    """
+    """Number the node, and keep what forward saved: outputs without their history, which would close a cycle."""
     node.sequence_nr = next_sequence()
     if len(outputs) != 1:
         node.num_outputs = len(outputs)

@@ -146,9 +146,7 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
 
 
 def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
-    """``(func(inputs), H v)`` for a scalar function; slower than ``vhp``, which equals it where H is
-    symmetric.
-    """
+    """``(func(inputs), H v)`` for a scalar function; slower than ``vhp``, which equals it where H is symmetric."""
     with enable_grad():
         many, points = _tensors(inputs, "inputs", "hvp")
         vectors = _vectors(v, points, many, "hvp", "v")
@@ -181,9 +179,7 @@ def _tensors(values: Any, what: str, name: str) -> tuple[bool, tuple]:
 
 
 def _fresh(points: tuple, create_graph: bool) -> tuple:
-    """Inputs of our own: cut off from the caller's graph, or views in it if the results are to stay
-    connected.
-    """
+    """Inputs of our own: cut off from the caller's graph, or views in it if the results are to stay connected."""
     return tuple(each.view_as(each) if create_graph else each.detach().requires_grad_() for each in points)
 
 

@@ -51,8 +51,7 @@ def gradcheck(
     """Whether the gradients of ``func(*inputs)`` with respect to the inputs that require grad are right.
 
     True, or GradcheckError (False with ``raise_exception=False``).  The inputs should be of double precision.
-    ``nondet_tol`` is by how much two backwards may differ; ``check_undefined_grad`` tries outputs without
-    gradient.
+    ``nondet_tol`` is by how much two backwards may differ; ``check_undefined_grad`` tries outputs without gradient.
     """
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
@@ -94,9 +93,7 @@ def gradgradcheck(
     fast_mode: bool = False,
     masked: bool = False,
 ) -> bool:
-    """gradcheck of the gradients of ``func``: with respect to the inputs and to ``grad_outputs`` (random if
-    not given).
-    """
+    """gradcheck of the gradients of ``func``: with respect to the inputs and to ``grad_outputs`` (random if not given)."""
     if not (check_fwd_over_rev or check_rev_over_rev):
         raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
     if check_fwd_over_rev:
@@ -256,9 +253,7 @@ def _directions(values: np.ndarray, eps: float) -> tuple:
 def _both_sides(
     func: Callable, inputs: tuple, values: np.ndarray, index: Any, delta: Any, everything: bool = False
 ) -> tuple:
-    """The outputs with the input's element(s) at ``index`` moved by +delta and by -delta (written in
-    place).
-    """
+    """The outputs with the input's element(s) at ``index`` moved by +delta and by -delta (written in place)."""
     before = values[index].copy()
     sides = []
     try:
@@ -272,9 +267,7 @@ def _both_sides(
 
 
 def _analytical_jacobians(output: Tensor, wanted: list, check: _Check) -> list:
-    """For each input a matrix (elements of the input, elements of the output): one backward for each of the
-    latter.
-    """
+    """For each input a matrix (elements of the input, elements of the output): one backward for each of the latter."""
     jacobians = [np.zeros((each.numel(), output.numel()), _values(each).dtype) for each in wanted]
     for column in range(output.numel()):
         unit = np.zeros(output.numel(), _values(output).dtype)

@@ -20,9 +20,7 @@ from .._tensor import Tensor
 
 
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
-    """The place in the graph where this tensor's gradient arrives; usable as an ``inputs`` of ``grad`` in
-    its stead.
-    """
+    """The place in the graph where this tensor's gradient arrives; usable as an ``inputs`` of ``grad`` in its stead."""
     if not tensor._requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     node = tensor._edge()
@@ -103,9 +101,7 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable, *, mode: s
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """In this block, what nodes save waits in the CPU's memory and goes back to its device for the
-    backward.
-    """
+    """In this block, what nodes save waits in the CPU's memory and goes back to its device for the backward."""
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
         def pack_to_cpu(tensor: Tensor) -> tuple:

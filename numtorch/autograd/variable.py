@@ -14,9 +14,7 @@ class _VariableMeta(type):
 
 
 class Variable(metaclass=_VariableMeta):
-    """``Variable(tensor, requires_grad)`` is a tensor over the same memory; every tensor is an instance of
-    Variable.
-    """
+    """``Variable(tensor, requires_grad)`` is a tensor over the same memory; every tensor is an instance of Variable."""
 
     def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool = False) -> Any:
         if data is None:

@@ -1,6 +1,4 @@
-"""A picture of the demo, written as SVG text: any browser shows it, and nothing needs to be installed to make
-it.
-"""
+"""A picture of the demo, written as SVG text: any browser shows it, and nothing needs to be installed to make it."""
 
 from __future__ import annotations
 
@@ -65,9 +63,7 @@ def training_figure(
     samples: Sequence[tuple[Sequence[Sequence[float]], int, int]],
     title: str,
 ) -> str:
-    """An SVG document: loss and accuracy by epoch, and `samples` of (8 x 8 pixels in 0..1, label,
-    prediction).
-    """
+    """An SVG document: loss and accuracy by epoch, and `samples` of (8 x 8 pixels in 0..1, label, prediction)."""
     svg = Svg(980, 500)
     svg.text(30, 36, title, 18)
     # Losses span decades: a logarithmic scale, marked by powers of ten; a diverged one is at its top.

@@ -282,8 +282,7 @@ def _wanted(inputs: Sequence) -> list:
 
 
 def errors(function: Callable, inputs: Sequence, twice: bool = True) -> tuple[float, float] | None:
-    """Largest errors of first and second derivatives, relative where the derivative is above 1; None if there
-    is none.
+    """Largest errors of first and second derivatives, relative where the derivative is above 1; None if there is none.
 
     f(x) = Re <v, function(x)> for a fixed random v is differentiated by backward, and numerically along random
     directions d through all inputs at once, (f(x + eps d) - f(x - eps d)) / 2 eps; so is then g(x) = Re <u, grad f(x)>.

@@ -1,6 +1,4 @@
-"""A data set small enough to come with the package: handwritten digits, so that there is something to train
-on.
-"""
+"""A data set small enough to come with the package: handwritten digits, so that there is something to train on."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def load_digits() -> tuple[numtorch.Tensor, numtorch.Tensor]:
 
 
 class Digits(TensorDataset):
-    """The digits as a dataset of `(image, label)`: 1,437 to train on, or 360 others to test with; always the
-    same.
-    """
+    """The digits as a dataset of `(image, label)`: 1,437 to train on, or 360 others to test with; always the same."""
 
     def __init__(self, train: bool = True) -> None:
         images, labels = load_digits()

@@ -27,8 +27,7 @@ def _adaptive_avg_pool(function, dims, input, output_size) -> Tensor:
 
 @op(method=False)
 def adaptive_avg_pool1d(input, output_size) -> Tensor:
-    """Mean over output_size bins of input (N, C, L) or (C, L); bin i is floor(i L / n) .. ceil((i + 1) L /
-    n)."""
+    """Mean over output_size bins of input (N, C, L) or (C, L); bin i is floor(i L / n) .. ceil((i + 1) L / n)."""
     output_size = hashable(output_size)
     windows = adaptive_windows_1d("adaptive_avg_pool1d", 1, input._size, output_size)
     if windows.dst != (1, 1):

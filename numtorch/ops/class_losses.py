@@ -190,9 +190,7 @@ def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
 
 @op(**_FUNCTIONAL)
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean") -> Tensor:
-    """-w[t] x[t] for log-probabilities input (C,), (N, C) or (N, C, d1, ...); IndexError for a t out of
-    range.
-    """
+    """-w[t] x[t] for log-probabilities input (C,), (N, C) or (N, C, d1, ...); IndexError for a t out of range."""
     reduction = reduction_name(reduction, size_average, reduce)
     _check_nll(input, target, weight)
     if input._device is cpu and not (mode.enabled and input._requires_grad):

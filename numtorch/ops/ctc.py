@@ -135,8 +135,7 @@ def ctc_loss(
     reduction="mean",
     zero_infinity=False,
 ) -> Tensor:
-    """-log p(targets) for log_probs (T, N, C) or (T, C); "mean" divides each loss by its target's length
-    first.
+    """-log p(targets) for log_probs (T, N, C) or (T, C); "mean" divides each loss by its target's length first.
 
     targets: (N, S) or all of them joined (sum of target_lengths,). zero_infinity makes impossible ones count
     0.

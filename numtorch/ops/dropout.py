@@ -71,15 +71,13 @@ def _check(p: float) -> None:
 
 
 def dropout(input, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zero each element with probability p and scale the others by 1 / (1 - p); the input itself in
-    evaluation."""
+    """Zero each element with probability p and scale the others by 1 / (1 - p); the input itself in evaluation."""
     _check(p)
     return _drop(input, p, training, False, False, inplace)
 
 
 def alpha_dropout(input, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """Dropout for SELU networks: dropped elements take SELU's negative limit, and mean and variance are
-    kept."""
+    """Dropout for SELU networks: dropped elements take SELU's negative limit, and mean and variance are kept."""
     _check(p)
     return _drop(input, p, training, False, True, inplace)
 

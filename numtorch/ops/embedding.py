@@ -298,8 +298,7 @@ def embedding_bag(
 ) -> Tensor:
     """The sum, mean or maximum of the rows of weight in each bag of indices.
 
-    A 2-d input holds one bag a row; a 1-d input is cut at offsets. per_sample_weights (mode "sum") scale the
-    rows."""
+    A 2-d input holds one bag a row; a 1-d input is cut at offsets. per_sample_weights (mode "sum") scale the rows."""
     if weight._dtype is int64 and input.is_floating_point():
         # The argument order of old releases.
         input, weight = weight, input

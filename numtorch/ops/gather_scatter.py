@@ -308,8 +308,7 @@ gather_backward.derivative(grad=lambda ctx, grad: grad.gather(ctx.dim, ctx.index
 
 @op()
 def take_along_dim(input, indices, dim: int | None = None, *, out=None) -> Tensor:
-    """gather with broadcasting: the sizes of input and indices are broadcast except along dim (None: both
-    flat)."""
+    """gather with broadcasting: the sizes of input and indices are broadcast except along dim (None: both flat)."""
     if indices._dtype is not int64 and indices._dtype is not int32:
         raise RuntimeError(
             f"torch.take_along_dim(): dtype of indices should be Long but got {indices._dtype.type_name}"
@@ -543,8 +542,7 @@ def _source(src, value):
 
 @op(out=True)
 def scatter(input, dim: int, index, src=None, *, value=None, reduce: str | None = None) -> Tensor:
-    """A copy of input with src (a tensor or a number) written at index along dim; `reduce` is "add" or
-    "multiply"."""
+    """A copy of input with src (a tensor or a number) written at index along dim; `reduce` is "add" or "multiply"."""
     src = _source(src, value)
     if reduce is not None:
         return _scatter_with(input, dim, index, src, reduce)

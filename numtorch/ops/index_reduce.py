@@ -1,7 +1,6 @@
 """scatter_reduce and index_reduce: sums, products, means and extremes of what meets at an index.
 
-Both have one set of rules; they differ in how values get to their places, which `_Elements` and `_Parts`
-know.
+Both have one set of rules; they differ in how values get to their places, which `_Elements` and `_Parts` know.
 """
 
 from __future__ import annotations
@@ -154,8 +153,7 @@ def _scatter_reduce_into(
 def scatter_reduce(input, dim: int, index, src, reduce: str, *, include_self: bool = True) -> Tensor:
     """A copy of input in which out[index[i][j]][j] = its value (+) all src[i][j] that go there (for dim 0).
 
-    (+) is "sum", "prod", "mean", "amax" or "amin"; without include_self the value itself does not take
-    part."""
+    (+) is "sum", "prod", "mean", "amax" or "amin"; without include_self the value itself does not take part."""
     result = copied(input)
     _scatter_reduce_into(result, dim, index, src, reduce, include_self)
     return result

@@ -1,6 +1,4 @@
-"""The `reduction` of losses: "none" keeps the loss of each element, "sum" adds up, "mean" divides by their
-number.
-"""
+"""The `reduction` of losses: "none" keeps the loss of each element, "sum" adds up, "mean" divides by their number."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from .reducing import finished
 
 
 def reduction_name(reduction, size_average=None, reduce=None) -> str:
-    """The reduction as "none", "mean" or "sum"; the arguments of before torch 1.0 override it, with a
-    warning.
-    """
+    """The reduction as "none", "mean" or "sum"; the arguments of before torch 1.0 override it, with a warning."""
     if size_average is None and reduce is None and reduction in ("mean", "sum", "none"):
         return reduction
     if size_average is not None or reduce is not None:

@@ -263,8 +263,7 @@ def _is_true(t: Tensor) -> np.ndarray:
 
 @op(out=True)
 def nonzero(input, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
-    """The coordinates of the elements that are not zero, (count, ndim) int64; as_tuple: one tensor a
-    dimension."""
+    """The coordinates of the elements that are not zero, (count, ndim) int64; as_tuple: one tensor a dimension."""
     if as_tuple:
         if not input._size:
             return nonzero(input.unsqueeze(0), as_tuple=True)

@@ -61,9 +61,7 @@ def _is_plain(input: Tensor, *parameters: Tensor | None) -> bool:
 
 
 def _parameter(t: Tensor | None, d: np.dtype) -> np.ndarray:
-    """A weight, bias or running buffer as kernels take it: empty where absent, else in the dtype of the
-    input.
-    """
+    """A weight, bias or running buffer as kernels take it: empty where absent, else in the dtype of the input."""
     if t is None:
         return _absent[d]
     flat = t._flat

@@ -1,5 +1,4 @@
-"""Padding: constant in any number of dimensions, and reflecting, replicating or circular in the last one to
-three.
+"""Padding: constant in any number of dimensions, and reflecting, replicating or circular in the last one to three.
 
 constant_pad_nd   its gradient is itself with the amounts negated (a crop)
 the others        out = x at a table of positions; the gradient is added where it was read
@@ -205,8 +204,7 @@ def _check(size: tuple, d: _dtype.dtype, pad: tuple, mode: str) -> None:
 
 
 def pad(input, pad, mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad the last dimensions of `input` by (before, after) pairs, the last dimension's first; negative
-    amounts cut.
+    """Pad the last dimensions of `input` by (before, after) pairs, the last dimension's first; negative amounts cut.
 
     mode: "constant" (with `value`, any number of dimensions), "reflect", "replicate" or "circular" (one to
     three dimensions).

@@ -139,8 +139,7 @@ def avg_pool2d(
 ) -> Tensor:
     """Mean over windows of input (N, C, H, W) or (C, H, W): sum / count, or / divisor_override.
 
-    The count is that of the window cut at the end of the padding, or without the padding if not
-    count_include_pad.
+    The count is that of the window cut at the end of the padding, or without the padding if not count_include_pad.
     """
     if len(input._size) < 3:
         n = len(input._size)
@@ -179,7 +178,6 @@ def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Te
 
 
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Tensor:
-    """(sum over the window of x ** norm_type) ** (1 / norm_type) for input (N, C, D, H, W) or (C, D, H,
-    W)."""
+    """(sum over the window of x ** norm_type) ** (1 / norm_type) for input (N, C, D, H, W) or (C, D, H, W)."""
     kernel = numbers_of("lp_pool3d", 3, "kernel_size", kernel_size)
     return _lp_pool(avg_pool3d, input, norm_type, kernel, stride, ceil_mode)

@@ -179,8 +179,7 @@ def _by_index_on_cuda(kernel, value, index, spatial, count_of: int, size, *flags
 
 @primitive("add_at", node="MaxPoolWithIndicesBackwardBackward0", save=("index",), public=False)
 def add_at(value, index, spatial) -> Tensor:
-    """Zeros (..., *spatial) with value (..., *dst) added at index (..., *dst), the places in the flattened
-    plane."""
+    """Zeros (..., *spatial) with value (..., *dst) added at index (..., *dst), the places in the flattened plane."""
     size = (*index._size[: -len(spatial)], *spatial)
     return _by_index(_kernels.place_by_index, value, index, spatial, math.prod(spatial), size, True, empty)
 

@@ -1,7 +1,6 @@
 """Sums, products, means, extremes and truths over any set of dims.
 
-input: any size, dim: None (all), an int, or several; the result keeps the reduced dims as 1 where
-keepdim.
+input: any size, dim: None (all), an int, or several; the result keeps the reduced dims as 1 where keepdim.
 """
 
 from __future__ import annotations

@@ -44,8 +44,7 @@ def normal(
     requires_grad=False,
     pin_memory=False,
 ) -> Tensor:
-    """Values of N(mean, std**2): normal(tensor, float), (float, tensor), (tensor, tensor) or (float, float,
-    size)."""
+    """Values of N(mean, std**2): normal(tensor, float), (float, tensor), (tensor, tensor) or (float, float, size)."""
     of_mean, of_std = isinstance(mean, Tensor), isinstance(std, Tensor)
     if size is not None:
         shape = size_argument("normal", (), size)

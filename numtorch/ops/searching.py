@@ -99,8 +99,7 @@ def _counted(flat: np.ndarray, return_inverse: bool):
 
 
 def _runs_of_parts(t: Tensor, dim: int, in_order: bool):
-    """(values, inverse, counts) of equal parts along dim: all of them if `in_order` is false, else
-    neighbours."""
+    """(values, inverse, counts) of equal parts along dim: all of them if `in_order` is false, else neighbours."""
     rows = contiguous(t.movedim(dim, 0))
     count = rows._size[0]
     width = rows._flat.size // count if count else 0
@@ -289,8 +288,7 @@ def searchsorted(
 
 @op(method=False)
 def bucketize(input, boundaries, *, out_int32: bool = False, right: bool = False, out=None) -> Tensor:
-    """The bucket of each element between the ascending boundaries (1-d); with right=True the left ends are
-    closed."""
+    """The bucket of each element between the ascending boundaries (1-d); with right=True the left ends are closed."""
     if len(boundaries._size) != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({len(boundaries._size)})")
     if not isinstance(input, Tensor):

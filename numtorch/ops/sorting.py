@@ -1,7 +1,6 @@
 """sort, argsort, msort and topk.
 
-All of them work on rows: the dimension is moved to the end, and kernels/cpu/sorting.py orders keys of its own
-making.
+All of them work on rows: the dimension is moved to the end, and kernels/cpu/sorting.py orders keys of its own making.
 """
 
 from __future__ import annotations

@@ -37,8 +37,7 @@ def compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
 
 
 def elements(t: Tensor, d: _dtype.dtype | None = None) -> np.ndarray:
-    """The elements of `t` as a dense flat array of the dtype `d` (default: the one that kernels calculate
-    in)."""
+    """The elements of `t` as a dense flat array of the dtype `d` (default: the one that kernels calculate in)."""
     own = t._dtype
     if d is None:
         d = own if own.np is own.compute else _dtype.float32

@@ -69,12 +69,10 @@ def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_siz
 
 
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
-    """The inverse of max_pool2d as far as there is one: input (N, C, H, W) or (C, H, W) at `indices` of
-    zeros."""
+    """The inverse of max_pool2d as far as there is one: input (N, C, H, W) or (C, H, W) at `indices` of zeros."""
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
-    """The inverse of max_pool3d as far as there is one: input (N, C, D, H, W) or (C, D, H, W) at `indices` of
-    zeros."""
+    """The inverse of max_pool3d as far as there is one: input (N, C, D, H, W) or (C, D, H, W) at `indices` of zeros."""
     return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)

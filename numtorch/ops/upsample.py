@@ -208,8 +208,7 @@ _RESAMPLE = {
 
 @primitive("spread_samples", node="UpsampleBackwardBackward0", public=False)
 def spread_samples(grad_output, table) -> Tensor:
-    """The transpose of a resampling: every element of grad_output goes back, weighted, to where it was
-    sampled."""
+    """The transpose of a resampling: every element of grad_output goes back, weighted, to where it was sampled."""
     dims = len(table.src)
     planes, src, dst = _leading(grad_output._size, dims), triple(table.src, 1), triple(table.dst, 1)
     size = (*grad_output._size[: len(grad_output._size) - dims], *table.src)

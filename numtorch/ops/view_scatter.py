@@ -1,5 +1,4 @@
-"""The views written back: select_scatter, slice_scatter, diagonal_scatter, as_strided_scatter; and
-unravel_index."""
+"""The views written back: select_scatter, slice_scatter, diagonal_scatter, as_strided_scatter; and unravel_index."""
 
 from __future__ import annotations
 

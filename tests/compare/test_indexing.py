@@ -1,5 +1,4 @@
-"""Index expressions of every kind, read, written and differentiated, against torch: values, strides and
-errors."""
+"""Index expressions of every kind, read, written and differentiated, against torch: values, strides and errors."""
 
 import random
 import warnings

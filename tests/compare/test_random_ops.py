@@ -1,5 +1,4 @@
-"""Random operators against torch after the same seed: every value, in every dtype, and the stream after
-it."""
+"""Random operators against torch after the same seed: every value, in every dtype, and the stream after it."""
 
 import numpy as np
 import pytest

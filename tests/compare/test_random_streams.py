@@ -1,5 +1,4 @@
-"""kernels/cpu/random.py and torch draw the same bits from the same seed, at sizes around every block
-boundary."""
+"""kernels/cpu/random.py and torch draw the same bits from the same seed, at sizes around every block boundary."""
 
 from pathlib import Path
 

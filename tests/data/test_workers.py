@@ -1,6 +1,4 @@
-"""DataLoader with worker processes: the same batches in the same order, and what happens when something
-fails.
-"""
+"""DataLoader with worker processes: the same batches in the same order, and what happens when something fails."""
 
 import os
 import random

@@ -1,5 +1,4 @@
-"""kernels/cpu/random.py against values that torch 2.13 printed for manual_seed(1000), and against its own
-rules."""
+"""kernels/cpu/random.py against values that torch 2.13 printed for manual_seed(1000), and against its own rules."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,4 @@
-"""The op table of the tests: one row an operator, one module a family; a module here with a list ``OPS`` is
-read.
+"""The op table of the tests: one row an operator, one module a family; a module here with a list ``OPS`` is read.
 
     Op("sigmoid", unary(-3, 3), scipy.special.expit, promotes=True)
     Op("mm", lambda make: [(make(3, 4), make(4, 2)), (make(0, 4), make(4, 2))], np.matmul, dtypes=FLOATING)

@@ -104,9 +104,7 @@ class Make:
         return np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0], self.np_dtype)
 
     def distinct(self, *shape: int) -> np.ndarray:
-        """Values with gaps between them, in random order: for sorting and extremes, whose derivative ties
-        would spoil.
-        """
+        """Values with gaps between them, in random order: for sorting and extremes, whose derivative ties would spoil."""
         count = int(np.prod(shape))
         return (self.rng.permutation(count).reshape(shape) - count // 2).astype(self.np_dtype)
 
@@ -196,8 +194,7 @@ def spoken_for(make: Make, shapes: tuple) -> bool:
 
 
 def unary(low: float | None = None, high: float | None = None, *more: Any, **options: Any) -> Callable:
-    """Samples of a pointwise operator of one tensor: vector, matrix, large, 0-d, empty, and in value tests
-    nan and inf.
+    """Samples of a pointwise operator of one tensor: vector, matrix, large, 0-d, empty, and in value tests nan and inf.
 
     ``more`` and ``options`` are further arguments.
     """

@@ -8,9 +8,7 @@ DTYPES = ("float32", "float64", "complex64", "int64", "bool")
 
 
 def lists(*groups, **options):
-    """Samples that are lists of arrays of the given shapes, with what follows each group as further
-    arguments.
-    """
+    """Samples that are lists of arrays of the given shapes, with what follows each group as further arguments."""
 
     def samples(make):
         return [Sample([make(*shape) for shape in shapes], *more, **options) for shapes, *more in groups]

@@ -1,5 +1,4 @@
-"""Padding, sliding windows, interpolation and sampling at points, against dense matrices and loops in
-numpy."""
+"""Padding, sliding windows, interpolation and sampling at points, against dense matrices and loops in numpy."""
 
 import itertools
 import math

@@ -1,5 +1,4 @@
-"""Index expressions against numpy (whose rules torch's are, but for two), and what must not happen to
-memory."""
+"""Index expressions against numpy (whose rules torch's are, but for two), and what must not happen to memory."""
 
 import numpy as np
 import pytest
@@ -24,8 +23,7 @@ def as_tensors(key):
 
 @st.composite
 def keys(draw, shape, beyond=0):
-    """An index expression: integers, slices, None, ..., index arrays and masks; indices up to `beyond` too
-    far."""
+    """An index expression: integers, slices, None, ..., index arrays and masks; indices up to `beyond` too far."""
     items, dim = [], 0
     while dim < len(shape) and draw(st.booleans()) or not items:
         n = shape[dim] if dim < len(shape) else 0

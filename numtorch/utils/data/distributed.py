@@ -14,8 +14,7 @@ __all__ = ["DistributedSampler"]
 
 
 class DistributedSampler(Sampler[int]):
-    """Every `num_replicas`-th index from `rank` on, shuffled in the same way in all processes (`seed` +
-    epoch).
+    """Every `num_replicas`-th index from `rank` on, shuffled in the same way in all processes (`seed` + epoch).
 
     The shares have the same length: indices repeat from the start, or with `drop_last` the tail is left out.
     Call `set_epoch` before each epoch, or all epochs have the same order.

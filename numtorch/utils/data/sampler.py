@@ -21,9 +21,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class Sampler(Generic[_T_co]):
-    """An iterable of indices, or of lists of indices; subclasses write `__iter__` and, if they can,
-    `__len__`.
-    """
+    """An iterable of indices, or of lists of indices; subclasses write `__iter__` and, if they can, `__len__`."""
 
     def __iter__(self) -> Iterator[_T_co]:
         raise NotImplementedError

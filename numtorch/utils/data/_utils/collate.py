@@ -20,9 +20,7 @@ default_collate_err_msg_format = (
 
 
 def _same_mapping(like: Mapping, items: dict) -> Any:
-    """A mapping of the type of `like`, with its further attributes if it has any; a dict where that is
-    impossible.
-    """
+    """A mapping of the type of `like`, with its further attributes if it has any; a dict where that is impossible."""
     try:
         if isinstance(like, MutableMapping):
             result = copy.copy(like)
@@ -132,7 +130,6 @@ default_collate_fn_map: dict[type | tuple[type, ...], Callable] = {
 
 
 def default_collate(batch: Sequence) -> Any:
-    """A batch with one more dimension in front: tensors and arrays are stacked, numbers become tensors
-    (float64 for floats), strings stay, and mappings, named tuples, tuples and lists hold the batches of their
-    items."""
+    """A batch with one more dimension in front: tensors and arrays are stacked, numbers become tensors (float64 for
+    floats), strings stay, and mappings, named tuples, tuples and lists hold the batches of their items."""
     return collate(batch, collate_fn_map=default_collate_fn_map)

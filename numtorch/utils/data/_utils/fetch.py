@@ -59,9 +59,7 @@ class IterableFetcher:
 
 
 def _is_plain(dataset) -> bool:
-    """Whether batches of it are rows of tensors, so that one gather does what indexing and stacking each row
-    would.
-    """
+    """Whether batches of it are rows of tensors, so that one gather does what indexing and stacking each row would."""
     while type(dataset) is Subset:
         dataset = dataset.dataset
     return (

@@ -1,11 +1,10 @@
 """The worker processes of a DataLoader.
 
-The main process sends tasks `(epoch, number, index)` down a pipe to each worker; a worker answers with
-pickled `(epoch, number, batch)` on another. Pipes of its own for each worker: one that dies while it writes
-can spoil nothing but its own, and is noticed at once. Answers are pickled by the thread that made them, so
-what can not be pickled is an error of that batch, and sent by another thread: a worker can be ahead by
-several batches, and it always goes on to read its tasks, so that neither side can wait for the other for
-ever.
+The main process sends tasks `(epoch, number, index)` down a pipe to each worker; a worker answers with pickled `(epoch,
+number, batch)` on another. Pipes of its own for each worker: one that dies while it writes can spoil nothing but its
+own, and is noticed at once. Answers are pickled by the thread that made them, so what can not be pickled is an error of
+that batch, and sent by another thread: a worker can be ahead by several batches, and it always goes on to read its
+tasks, so that neither side can wait for the other for ever.
 """
 
 from __future__ import annotations
@@ -32,9 +31,7 @@ STATUS_CHECK_INTERVAL = 5.0  # seconds after which a worker looks whether the ma
 
 @dataclass
 class WorkerInfo:
-    """What `get_worker_info()` gives inside a worker: its number, how many there are, its seed and its
-    dataset.
-    """
+    """What `get_worker_info()` gives inside a worker: its number, how many there are, its seed and its dataset."""
 
     id: int
     num_workers: int
@@ -118,9 +115,7 @@ def worker_loop(
     worker_id: int,
     num_workers: int,
 ) -> None:
-    """What a worker process does until it is sent None, or the main process is gone; skips tasks once `done`
-    is set.
-    """
+    """What a worker process does until it is sent None, or the main process is gone; skips tasks once `done` is set."""
     global _worker_info
     parent = os.getppid()
     numtorch.set_num_threads(1)
