@@ -186,6 +186,18 @@ def run_broadcast(loops: Loops, found: tuple, a: Tensor, b: Tensor) -> Tensor | 
     return result
 
 
+def run_three(loops: Loops, a: Tensor, b: Tensor, c: Tensor, params: tuple, d: dtype) -> Tensor:
+    """Three operands with dimensions on the CPU, of the dtype d (a mask in front may be bool): `run` with less ado."""
+    size, stride, n, meta, vectorises, *_ = broadcast(a._size, a._stride, b._size, b._stride, c._size, c._stride)
+    if not 0 < n < (PARALLEL_THRESHOLD if vectorises else _WORTH_TURNING):
+        return run(loops, (a, b, c), params, d)
+    out = _np_empty(n, d.np)
+    entry = loops.entry_for("strided", d, len(params))
+    x, y, z = a._buffer(), b._buffer(), c._buffer()
+    entry(x, a._offset, y, b._offset, z, c._offset, out, 0, meta, params)
+    return _over(out, size, stride, d)
+
+
 def run(loops: Loops, operands: tuple, params: tuple, compute: dtype) -> Tensor:
     """Apply the loops to tensors of any layout and broadcastable sizes, all of the dtype `compute`: a fresh tensor."""
     first = operands[0]

@@ -12,6 +12,7 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from ._derivatives import argument_names, record
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING
+from ._loops import run_three
 from ._pointwise import Pointwise, large
 from ._registry import OPERATORS
 from ._tensor import Tensor, _new, wrap
@@ -56,6 +57,15 @@ def ternary(
             return (x, y) if c.__class__ is float else None
         return None if c._dtype is not d or c._size != size else (x, y, z)
 
+    def in_one_walk(a, b, c, params) -> bool:
+        """Whether these are CPU tensors with dimensions, of one floating dtype that is prepared."""
+        if not (a.__class__ is b.__class__ is c.__class__ is Tensor) or len(params) != n_params:
+            return False
+        d = a._dtype
+        if d not in fast or b._dtype is not d or c._dtype is not d or not (a._size and b._size and c._size):
+            return False
+        return a._device is b._device is c._device is cpu
+
     def call(a, b, c, *params):
         found = flats(a, b, c, params)
         if found is not None and len(found) == 3:
@@ -84,11 +94,18 @@ def ternary(
                 entry, out = large(spec.number_last, d, 1 + n_params, n, d.np)
             entry(*found, out, (c, *params))
             return wrap(out, a._size, d)
-        y = spec.compute((a, b, c), params)
+        if in_one_walk(a, b, c, params):
+            y = run_three(loops, a, b, c, params, a._dtype)
+        else:
+            y = spec.compute((a, b, c), params)
         if (
             spec.differentiable
             and mode.enabled
-            and any(isinstance(t, Tensor) and t._requires_grad for t in (a, b, c))
+            and (
+                getattr(a, "_requires_grad", False)
+                or getattr(b, "_requires_grad", False)
+                or getattr(c, "_requires_grad", False)
+            )
             and y._dtype.category >= FLOATING
         ):
             number = any(not isinstance(t, Tensor) for t in (a, b, c))

@@ -56,6 +56,10 @@ def close_up(x, p, rx, sx, tile, rows, n):
         first = p + r * rx
         if sx == 2 and n >= 32:  # (two vectors and more)
             every_second(x, first, tile, r * n, n)
+        elif sx == 0:
+            line, value = piece(tile, r * n, n), x[first]
+            for i in range(n):
+                line[i] = value
         else:
             line = piece(tile, r * n, n)
             for i in range(n):
@@ -237,6 +241,33 @@ def ternary_strided(f):
                     k = np.uint64(i * so)
                     zs[k] = f(xs[np.uint64(i * sa)], ys[np.uint64(i * sb)], ws[np.uint64(i * sc)], *params)
 
+    @jit
+    def closed_rows(a, p, ra, sa, b, q, rb, sb, c, s, rc, sc, out, o, ro, rows, n, params):
+        """As rows_loop, of operands that do not all run along memory: those with gaps, and numbers, tile by tile."""
+        tile_a, tile_b, tile_c = np.empty(CLOSED, a.dtype), np.empty(CLOSED, b.dtype), np.empty(CLOSED, c.dtype)
+        width, height = min(n, CLOSED), max(CLOSED // n, 1)
+        for r in range(0, rows, height):
+            h = min(height, rows - r)
+            for j in range(0, n, width):
+                w = min(width, n - j)
+                x, xp, xr = a, p + r * ra + j * sa, ra
+                y, yp, yr = b, q + r * rb + j * sb, rb
+                z, zp, zr = c, s + r * rc + j * sc, rc
+                if sa != 1:
+                    close_up(a, xp, ra, sa, tile_a, h, w)
+                    x, xp, xr = tile_a, 0, w
+                if sb != 1:
+                    close_up(b, yp, rb, sb, tile_b, h, w)
+                    y, yp, yr = tile_b, 0, w
+                if sc != 1:
+                    close_up(c, zp, rc, sc, tile_c, h, w)
+                    z, zp, zr = tile_c, 0, w
+                k = o + r * ro + j
+                if ro == w and xr == w and yr == w and zr == w:  # one row of all
+                    rows_loop(x, xp, 0, 1, y, yp, 0, 1, z, zp, 0, 1, out, k, 0, 1, 1, h * w, params)
+                else:
+                    rows_loop(x, xp, xr, 1, y, yp, yr, 1, z, zp, zr, 1, out, k, ro, 1, h, w, params)
+
     def ternary_strided_loop(a, a0, b, b0, c, c0, out, o0, meta, params):
         part, parts, height, groups, planes = cut(meta)
         (ra, sa), (rb, sb) = steps(meta, 0), steps(meta, 1)
@@ -245,7 +276,10 @@ def ternary_strided(f):
             plane, row, column, rows, n = place(meta, block, part, parts, height, groups)
             p, q = a0 + start(meta, plane, row, column, 0), b0 + start(meta, plane, row, column, 1)
             s, o = c0 + start(meta, plane, row, column, 2), o0 + start(meta, plane, row, column, 3)
-            rows_loop(a, p, ra, sa, b, q, rb, sb, c, s, rc, sc, out, o, ro, so, rows, n, params)
+            if so == 1 and not (sa == 1 and sb == 1 and sc <= 1):
+                closed_rows(a, p, ra, sa, b, q, rb, sb, c, s, rc, sc, out, o, ro, rows, n, params)
+            else:
+                rows_loop(a, p, ra, sa, b, q, rb, sb, c, s, rc, sc, out, o, ro, so, rows, n, params)
 
     return ternary_strided_loop
 

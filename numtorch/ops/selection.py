@@ -18,7 +18,7 @@ from .._derivatives import PointwiseNode, Rule, record
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING
 from .._inplace import write_out
-from .._loops import Loops, check_devices, run
+from .._loops import Loops, check_devices, run, run_three
 from .._promotion import result_type
 from .._registry import FUNCTIONS, OPERATORS, op
 from .._tensor import Tensor, _new, scalar, wrap
@@ -234,13 +234,26 @@ def choose(condition: Tensor, a, b) -> Tensor:
     y = _chosen_directly(condition, a, b)
     if y is not None:
         return y
-    d = result_type(a, b)
-    a, b = (t if isinstance(t, Tensor) else scalar(t, d) for t in (a, b))
-    check_devices([condition, a, b])
-    inner = d if d.np is d.compute else _dtype.float32
-    y = run(_choose, (condition, cast(a, inner), cast(b, inner)), (), inner)
-    if inner is not d:
-        y = cast(y, d)
+    d = a._dtype if a.__class__ is Tensor else None
+    if (
+        d is not None
+        and b.__class__ is Tensor
+        and b._dtype is d
+        and d.np is d.compute
+        and condition._device is a._device is b._device is cpu
+        and condition._size
+        and a._size
+        and b._size
+    ):
+        y = run_three(_choose, condition, a, b, (), d)
+    else:
+        d = result_type(a, b)
+        a, b = (t if isinstance(t, Tensor) else scalar(t, d) for t in (a, b))
+        check_devices([condition, a, b])
+        inner = d if d.np is d.compute else _dtype.float32
+        y = run(_choose, (condition, cast(a, inner), cast(b, inner)), (), inner)
+        if inner is not d:
+            y = cast(y, d)
     if mode.enabled and (a._requires_grad or b._requires_grad) and d.category >= FLOATING:
         record(_where_node, (condition, a, b), y)
     return y
