@@ -11,6 +11,7 @@ the input, does the same with the kernel turned round and zeros between the elem
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 from numba import prange
@@ -30,122 +31,138 @@ CHUNKS = 16
 # no padded copy is made. At 14 x 14 that takes half of the time, at 28 x 28 as much.
 FLAT_WIDTH = 20
 
-# Fields of a geometry: sizes of the source, the output, the kernel; step of the output's rows and columns in the
-# padded plane; zeros between the source's elements (1 for none); padding in front; padded rows, length of a row of one
-# residue, and of a row of all; taps of a column that plane_tile takes together, and columns (or taps) then left;
-# vectors of a plane that is computed flat, or 0 (then, behind the offsets, a mask for each tap and vector).
-(HEIGHT, WIDTH, OUT_HEIGHT, OUT_WIDTH, KERNEL_HEIGHT, KERNEL_WIDTH, STEP_HEIGHT, STEP_WIDTH, APART_HEIGHT, APART_WIDTH,
- FRONT_HEIGHT, FRONT_WIDTH, ROWS, LENGTH, PITCH, TAPS, ENTRIES, TURNED, IMAGES, GROUPS, OUTPUTS, FLAT) = range(22)  # fmt: skip
-OFFSETS = 22  # where each entry begins in the padded plane; the weight gradient has an entry for every tap
+# Taps that follow each other in a column, from which plane_tile takes them together: the first rows of a tile use as many.
+TALL_TAPS = TILE_ROWS - 1
+
+# Fields of a geometry: sizes of the source and the output; step of the output's rows and columns in the padded plane; zeros
+# between the source's elements in a row (1 for none); padded rows and length of one; the columns of taps that plane_tile takes
+# together, and all columns and single taps; images, groups, outputs of a group; vectors of a plane that is computed flat, or
+# 0; all taps; and where lists begin: of the number in the kernel of each tap (in the order of the offsets), of a mask for
+# each tap and vector of flat planes, of the rows to copy (place in the source, in the padded plane) and of what to copy of
+# each (the same, and how many elements).
+(HEIGHT, WIDTH, OUT_HEIGHT, OUT_WIDTH, STEP_HEIGHT, STEP_WIDTH, APART, ROWS, PITCH, TALL, ENTRIES, IMAGES, GROUPS, OUTPUTS, FLAT,
+ KERNEL, ORDER, MASKS, LINES, LINE_COUNT, SPANS, SPAN_COUNT) = range(22)  # fmt: skip
+OFFSETS = 22  # where each entry begins in the padded plane; behind them, how many taps each of the tall ones has
+
+
+def _entries(kernel, dilation, step, rows):
+    """(columns, singles): the taps, as (row, column) of the kernel, that plane_tile takes together, and the others. Taps of
+    a column follow each other row by row if they are a step of the output's rows apart."""
+    columns, singles = [], []
+    every = step // dilation if step % dilation == 0 and rows >= TILE_ROWS else kernel[0]
+    for x in range(kernel[1]):
+        for first in range(min(every, kernel[0])):
+            column = [(y, x) for y in range(first, kernel[0], every)]
+            if len(column) >= TALL_TAPS:
+                columns.append(column)
+            else:
+                singles += column
+    return columns, singles
 
 
 @lru_cache(maxsize=1024)
 def depthwise_plan(kind, images, groups, outputs, src, kernel, stride, padding, dilation, out, itemsize):
-    """The geometry as int64: the fields above, then the offsets. kind is "forward", "transposed" or "weight"."""
+    """The geometry as int64: the fields above, then the lists. kind is "forward", "transposed" or "weight"."""
     transposed = kind == "transposed"
     step, apart = ((1, 1), stride[1:]) if transposed else (stride[1:], (1, 1))
-    reach = [d * (k - 1) for d, k in zip(dilation[1:], kernel[1:], strict=True)]
+    dilation, kernel = dilation[1:], kernel[1:]
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     front = [r - p if transposed else p for r, p in zip(reach, padding[1:], strict=True)]
     rows = (out[1] - 1) * step[0] + reach[0] + 1
     length = out[2] + reach[1] // step[1]
     pitch = length * step[1]
-    together = kernel[1] in (3, 5) and dilation[1] == step[0] and out[1] >= TILE_ROWS and kind != "weight"
-    taps = kernel[1] if together else 1
-    columns = [x * dilation[2] % step[1] * length + x * dilation[2] // step[1] for x in range(kernel[2])]
-    offsets = [y * dilation[1] * pitch + x for y in range(1 if together else kernel[1]) for x in columns]
-    flat, masks = 0, []
+    flat, masks, taps = 0, [], [(y, x) for y in range(kernel[0]) for x in range(kernel[1])]
     if src[1:] == out[1:] and step == apart == (1, 1) and out[2] <= FLAT_WIDTH:
-        taps, vl = 1, lanes(itemsize)
+        vl = lanes(itemsize)
         flat = -(-out[1] * out[2] // vl)
-        moves = [[k * d - f for k in range(n)] for n, d, f in zip(kernel[1:], dilation[1:], front, strict=True)]
-        offsets = [y * out[2] + x for y in moves[0] for x in moves[1]]
+        columns = []
+        moves = [[k * d - f for k in range(n)] for n, d, f in zip(kernel, dilation, front, strict=True)]
+        offsets = [moves[0][y] * out[2] + moves[1][x] for y, x in taps]
         inside = [[(np.arange(n) + m >= 0) & (np.arange(n) + m < n) for m in many] for n, many in zip(out[1:], moves)]
         for row in inside[0]:
             for column in inside[1]:
                 bits = np.zeros(flat * vl, np.int64)
                 bits[: out[1] * out[2]] = np.outer(row, column).reshape(-1)
                 masks += (bits.reshape(flat, vl) << np.arange(vl)).sum(1).tolist()
+    else:
+        columns, singles = _entries(kernel, dilation[0], step[0], out[1]) if kind != "weight" else ([], taps)
+        firsts = [column[0] for column in columns] + singles
+        across = [x * dilation[1] % step[1] * length + x * dilation[1] // step[1] for x in range(kernel[1])]
+        offsets = [y * dilation[0] * pitch + across[x] for y, x in firsts]
+        taps = [*chain(*columns), *singles]
+    order = [y * kernel[1] + x for y, x in taps]
+    if transposed:  # turned round
+        order = [len(taps) - 1 - o for o in order]
+    # what the taps read of the source, and where it goes; the rest of the padded plane stays zero
+    seen = {o * step[0] + y * dilation[0] for o in range(out[1]) for y in range(kernel[0])}
+    places = [(y * src[2], front[0] + y * apart[0]) for y in range(src[1])]
+    lines = [(far, near * pitch) for far, near in places if near in seen]
+    spans = []
+    if apart[1] > 1:
+        left = max(0, -(front[1] // apart[1]))
+        right = min(src[2], (length - 1 - front[1]) // apart[1] + 1)
+        spans.append((left, front[1] + left * apart[1], right - left))
+    else:
+        for residue in sorted({x * dilation[1] % step[1] for x in range(kernel[1])}):
+            low = max(0, -((residue - front[1]) // step[1]))
+            high = min(length, (src[2] - 1 + front[1] - residue) // step[1] + 1)
+            spans.append((low * step[1] + residue - front[1], residue * length + low, high - low))
+    spans = [span for span in spans if span[2] > 0]
+    lists = [[*offsets, *map(len, columns)], order, masks, [*chain(*lines)], [*chain(*spans)]]
+    at = np.cumsum([OFFSETS, *map(len, lists)]).tolist()
     return np.array([
-        *src[1:], *out[1:], *kernel[1:], *step, *apart, *front, rows, length, pitch, taps, len(offsets), transposed,
-        images, groups, outputs, flat, *offsets, *masks,
+        *src[1:], *out[1:], *step, apart[1], rows, pitch, len(columns), len(offsets), images, groups, outputs, flat,
+        len(order), at[1], at[2], at[3], len(lines), at[4], len(spans), *chain(*lists),
     ], dtype=np.int64)  # fmt: skip
 
 
-@jit
+@jit(bare=True)
 def _padded_plane(src, start, geometry, plane):
-    """plane[y, residue, q] = element (y - front, q * step + residue - front) of the source.
+    """Copy to a zero-padded plane what the taps read of the source, each residue of its columns modulo the step together:
+    plane[y, residue, q] = element (y - front, q * step + residue - front).
 
-    Only elements of the source are written: the zeros around (and between, where they stand apart) stay."""
-    width, length, step = geometry[WIDTH], geometry[LENGTH], geometry[STEP_WIDTH]
-    front_h, front, apart_h, apart = (
-        geometry[FRONT_HEIGHT], geometry[FRONT_WIDTH], geometry[APART_HEIGHT], geometry[APART_WIDTH]
-    )  # fmt: skip
-    top = max(0, (apart_h - 1 - front_h) // apart_h)
-    bottom = min(geometry[HEIGHT], (geometry[ROWS] - 1 - front_h) // apart_h + 1)
-    left = max(0, (apart - 1 - front) // apart)
-    right = min(width, (length - 1 - front) // apart + 1)
-    pitch = apart_h * geometry[PITCH]
-    first = start + top * width
-    at = (front_h + top * apart_h) * geometry[PITCH]
-    if apart > 1:
-        first, at, count = first + left, at + front + left * apart, max(0, right - left)
-        for i in range(bottom - top):
+    The zeros around (and between, where elements stand apart) stay."""
+    step, apart, lines, count = geometry[STEP_WIDTH], geometry[APART], geometry[LINES], geometry[LINE_COUNT]
+    for span in range(geometry[SPANS], geometry[SPANS] + 3 * geometry[SPAN_COUNT], 3):
+        x, to, some = start + geometry[span], geometry[span + 1], geometry[span + 2]
+        for line in range(lines, lines + 2 * count, 2):
+            far, near = x + geometry[line], to + geometry[line + 1]
             if apart == 2:
-                spread_row(src, first + i * width, plane, at + i * pitch, count)
-            else:
-                for e in range(count):
-                    plane[at + i * pitch + e * apart] = src[first + i * width + e]
-        return
-    for residue in range(step):
-        low = max(0, (front - residue + step - 1) // step)
-        high = min(length, (width - 1 + front - residue) // step + 1)
-        count = max(0, high - low)
-        x, to = first + low * step + residue - front, at + residue * length + low
-        for i in range(bottom - top):
-            if step == 1:
-                copy_row(1, src, x + i * width, plane, to + i * pitch, count)
+                spread_row(src, far, plane, near, some)
+            elif apart > 2:
+                for e in range(some):
+                    plane[near + e * apart] = src[far + e]
+            elif step == 1:
+                copy_row(1, src, far, plane, near, some)
             elif step == 2:
-                copy_row(2, src, x + i * width, plane, to + i * pitch, count)
+                copy_row(2, src, far, plane, near, some)
             else:
-                for e in range(count):
-                    plane[to + i * pitch + e] = src[x + i * width + e * step]
+                for e in range(some):
+                    plane[near + e] = src[far + e * step]
 
 
-@jit
+@jit(bare=True)
 def _some_rows(rows, vectors, w, geometry, plane, at, shift, out, to, count):
-    """plane_tile for the rows and columns that the geometry takes together."""
-    taps, entries, offsets, ldo = geometry[TAPS], geometry[ENTRIES], geometry[OFFSETS:], geometry[OUT_WIDTH]
-    pitch = geometry[PITCH] * geometry[STEP_HEIGHT]
+    """plane_tile for some rows and vectors."""
+    tall, ldo, pitch = geometry[TALL], geometry[OUT_WIDTH], geometry[PITCH] * geometry[STEP_HEIGHT]
+    singles = geometry[ENTRIES] - tall
     if rows == 1:
         if vectors == 2:
-            plane_tile(1, 1, 2, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
+            plane_tile(1, 2, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
         else:
-            plane_tile(1, 1, 1, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
-    elif taps == 3:
-        if vectors == 2:
-            plane_tile(TILE_ROWS, 3, 2, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
-        else:
-            plane_tile(TILE_ROWS, 3, 1, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
-    elif taps == 5:
-        if vectors == 2:
-            plane_tile(TILE_ROWS, 5, 2, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
-        else:
-            plane_tile(TILE_ROWS, 5, 1, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
+            plane_tile(1, 1, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
     elif vectors == 2:
-        plane_tile(TILE_ROWS, 1, 2, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
+        plane_tile(TILE_ROWS, 2, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
     else:
-        plane_tile(TILE_ROWS, 1, 1, w, 0, offsets, entries, plane, at, pitch, shift, out, to, ldo, count)
+        plane_tile(TILE_ROWS, 1, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
 
 
-@jit
+@jit(bare=True)
 def _kernel_of(weight, start, geometry, w):
-    """w[entry, tap of the column] in the order of plane_tile, turned round for a transposed convolution."""
-    height, width, taps = geometry[KERNEL_HEIGHT], geometry[KERNEL_WIDTH], geometry[TAPS]
-    for y in range(height):
-        for x in range(width):
-            at = y * width + x
-            to = x * taps + y if taps > 1 else at
-            w[to] = weight[start + (height * width - 1 - at if geometry[TURNED] else at)]
+    """The taps in the order of the geometry's offsets."""
+    order = geometry[ORDER]
+    for e in range(geometry[KERNEL]):
+        w[e] = weight[start + geometry[order + e]]
 
 
 @jit(nogil=True)
@@ -153,13 +170,13 @@ def _depthwise_tasks(first, last, src, weight, bias, out, geometry):
     """The planes of (image, group) number first .. last - 1."""
     groups, outputs, offsets = geometry[GROUPS], geometry[OUTPUTS], geometry[OFFSETS:]
     oh, ow = geometry[OUT_HEIGHT], geometry[OUT_WIDTH]
-    taps = geometry[KERNEL_HEIGHT] * geometry[KERNEL_WIDTH]
+    taps = geometry[KERNEL]
     vl = VECTOR_BYTES // src.itemsize
     # rows are read to a whole number of vectors
     plane = np.zeros(geometry[ROWS] * geometry[PITCH] + 2 * vl, src.dtype)
     w = np.empty(taps, src.dtype)
     rows = TILE_ROWS if oh >= TILE_ROWS else 1
-    flat, pixels, masks = geometry[FLAT], oh * ow, geometry[OFFSETS + geometry[ENTRIES] :]
+    flat, pixels, masks = geometry[FLAT], oh * ow, geometry[geometry[MASKS] :]
     for item in range(first, last):
         if flat > 0:
             for m in range(outputs):
@@ -213,7 +230,7 @@ def _weight_tasks(first, last, x, grad, out, geometry):
     plane = np.zeros(geometry[ROWS] * geometry[PITCH] + 2 * vl, x.dtype)
     pitch = geometry[PITCH] * geometry[STEP_HEIGHT]
     sums = np.empty(outputs * taps * vl, x.dtype)
-    flat, masks = geometry[FLAT], offsets[taps:]
+    flat, masks = geometry[FLAT], geometry[geometry[MASKS] :]
     for group in range(first, last):
         sums[:] = 0
         for n in range(geometry[IMAGES]):

@@ -1,6 +1,6 @@
 """The innermost loops of depthwise convolutions as explicit SIMD, and their plain Python definitions.
 
-    plane_tile   out[r, e] = bias + sum_{j, i} w[j, i] * s[offset[j] + (r + i) * pitch + e]     a few rows of a plane
+    plane_tile   out[r, e] = bias + sum_{j, i < n[j]} w[j, i] * s[offset[j] + (r + i) * pitch + e]     a few rows of a plane
     plane_dot    c[j, lane] += sum_{r, x} g[r, x] * s[offset[j] + r * pitch + x]                 a few taps of a plane
     flat_tile    out[p] = bias + sum_j w[j] * s[offset[j] + p] where mask[j] has p, for p < count    a few vectors of a plane
     flat_dot     c[j, lane] += sum_{p < count} g[p] * s[offset[j] + p] where mask[j] has p
@@ -8,8 +8,9 @@
     spread_row   target[2 * e] = value[e]                                                         a row among zeros
 
 A depthwise convolution has one multiply-add for every element that it loads, so loads decide. plane_tile computes
-four rows of the output at once, and where the taps of a column follow each other row by row (`taps` > 1) it uses each
-vector that it has loaded for up to four of them: 18 loads for 36 multiply-adds with a 3 x 3 kernel.
+four rows of the output at once, and where three taps or more of a column follow each other row by row it uses each vector
+that it has loaded for up to four of them: 18 loads for 36 multiply-adds with a 3 x 3 kernel. The `table` from t0 has the
+offset of each column, `tall` ones of several taps and then `singles` of one, and the number of taps of the tall ones.
 
 The flat ones are for planes of few columns: where output and input have the same size and the steps are one, a tap
 moves the whole plane by a constant, and a bit for each pixel and tap says what lies outside.
@@ -103,45 +104,102 @@ def _spread_row(typingctx, value, v0, target, t0, count):
     return signature, codegen
 
 
+def _column(builder, vectors, start, shift, weights, count, rows, totals):
+    """Add a column of `count` taps, three at least, to `rows` rows of sums (row by row, a tuple of vectors each).
+
+    Line i of the plane belongs to tap i of the first row, to tap i - 1 of the second, ...: the weights of the last taps
+    move from row to row while the lines go by, and each vector is loaded once."""
+    index, nv, vl = count.type, len(totals) // rows, vectors.lanes
+
+    def weight(i):
+        return splat_like(builder, builder.load(builder.gep(weights, [i])), vectors.type)
+
+    def line(i):
+        at = builder.gep(start, [builder.mul(i, shift)])
+        return [vectors.load(builder.gep(at, [index(v * vl)])) for v in range(nv)]
+
+    def add(sums, values, recent, first):
+        """recent[k] is the weight of the tap k lines back, for the rows from `first`."""
+        sums = list(sums)
+        for r in range(first, rows):
+            if r < len(recent) and recent[r] is not None:
+                for v in range(nv):
+                    sums[r * nv + v] = multiply_add(builder, recent[r], values[v], sums[r * nv + v])
+        return sums
+
+    recent = []
+    for i in range(rows - 1):  # the first lines, which only some rows see
+        recent = [weight(index(i)), *recent]
+        totals = add(totals, line(index(i)), recent, 0)
+
+    def body(i, carried):
+        i = builder.add(i, index(rows - 1))
+        now = [weight(i), *carried[: rows - 1]]
+        return [*now[: rows - 1], *add(carried[rows - 1 :], line(i), now, 0)]
+
+    carried = counted_loop(builder, builder.sub(count, index(rows - 1)), [*recent, *totals], body)
+    recent, totals = carried[: rows - 1], carried[rows - 1 :]
+    for i in range(rows - 1):  # the last ones
+        recent = [None, *recent]
+        totals = add(totals, line(builder.add(count, index(i))), recent, i + 1)
+    return totals
+
+
 @intrinsic(prefer_literal=True)
-def _plane_tile(
-    typingctx, rows, taps, vectors, w, w0, offset, entries, s, s0, pitch, bias, out, out0, ldo, count
-):  # fmt: skip
-    if not all(isinstance(n, types.IntegerLiteral) for n in (rows, taps, vectors)):
+def _plane_tile(typingctx, rows, vectors, w, table, t0, tall, singles, s, s0, pitch, bias, out, out0, ldo, count):
+    if not all(isinstance(n, types.IntegerLiteral) for n in (rows, vectors)):
         return None
-    nr, nt, nv, scalar, word = rows.literal_value, taps.literal_value, vectors.literal_value, s.dtype, types.int64
+    nr, nv, scalar, word = rows.literal_value, vectors.literal_value, s.dtype, types.int64
     signature = types.void(
-        rows, taps, vectors, w, word, offset, word, s, word, word, scalar, out, word, word, word
+        rows, vectors, w, table, word, word, word, s, word, word, scalar, out, word, word, word
     )  # fmt: skip
 
     def codegen(context, builder, sig, args):
-        wv, w0v, ov, entriesv, sv, s0v, pitchv, biasv, outv, out0v, ldov, countv = args[3:]
+        wv, tv, t0v, tallv, singlesv, sv, s0v, pitchv, biasv, outv, out0v, ldov, countv = args[2:]
         vectors, index = TileVectors(context, builder, scalar), pitchv.type
         vl = vectors.lanes
-        pw, po = vectors.address(w, wv, w0v), vectors.address(offset, ov, index(0))
+        pw, po = vectors.address(w, wv, index(0)), vectors.address(table, tv, t0v)
         ps, pt = vectors.address(s, sv, s0v), vectors.address(out, outv, out0v)
-        shifts = [builder.mul(pitchv, index(i)) for i in range(nr + nt - 1)]
+        sums, used = [splat_like(builder, biasv, vectors.type)] * (nr * nv), index(0)
+        counts = builder.gep(po, [builder.add(tallv, singlesv)])
 
-        def body(j, totals):
-            start = builder.gep(ps, [builder.load(builder.gep(po, [j]))])
-            column = builder.gep(pw, [builder.mul(j, index(nt))])
-            ws = [splat_like(builder, builder.load(builder.gep(column, [index(i)])), vectors.type) for i in range(nt)]
-            new = list(totals)
-            for line in range(nr + nt - 1):
-                for v in range(nv):
-                    value = vectors.load(builder.gep(start, [builder.add(shifts[line], index(v * vl))]))
-                    for i in range(nt):
-                        if 0 <= line - i < nr:
-                            n = (line - i) * nv + v
-                            new[n] = multiply_add(builder, ws[i], value, new[n])
+        def column(j, carried):
+            taps = builder.load(builder.gep(counts, [j]))
+            start, weights = builder.gep(ps, [builder.load(builder.gep(po, [j]))]), builder.gep(pw, [carried[0]])
+            totals = _column(builder, vectors, start, pitchv, weights, taps, nr, carried[1:])
+            return [builder.add(carried[0], taps), *totals]
+
+        if nr > 1:
+            used, *sums = counted_loop(builder, tallv, [used, *sums], column)
+        offsets, weights = builder.gep(po, [tallv]), builder.gep(pw, [used])
+
+        def single(j, totals):
+            start = builder.gep(ps, [builder.load(builder.gep(offsets, [j]))])
+            weight = splat_like(builder, builder.load(builder.gep(weights, [j])), vectors.type)
+            new = []
+            for n, total in enumerate(totals):
+                r, v = divmod(n, nv)
+                at = builder.add(builder.mul(pitchv, index(r)), index(v * vl))
+                new.append(multiply_add(builder, weight, vectors.load(builder.gep(start, [at])), total))
             return new
 
-        sums = counted_loop(builder, entriesv, [splat_like(builder, biasv, vectors.type)] * (nr * nv), body)
-        masks = [vectors.first(builder.sub(countv, index(v * vl))) for v in range(nv)]
-        for n, total in enumerate(sums):
-            r, v = divmod(n, nv)
-            at = builder.add(builder.mul(ldov, index(r)), index(v * vl))
-            vectors.store_where(masks[v], total, builder.gep(pt, [at]))
+        sums = counted_loop(builder, singlesv, sums, single)
+
+        def write(part):
+            for n, total in enumerate(sums):
+                r, v = divmod(n, nv)
+                to = builder.gep(pt, [builder.add(builder.mul(ldov, index(r)), index(v * vl))])
+                if part:
+                    vectors.store_where(vectors.first(builder.sub(countv, index(v * vl))), total, to)
+                else:
+                    vectors.store(total, to)
+
+        # masked stores cost several plain ones
+        with builder.if_else(builder.icmp_signed(">=", countv, index(nv * vl))) as (whole, part):
+            with whole:
+                write(False)
+            with part:
+                write(True)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -266,15 +324,16 @@ def _spread_row_python(value, v0, target, t0, count):
         target[t0 + 2 * e] = value[v0 + e]
 
 
-def _plane_tile_python(rows, taps, vectors, w, w0, offset, entries, s, s0, pitch, bias, out, out0, ldo, count):
+def _plane_tile_python(rows, vectors, w, table, t0, tall, singles, s, s0, pitch, bias, out, out0, ldo, count):
     """plane_tile in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition. `count` elements of a row are
     written."""
     for r in range(rows):
         for e in range(min(count, vectors * (VECTOR_BYTES // s.itemsize))):
-            total = bias
-            for j in range(entries):
-                for i in range(taps):
-                    total += w[w0 + j * taps + i] * s[s0 + offset[j] + (r + i) * pitch + e]
+            total, n = bias, 0
+            for j in range(tall + singles):
+                for i in range(table[t0 + tall + singles + j] if j < tall else 1):
+                    total += w[n] * s[s0 + table[t0 + j] + (r + i) * pitch + e]
+                    n += 1
             out[out0 + r * ldo + e] = total
 
 
