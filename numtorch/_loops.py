@@ -164,16 +164,21 @@ def run_apart(loops: Loops, found: tuple, a: Tensor, b: Tensor | None, params: t
 
 def run_broadcast(loops: Loops, found: tuple, a: Tensor, b: Tensor) -> Tensor | None:
     """Two contiguous operands of one dtype and different sizes, on the CPU, as in `run_apart`; small ones fastest."""
-    size, stride, n, meta, _, _, lies_flat, by_row = broadcast(a._size, a._stride, b._size, b._stride)
-    if not lies_flat or not 0 < n < PARALLEL_THRESHOLD:
+    size, stride, n, meta, vectorises, turned, lies_flat, by_row = broadcast(a._size, a._stride, b._size, b._stride)
+    if not lies_flat or not n or n >= PARALLEL_THRESHOLD and (turned or not vectorises):
         return run_apart(loops, found, a, b, ())
-    out, d = _np_empty(n, found[1]), a._dtype
-    if by_row:
+    d = a._dtype
+    if n >= PARALLEL_THRESHOLD:
+        out = _empty(n, found[1])
+        loops.entry_for("strided parallel", d, 0)(a._flat, 0, b._flat, 0, out, 0, meta, ())
+    elif by_row:
+        out = _np_empty(n, found[1])
         entry = loops.small_row.get(d)
         if entry is None:
             entry = loops.small_row[d] = loops.entry("row", d.np, 0)
         entry(a._flat, b._flat, out, ())
     else:
+        out = _np_empty(n, found[1])
         entry = loops.small_strided.get(d)
         if entry is None:
             entry = loops.small_strided[d] = loops.entry("strided", d.np, 0)
