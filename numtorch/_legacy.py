@@ -23,9 +23,14 @@ def construct(cls, args: tuple, where, kwargs: dict) -> Tensor:
     return result if cls is Tensor else alias(result, cls)
 
 
+Tensor._construct = staticmethod(construct)
+
+
 def _construct(args: tuple, d: dtype) -> Tensor:
     if not args:
         return empty((0,), d)
+    if set(map(type, args)) == {int} and min(args) >= 0:
+        return empty(Size(args), d)
     if args[0].__class__ is list and len(args) == 1:
         return tensor(args[0], dtype=d)
     if all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in args):

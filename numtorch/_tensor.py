@@ -46,13 +46,12 @@ class Tensor:
     _retains_grad = False
     _inference = False
     _backward_hooks = None
+    _construct = None  # what Tensor(...) means, set by _legacy.py
     __hash__ = object.__hash__
     __array_priority__ = 1000  # numpy's operators give way to ours
 
     def __new__(cls, *args, device=None, **kwargs):
-        from ._legacy import construct
-
-        return construct(cls, args, device, kwargs)
+        return cls._construct(cls, args, device, kwargs)
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -529,7 +528,9 @@ def scalar(value, dtype: dtype) -> Tensor:
 
 def alias(t: Tensor, cls=Tensor) -> Tensor:
     """Another tensor over the same storage and version counter, outside the graph."""
-    storage = t._storage or t._get_storage()
+    storage = t._storage
+    if storage is None:
+        storage = t._storage = Storage(t._flat, 0, t._device)
     result = _new(cls)
     result._flat, result._size, result._stride, result._dtype = t._flat, t._size, t._stride, t._dtype
     result._storage = storage

@@ -27,6 +27,8 @@ _true_positions = at.compiled_pair(_masks.true_positions_block, "mix")
 _coordinates = at.compiled_pair(_masks.coordinates_of, "iix")
 _masked_scatter = at.compiled_pair(_masks.masked_scatter_block, "xmixx")
 _BOOL, _INT64 = np.dtype(np.bool_), np.dtype(np.int64)
+#: Elements up to which the places that are not zero are found by numpy, whose call costs less than that of a kernel.
+_FEW = 1024
 
 
 def true_ends(mask: np.ndarray) -> tuple[int, np.ndarray]:
@@ -37,6 +39,8 @@ def true_ends(mask: np.ndarray) -> tuple[int, np.ndarray]:
 
 def true_positions(mask: np.ndarray) -> np.ndarray:
     """The flat positions of the true elements."""
+    if mask.size <= _FEW:
+        return mask.nonzero()[0]
     count, ends = true_ends(mask)
     found = empty(count, _INT64)
     _true_positions[mask.size >= at.PARALLEL_PICKS][_INT64](mask, ends, found)
@@ -249,9 +253,6 @@ masked_scatter.derivative(
 )
 inplace("masked_scatter_", masked_scatter, masked_scatter_into)
 
-
-#: Elements up to which the places that are not zero are found by numpy, dimension by dimension.
-_FEW = 1024
 
 # --- nonzero ------------------------------------------------------------------------------------------------
 

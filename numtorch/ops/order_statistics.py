@@ -15,12 +15,12 @@ from .._copy import cast_array, contiguous
 from .._dtype import BOOL, COMPLEX, FLOATING, int64
 from .._inplace import write_out
 from .._primitive import primitive
-from .._size import EMPTY, wrap_dim
+from .._size import EMPTY, Size, wrap_dim
 from .._tensor import Tensor, wrap
 from . import positions as at
 from .reducing import check_cpu, compute_dtype, elements, finished, publish, reduced_size, rows_of
 from .reductions import put_along
-from .sorting import _sorted, bits_to_order, is_parallel, values_of_bits
+from .sorting import _sorted, bits_to_order, is_parallel, row_plan, values_of_bits
 
 
 def _check(t: Tensor, name: str) -> None:
@@ -37,8 +37,11 @@ _select_rows = at.compiled_pair(_selection.select_rows, "xbknnnbbxi")
 def _select(t: Tensor, dim: int, keepdim: bool, k: int, median: bool = False, skip_nan: bool = False):
     """(values, indices) of the k-th smallest (from 0) along dim, or of the median."""
     flat = t._flat
-    if flat is not None and len(t._size) == 1 and t._dtype.np == t._dtype.compute:
-        rows, n = 1, flat.size
+    plan = row_plan(t._size, dim) if flat is not None and t._dtype in _ORDERED_AS_THEY_ARE else None
+    if plan is not None:
+        rows, n = plan.rows, plan.n
+        if plan.there is not None:
+            flat = flat.take(plan.there)
     else:
         flat, rows, n = rows_of(t, (dim,) if t.ndim else ())
     size = reduced_size(t._size, (dim,), keepdim) if t._size else t._size
@@ -148,20 +151,22 @@ def _kthvalue(self, k, dim, keepdim):
 
 @primitive("mode_", node="ModeBackward0", save=("result1",), public=False)
 def _mode(self, dim, keepdim):
-    t = self.detach()
-    size = reduced_size(t._size, (dim,), keepdim) if t.ndim else t._size
-    if t.ndim == 0:
-        return t.clone(), wrap(np.zeros(1, np.int64), size, int64)
-    n = t._size[dim]
-    if dim != t.ndim - 1:
-        t = t.movedim(dim, -1)
-    ordered, places = _sorted(contiguous(t), -1, False)
-    flat, stood = elements(ordered), elements(places)
+    if not self._size:
+        return self.detach().clone(), wrap(np.zeros(1, np.int64), self._size, int64)
+    size, n, flat = reduced_size(self._size, (dim,), keepdim), self._size[dim], self._flat
+    plan = row_plan(self._size, dim) if flat is not None else None
+    if plan is not None:
+        by_rows = wrap(flat if plan.there is None else flat.take(plan.there), Size((plan.rows, n)), self._dtype)
+    else:
+        t = self.detach()
+        by_rows = contiguous(t if dim == t.ndim - 1 else t.movedim(dim, -1))
+    ordered, places = _sorted(by_rows, -1, False)
+    flat, stood = elements(ordered), places._flat
     rows = size.numel()
     values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)
     if rows:
         _mode_rows[is_parallel(rows, n)][flat.dtype](flat, stood, rows, n, values, indices)
-    return finished(values, size, compute_dtype(t._dtype), t._dtype), wrap(indices, size, int64)
+    return finished(values, size, compute_dtype(self._dtype), self._dtype), wrap(indices, size, int64)
 
 
 _kthvalue.derivative(self=_picked_rule)

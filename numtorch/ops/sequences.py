@@ -22,6 +22,10 @@ _arange = Compiled(_sequences.arange_forward, "ddwx")
 _linspace = Compiled(_sequences.linspace_forward, "vvvx")
 
 
+#: Integers below are numbers of float64 as they are.
+_EXACT = 1 << 53
+
+
 @op(method=False)
 def arange(
     start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
@@ -30,10 +34,14 @@ def arange(
     if end is None:
         start, end = 0, start
     whole = start.__class__ is int and end.__class__ is int and step.__class__ is int
-    plain = whole and dtype is out is device is None and not requires_grad and not mode.inference
+    plain = whole and out is device is None and not requires_grad and not mode.inference
     if plain and step and (end - start) * step >= 0:
-        flat = np.arange(start, end, step, np.int64)
-        return wrap(flat, (flat.size,), int64)
+        if dtype is None or dtype is int64:
+            flat = np.arange(start, end, step, np.int64)
+            return wrap(flat, (flat.size,), int64)
+        if dtype is _dtype.float32 and -_EXACT < start < _EXACT and -_EXACT < end < _EXACT:
+            flat = np.arange(start, end, step, np.float64).astype(np.float32)
+            return wrap(flat, (flat.size,), dtype)
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0:
         raise RuntimeError("step must be nonzero")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -121,15 +122,37 @@ class Rows:
         return contiguous(wrap(flat, Size(size), d).transpose(self.dim, last))
 
 
-@lru_cache(maxsize=1024)
-def _last_rows(size: tuple[int, ...], dim: int, count: int = -1):
-    """(rows, n, result size) where dim is the last (beside some of size 1) of a tensor that holds something, else
-    None."""
-    ndim = len(size)
-    if not ndim or not -ndim <= dim < ndim or prod(size[dim % ndim + 1 :]) != 1 or 0 in size:
+#: Elements up to which the places of a turned tensor are kept: `take` at them is one call of numpy's, the rest five.
+_KEPT = 1024
+
+
+class RowPlan(NamedTuple):
+    """A contiguous tensor as rows along one dimension, in the order of the others, and a result of `count` a row."""
+
+    rows: int
+    n: int
+    size: Size  # of the result
+    there: np.ndarray | None  # where the elements of the rows lie; None where they lie in order already
+    back: np.ndarray | None  # where those of the result lie in its rows
+
+
+@lru_cache(maxsize=512)
+def row_plan(size: tuple[int, ...], dim: int, count: int = -1) -> RowPlan | None:
+    """None where the tensor holds nothing, or is too large to be turned by kept places; `count` < 0 means all."""
+    ndim, numel = len(size), prod(size)
+    if not numel or not ndim or not -ndim <= dim < ndim:
         return None
     d = dim % ndim
-    return prod(size[:d]), size[d], Size((*size[:d], size[d] if count < 0 else count, *size[d + 1 :]))
+    n = size[d]
+    result = Size((*size[:d], n if count < 0 else count, *size[d + 1 :]))
+    if prod(size[d + 1 :]) == 1:
+        return RowPlan(numel // n, n, result, None, None)
+    if numel > _KEPT:
+        return None
+    turned = (*size[:d], *size[d + 1 :], result[d])
+    there = np.moveaxis(np.arange(numel).reshape(size), d, -1).flatten()
+    back = np.moveaxis(np.arange(prod(result)).reshape(turned), -1, d).flatten()
+    return RowPlan(numel // n, n, result, there, back)
 
 
 def comparable(flat: np.ndarray, d: dtype) -> np.ndarray:
@@ -153,14 +176,19 @@ def _values_back(ctx, grad, indices, dim: int):
 def _sorted(input, dim: int, descending: bool):
     flat = input._flat
     if flat is not None and input._dtype in _DIRECT and input._device is cpu and type(dim) is int:
-        plan = _last_rows(input._size, dim)
+        plan = row_plan(input._size, dim)
         if plan is not None and _by_network(flat.itemsize, plan[0], plan[1]):
-            rows, n, size = plan
+            rows, n, size, there, back = plan
             bits, floating, last = _DIRECT[input._dtype]
+            if there is not None:
+                flat = flat.take(there)
             out, order = empty(flat.size, bits), empty(flat.size, _INT64)
             kernel = sort_rows[is_parallel(rows, n)][bits]
             kernel(flat.view(bits), floating, -1 if descending else 0, last, rows, n, out, order)
-            return return_types.sort(wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64))
+            if back is not None:
+                out, order = out.take(back), order.take(back)
+            pair = wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64)
+            return tuple.__new__(return_types.sort, pair)
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
     order = empty(rows.flat.size, _INT64)
@@ -213,13 +241,13 @@ def argsort(input, dim: int = -1, descending: bool = False, stable: bool = False
     """The indices that sort `input` along dim."""
     if type(dim) is bool:
         dim, descending = -1, dim
-    return _sort(input.detach(), dim, bool(descending)).indices
+    return _sorted(input, dim, bool(descending))[1]
 
 
 @op(out=True)
 def msort(input) -> Tensor:
     """`input` sorted along its first dimension."""
-    return _sort(input, 0, False).values
+    return (_sort if input._requires_grad else _sorted)(input, 0, False)[0]
 
 
 # --- topk, kthvalue, median, mode ---------------------------------------------------------------------------
@@ -232,13 +260,17 @@ _SORT_SHARE = 64
 def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
     flat = input._flat
     if flat is not None and input._dtype in _DIRECT and input._device is cpu and type(dim) is type(k) is int:
-        plan = _last_rows(input._size, dim, k) if k > 0 else None
+        plan = row_plan(input._size, dim, k) if k > 0 else None
         if plan is not None and k <= plan[1] and k <= _short.NETWORK_MAX:
-            rows, n, size = plan
+            rows, n, size, there, back = plan
             bits, floating, last = _DIRECT[input._dtype]
+            if there is not None:
+                flat = flat.take(there)
             out, order = np.empty(rows * k, bits), np.empty(rows * k, np.int64)
             kernel = _topk_rows[is_parallel(rows, n)][bits]
             kernel(flat.view(bits), floating, -1 if largest else 0, last, rows, n, k, out, order)
+            if back is not None:
+                out, order = out.take(back), order.take(back)
             pair = wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64)
             return tuple.__new__(return_types.topk, pair)
     _no_complex(input, " topk does not support complex dtypes on CPU")
