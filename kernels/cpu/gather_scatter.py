@@ -104,17 +104,21 @@ def _columns(inner, outer, work):
 
 
 @jit(parallel=True)
-def gather_block(source, index, size, outer, count, inner, out):
-    """out[o, n, i] = source[o, index[o, n, i], i]; returns the position of the first index outside [0, size), or -1."""
+def gather_block(source, index, size, start, outer, stride, step, across, count, inner, out):
+    """out[o, n, i] = source[start + o * stride + index[o, n, i] * step + i * across].
+
+    A contiguous source has step = inner, stride = size * inner and across = 1. Returns the position of the first index
+    outside [0, size), or -1.
+    """
     columns = _columns(inner, outer, index.size)
-    across = (inner + columns - 1) // max(columns, 1)
+    strips = (inner + columns - 1) // max(columns, 1)
     rows = max(TASK // max(count * inner, 1), 1)
-    tasks = ((outer + rows - 1) // rows) * across
+    tasks = ((outer + rows - 1) // rows) * strips
     faults = np.zeros(tasks, np.int8)
     for task in prange(tasks):
-        i0 = (task % across) * columns
+        i0 = (task % strips) * columns
         width = min(columns, inner - i0)
-        o0 = (task // across) * rows
+        o0 = (task // strips) * rows
         o1 = min(o0 + rows, outer)
         if width == inner:
             bad = any_outside(index, o0 * count * inner, o1 * count * inner, size, 0)
@@ -127,21 +131,21 @@ def gather_block(source, index, size, outer, count, inner, out):
             continue
         if inner == 1 and count == 1:  # one element of each row: what a loss picks
             for o in range(o0, o1):
-                out[np.uint64(o)] = source[np.uint64(o * size + index[np.uint64(o)])]
+                out[np.uint64(o)] = source[np.uint64(start + o * stride + index[np.uint64(o)] * step)]
         elif inner == 1:
             for o in range(o0, o1):
                 row, to = index[o * count : (o + 1) * count], out[o * count : (o + 1) * count]
-                start = o * size
+                first = start + o * stride
                 for n in range(count):
-                    to[n] = source[np.uint64(start + row[n])]
+                    to[n] = source[np.uint64(first + row[n] * step)]
         else:
             for o in range(o0, o1):
                 for n in range(count):
                     first = (o * count + n) * inner + i0
                     row, to = index[first : first + width], out[first : first + width]
-                    start = o * size * inner + i0
+                    origin = start + o * stride + i0 * across
                     for i in range(width):
-                        to[i] = source[np.uint64(start + row[i] * inner + i)]
+                        to[i] = source[np.uint64(origin + row[i] * step + i * across)]
     for task in range(tasks):
         if faults[task]:
             return first_bad_index(index, size, 0)

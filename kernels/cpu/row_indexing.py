@@ -1,8 +1,9 @@
 """Rows of a contiguous block by an index: index_select, x[i], embedding, take; index_add, index_copy and their kin.
 
 The tensor is (outer, size, width), flat; the index (points) counts along `size`, negative numbers from its end where
-`low` is -size and not at all where it is 0; what is read or written is (outer, points, width). Tensors with other
-strides take the general way of `indexing`.
+`low` is -size and not at all where it is 0; what is read or written is (outer, points, width). Reading
+follows other strides as well, where each of the three parts has one; written tensors with strides of their own, and all
+others, take the general way of `indexing`.
 
 Reading: each task checks the part of the index that it is going to follow, and follows it only if all of it is good.
 Writing: the whole index is checked first. The target is cut into ranges of rows, and each task applies, in order,
@@ -46,8 +47,11 @@ def any_outside(index, first, last, size, low):
 
 
 @jit(parallel=True)
-def rows_forward(source, index, size, low, outer, width, out):
-    """out[o, p, :] = source[o, index[p], :]; returns the position of the first bad index, or -1."""
+def rows_forward(source, index, size, low, start, outer, stride, step, width, across, out):
+    """out[o, p, w] = source[start + o * stride + index[p] * step + w * across]; the first bad index's position, or -1.
+
+    A contiguous source has step = width, stride = size * width and across = 1.
+    """
     points = index.size
     block = max(min(TASK // max(width, 1), points), 1)
     rows = max(min(TASK // max(width * block, 1), outer), 1)
@@ -63,19 +67,23 @@ def rows_forward(source, index, size, low, outer, width, out):
         else:
             part = index[p0:p1]
             for o in range(o0, min(o0 + rows, outer)):
-                start = o * size * width
+                first = start + o * stride
                 place = (o * points + p0) * width
-                if width == 1:
-                    to, row = piece(out, place, part.size), piece(source, start, size)
+                if across == 1 and width > 1:
                     for p in range(part.size):
                         i = part[p]
                         i += size & (i >> 63)
-                        to[p] = row[np.uint64(i)]
+                        copy_run(out, place + p * width, source, first + i * step, width)
                 else:
-                    for p in range(part.size):
-                        i = part[p]
-                        i += size & (i >> 63)
-                        copy_run(out, place + p * width, source, start + i * width, width)
+                    # Along the index within each of the parts: where they lie further apart than what the index counts,
+                    # a line that is read serves several indices.
+                    for w in range(width):
+                        to = piece(out, place + w, part.size * width)
+                        origin = first + w * across
+                        for p in range(part.size):
+                            i = part[p]
+                            i += size & (i >> 63)
+                            to[np.uint64(p * width)] = source[np.uint64(origin + i * step)]
     for task in range(tasks):
         if faults[task]:
             return first_bad_index(index, size, low)
@@ -197,11 +205,22 @@ def rows_update(before, zeros, index, values, size, low, skip, outer, width, mod
 
 
 @jit
-def joint_index(first, second, n, m, out):
-    """out[p] = first[p] * m + second[p], negative indices from the end; returns the first bad place, or -1."""
+def joint_index(first, second, n, m, n_step, m_step, columns, out):
+    """out[p] = first[p] * n_step + second[p] * m_step, negative indices from the end; the first bad place, or -1.
+
+    With `columns` each index of the first meets all of the second: out[r, c] = first[r] * n_step + second[c] * m_step.
+    """
     if any_outside(first, 0, first.size, n, -n) or any_outside(second, 0, second.size, m, -m):
         return max(first_bad_index(first, n, -n), first_bad_index(second, m, -m))
+    if columns:
+        for r in range(first.size):
+            i = first[r]
+            row, start = piece(out, r * second.size, second.size), (i + (n & (i >> 63))) * n_step
+            for c in range(second.size):
+                j = second[c]
+                row[c] = start + (j + (m & (j >> 63))) * m_step
+        return -1
     for p in range(out.size):
         i, j = first[p], second[p]
-        out[p] = (i + (n & (i >> 63))) * m + j + (m & (j >> 63))
+        out[p] = (i + (n & (i >> 63))) * n_step + (j + (m & (j >> 63))) * m_step
     return -1

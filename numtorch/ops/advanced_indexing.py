@@ -103,8 +103,7 @@ def common_shape(entries: tuple[Index, ...]) -> tuple[int, ...]:
 def _frame(size: tuple[int, ...], stride: tuple[int, ...], spans: tuple[tuple[int, int], ...], shape: tuple[int, ...]):
     """(outer, inner, width, result size, whether the other dimensions hold anything) of an indexed view.
 
-    The dimensions of the indices stand where the indexed dimensions stood if those are neighbours, else in
-    front."""
+    The dimensions of the indices stand where the indexed dimensions stood if those are neighbours, else in front."""
     taken = {d for first, span in spans for d in range(first, first + span)}
     rest = [d for d in range(len(size)) if d not in taken]
     first, last = min(taken), max(taken)
@@ -163,14 +162,17 @@ def locate(t: Tensor, entries: tuple[Index, ...]) -> Places:
 @primitive(node="IndexBackward0", public=False)
 def index(self, entries) -> Tensor:
     """self[entries]: the elements that the indices address, copied."""
-    source = self._flat
-    if len(entries) == 1 and entries[0].span == 1 and source is not None and source.size and self._device is cpu:
-        # One index of whole parts of a contiguous tensor.
-        entry = entries[0]
-        d, outer, n, width = at.block_of(self._size, entry.dim)
-        out, bad = at.read_rows(source, entry.flat, n, -n, outer, width)
-        if bad < 0:
-            return wrap(out, (*self._size[:d], *entry.shape, *self._size[d + 1 :]), self._dtype)
+    if len(entries) == 1 and entries[0].span == 1 and self._device is cpu:
+        # One index of whole parts, the dimensions around it with one step each.
+        entry, size = entries[0], self._size
+        d = entry.dim
+        parts = at.strided_parts(size, self._stride, d, d)
+        if parts is not None:
+            outer, stride, width, across = parts
+            n, step, buffer = size[d], self._stride[d], self._buffer()
+            out, bad = at.read_parts(buffer, entry.flat, n, -n, self._offset, outer, stride, step, width, across)
+            if bad < 0:
+                return wrap(out, (*size[:d], *entry.shape, *size[d + 1 :]), self._dtype)
     places = locate(self, entries)
     return wrap(at.read(self, places), places.size, self._dtype)
 
@@ -296,6 +298,20 @@ def write_recorded(target: Tensor, prim, into, *args) -> Tensor:
     """`target.op_(*args)` by `into(target, *args)` in target's memory, recorded as the primitive `prim`.
 
     Saves the copy of the whole tensor that an out-of-place call and a write-back would need."""
+    if not target._requires_grad and target._base is None and target._flat is not None:
+        # What the graph knows nothing of, with operands in other memory: there is nothing to check.
+        storage = target._storage
+        for a in args:
+            if isinstance(a, Tensor):
+                if a._requires_grad or a is target:
+                    break
+                held = a._storage
+                if held is not None and storage is not None and (held is storage or held.buffer is storage.buffer):
+                    break
+        else:
+            into(target, *args)
+            (storage or target._get_storage()).version += 1
+            return target
     words = _TAKE_EXPANDED.get(prim.__name__)
     if (
         words is None

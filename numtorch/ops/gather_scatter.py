@@ -81,7 +81,7 @@ _FEW_PICKS = 8192
 
 # --- contiguous blocks --------------------------------------------------------------------------------------
 
-_gather_block = at.compiled_pair(_kernels.gather_block, "xinnnnx")
+_gather_block = at.compiled_pair(_kernels.gather_block, "xinnnnnnnnx")
 _scatter_block = at.compiled_pair(_kernels.scatter_block, "xixnnnnnbx")
 
 
@@ -205,21 +205,45 @@ def length(t: Tensor, dim: int) -> int:
     return t._size[dim] if t._size else 1
 
 
+@lru_cache(maxsize=1024)
+def _gather_plan(size: tuple[int, ...], stride: tuple[int, ...], index_size: tuple[int, ...], dim: int):
+    """(dimension, size, outer, its stride, that of the dimension, that within parts, count, inner) where the part that the
+    index covers has one step before and after the dimension, else None."""
+    ndim = len(size)
+    if ndim != len(index_size) or not ndim or not -ndim <= dim < ndim or 0 in size:
+        return None
+    d = dim % ndim
+    if any(k != d and n > size[k] for k, n in enumerate(index_size)):
+        return None
+    parts = at.strided_parts(index_size, stride, d, d)
+    if parts is None:
+        return None
+    outer, outer_stride, inner, across = parts
+    return d, size[d], outer, outer_stride, stride[d], across, index_size[d], inner
+
+
 def _block_gathered(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
-    """The usual gather in one kernel: contiguous operands, whole blocks; None for any other call."""
-    source, flat = input._flat, index._flat
-    if source is None or flat is None or index._dtype is not int64 or type(dim) is not int:
+    """The usual gather in one kernel, of operands that it can follow; None for any other call."""
+    flat = index._flat
+    if flat is None or index._dtype is not int64 or type(dim) is not int:
         return None
-    plan = _block_plan(input._size, index._size, dim)
-    if plan is None or input._device is not cpu or index._device is not cpu:
+    if input._device is not cpu or index._device is not cpu:
         return None
-    d, outer, n, count, inner = plan
-    numel, dtype = flat.size, source.dtype
+    stride = input._stride
+    if input.flat() is None and flat.size >= _FEW_PICKS and stride and stride[-1] != 1:
+        return None  # laid out first
+    plan = _gather_plan(input._size, stride, index._size, dim)
+    if plan is None:
+        return None
+    d, n, outer, outer_stride, step, across, count, inner = plan
+    numel, source = flat.size, input._buffer()
+    dtype = source.dtype
     out = to = empty(numel, dtype)
     if dtype.type not in at.MOVED_ITSELF:
         source, to = at.as_moved(source), at.as_moved(out)
         dtype = to.dtype
-    bad = _gather_block[numel >= at.PARALLEL_PICKS][dtype](source, flat, n, outer, count, inner, to)
+    kernel = _gather_block[numel >= at.PARALLEL_PICKS][dtype]
+    bad = kernel(source, flat, n, input._offset, outer, outer_stride, step, across, count, inner, to)
     if bad >= 0:
         raise _bad_index(flat, bad, d, n)
     return wrap(out, index._size, input._dtype)

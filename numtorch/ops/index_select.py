@@ -37,14 +37,23 @@ def _selected_size(size: tuple[int, ...], dim: int, count: int) -> tuple[int, in
 
 
 def _rows_selected(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
-    """The usual index_select in one kernel: contiguous operands, a vector of int64; None for any other call."""
+    """The usual index_select in one kernel: dimensions that can be followed, a vector of int64; None for any other call."""
     if input._device is not cpu or index._device is not cpu or not input._size or type(dim) is not int:
         return None
     source, flat = input.flat(), index.flat()
-    if source is None or flat is None or index._dtype is not int64 or len(index._size) != 1:
+    if flat is None or index._dtype is not int64 or len(index._size) != 1:
         return None
     outer, n, width, size = _selected_size(input._size, dim, flat.size)
-    out, bad = at.read_rows(source, flat, n, 0, outer, width)
+    if source is not None:
+        out, bad = at.read_rows(source, flat, n, 0, outer, width)
+    else:
+        d = dim if dim >= 0 else dim + len(size)
+        parts = at.strided_parts(input._size, input._stride, d, d)
+        if parts is None:
+            return None
+        outer, step, width, across = parts
+        buffer, start = input._buffer(), input._offset
+        out, bad = at.read_parts(buffer, flat, n, 0, start, outer, step, input._stride[d], width, across)
     if bad >= 0:
         raise IndexError("index out of range in self")
     return wrap(out, size, input._dtype)
@@ -381,8 +390,7 @@ def _out_of_range(index: int, total: int) -> IndexError:
 
 @primitive(save=("index",), out=True)
 def take(input, index) -> Tensor:
-    """The elements of input at flat positions (row-major, negative ones from the end); the size is
-    index's."""
+    """The elements of input at flat positions (row-major, negative ones from the end); the size is index's."""
     source, flat = input._flat, index._flat
     if source is not None and flat is not None and source.size and index._dtype is int64 and input._device is cpu:
         out, bad = at.read_rows(source, flat, source.size, -source.size, 1, 1)

@@ -34,10 +34,12 @@ from .advanced_indexing import (
 )
 from .creation import filled
 from .from_data import tensor
-from .positions import Compiled, block_of, fill_flat, read_rows, write_rows
+from .positions import Compiled, fill_flat, read_parts, read_rows, strided_parts, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 
-_joint_index = Compiled(joint_index, "iinni")
+_joint_index = Compiled(joint_index, "iinnnnbi")
+# The bound of checked places in memory.
+_ANYWHERE = 1 << 62
 # Elements up to which x[i] = number writes the number out: one for each place.
 _FILLED = 4096
 
@@ -279,21 +281,27 @@ def _basic_geometry(sizes: tuple[int, ...], strides: tuple[int, ...], key: tuple
 
 
 def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
-    """self[key] for the usual cases, a vector of int64 or a mask of self's size, in one kernel; None for
-    others."""
+    """self[key] for the usual cases, a vector of int64 or a mask of self's size, in one kernel; None for others."""
     source, flat = self.flat(), key.flat()
-    if source is None or flat is None or not self._size or not key._size:
+    if flat is None or not self._size or not key._size or self._device is not cpu:
         return None
     d = key._dtype
     if d is int64:
         n, width, size, _ = _first_dim(self._size, self._stride)
-        if n == 0 or width * n != source.size:
+        if source is None:
+            parts = strided_parts(self._size, self._stride, 0, 0)
+            if parts is None:
+                return None
+            _, _, count, across = parts
+            out, bad = read_parts(self._buffer(), flat, n, -n, self._offset, 1, 0, width, count, across)
+        elif n == 0 or width * n != source.size:
             return None
-        out, bad = read_rows(source, flat, n, -n, 1, width)
-        if bad >= 0 and width > 0:
+        else:
+            out, bad = read_rows(source, flat, n, -n, 1, width)
+        if bad >= 0 and (width > 0 or source is None):
             raise _out_of_bounds(int(flat[bad]), 0, n)
         result = wrap(out, Size(tuple(key._size) + tuple(size)), self._dtype)
-    elif d is bool_ and key._size == self._size:
+    elif d is bool_ and key._size == self._size and source is not None:
         from .masking import selected
 
         out = selected(source, flat)
@@ -325,45 +333,49 @@ def _indexed_among_slices(self: Tensor, key: tuple) -> Tensor | None:
         return None
     size, stride, offset = place
     shape = (*size[:dim], *index._size, *size[dim + 1 :])
-    if size == self._size and stride == self._stride and (source := self.flat()) is not None and source.size:
-        _, outer, n, width = block_of(size, dim)
-        out, bad = read_rows(source, flat, n, -n, outer, width)
-        return wrap(out, Size(shape), self._dtype) if bad < 0 else None
-    if size.numel() > _FILLED:  # take() copies a view with gaps first
+    parts = strided_parts(size, stride, dim, dim)
+    if parts is None:
         return None
-    try:
-        out = _plain_view(self, size, stride, self._offset + offset)._nd().take(flat, dim)
-    except IndexError:
-        return None  # the general way names it
-    return wrap(out.reshape(-1), Size(shape), self._dtype)
+    outer, step, width, across = parts
+    n, start = size[dim], self._offset + offset
+    out, bad = read_parts(self._buffer(), flat, n, -n, start, outer, step, stride[dim], width, across)
+    return wrap(out, Size(shape), self._dtype) if bad < 0 else None  # the general way names a bad one
 
 
-def _joined_positions(self: Tensor, i: Tensor, j: Tensor) -> np.ndarray | None:
-    """The positions of two vectors of int64 of one size among the first two dimensions of self taken together.
-
-    None for other indices, and wrong ones."""
+def _joined_positions(self: Tensor, i: Tensor, j: Tensor, i_step: int, j_step: int):
+    """(i * i_step + j * j_step, the shape) of indices of the first two dimensions of self: two of one size, or a column
+    and a row. None for other indices, and wrong ones."""
     first, second, size = i.flat(), j.flat(), self._size
-    if first is None or second is None or i._dtype is not int64 or j._dtype is not int64:
+    if first is None or second is None or i._dtype is not int64 or j._dtype is not int64 or len(size) < 2:
         return None
-    if len(i._size) != 1 or i._size != j._size or len(size) < 2:
+    shape, given = i._size, j._size
+    if not shape or not given or i._device is not cpu or j._device is not cpu:
         return None
-    if i._device is not cpu or j._device is not cpu:
-        return None
-    joint = np.empty(first.size, np.int64)
-    return joint if _joint_index[joint.dtype](first, second, size[0], size[1], joint) < 0 else None
+    n, m = size[0], size[1]
+    columns = shape != given
+    if columns:
+        if len(shape) == 2 and shape[1] == 1 and len(given) == 1:
+            shape = (first.size, second.size)
+        elif len(given) == 2 and given[1] == 1 and len(shape) == 1:
+            shape = (second.size, first.size)
+            first, second, n, m, i_step, j_step = second, first, m, n, j_step, i_step
+        else:
+            return None
+    joint = np.empty(first.size * second.size if columns else first.size, np.int64)
+    bad = _joint_index[joint.dtype](first, second, n, m, i_step, j_step, columns, joint)
+    return (joint, shape) if bad < 0 else None
 
 
 def _indexed_by_two(self: Tensor, i: Tensor, j: Tensor) -> Tensor | None:
-    """self[i, j] for two vectors of int64 of one size: as one index of the first two dimensions taken together."""
-    source, size = self.flat(), self._size
-    if source is None or not source.size or self._device is not cpu:
-        return None
-    joint = _joined_positions(self, i, j)
-    if joint is None:
+    """self[i, j] for two vectors of int64 of one size, or a column and a row: as one index of places in memory."""
+    size, stride = self._size, self._stride
+    parts = strided_parts(size, stride, 0, 1) if len(size) > 1 and self._device is cpu else None
+    joined = None if parts is None else _joined_positions(self, i, j, stride[0], stride[1])
+    if joined is None:
         return None  # the general way says which one is wrong
-    n, m = size[0], size[1]
-    out, _ = read_rows(source, joint, n * m, 0, 1, source.size // (n * m))
-    result = wrap(out, Size((joint.size, *size[2:])), self._dtype)
+    (joint, shape), (_, _, width, across) = joined, parts
+    out, _ = read_parts(self._buffer(), joint, _ANYWHERE, 0, self._offset, 1, 0, 1, width, across)
+    result = wrap(out, Size((*shape, *size[2:])), self._dtype)
     if self._requires_grad and mode.enabled:
         index.primitive.record((self, (entry_of(i, 0, size), entry_of(j, 1, size))), {}, result)
     return result
@@ -641,14 +653,15 @@ def _put_at_tensor(self: Tensor, flat: np.ndarray, key: Tensor, value) -> bool:
 
 
 def _put_at_pairs(self: Tensor, flat: np.ndarray, i, j, value) -> bool:
-    """`_put_directly` for two vectors of int64 of one size."""
+    """`_put_directly` for two vectors of int64 of one size, or a column and a row."""
     if i.__class__ is not Tensor or j.__class__ is not Tensor or not flat.size:
         return False
-    joint = _joined_positions(self, i, j)
-    if joint is None:
+    joined = _joined_positions(self, i, j, self._size[1], 1) if len(self._size) > 1 else None
+    if joined is None:
         return False
     n, m, *rest = self._size
-    return _put_rows(self, flat, joint, n * m, 0, (*i._size, *rest), value)
+    joint, shape = joined
+    return _put_rows(self, flat, joint, n * m, 0, (*shape, *rest), value)
 
 
 def _put_rows(self: Tensor, flat: np.ndarray, index, n: int, low: int, size: tuple, value) -> bool:

@@ -1,8 +1,7 @@
 """Where indexed elements lie in a buffer: the arguments of the kernels in kernels/cpu/indexing.py.
 
-A tensor is read or written as a block (outer, points, inner). `Places` holds the buffer positions of the
-three parts; the kernels add them up. It is made once from checked indices, and serves reading, writing and
-accumulating alike.
+A tensor is read or written as a block (outer, points, inner). `Places` holds the buffer positions of the three parts;
+the kernels add them up. It is made once from checked indices, and serves reading, writing and accumulating alike.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ def fill_flat(flat: np.ndarray, mask: np.ndarray, value) -> None:
     masked_fill[flat.size >= PARALLEL_ELEMENTS][flat.dtype](flat, mask, number, flat)
 
 
-_read_rows = compiled_pair(_rows.rows_forward, "xinnnnx")
+_read_rows = compiled_pair(_rows.rows_forward, "xinnnnnnnnx")
 _write_rows = compiled_pair(_rows.rows_update, "xbixnnnnnnx")
 
 
@@ -129,18 +128,48 @@ def read_rows(
     source: np.ndarray, index: np.ndarray, size: int, low: int, outer: int, width: int
 ) -> tuple[np.ndarray, int]:
     """(elements, position of a bad index or -1): source[o, index[p], :] of a flat (outer, size, width) array."""
-    out = empty(outer * index.size * width, source.dtype)
+    return read_parts(source, index, size, low, 0, outer, size * width, width, width, 1)
+
+
+def read_parts(
+    source, index, size: int, low: int, start: int, outer: int, stride: int, step: int, width: int, across: int
+) -> tuple[np.ndarray, int]:
+    """The same of a buffer: element (o, i, w) of the block lies at start + o * stride + i * step + w * across."""
+    out = to = empty(outer * index.size * width, source.dtype)
     d = source.dtype
-    if d.type in MOVED_ITSELF:
-        kernel = _read_rows[out.size >= (PARALLEL_ELEMENTS if width > 1 else PARALLEL_PICKS)][d]
-        return out, kernel(source, index, size, low, outer, width, out)
-    d = moved_as(d)
-    source, to = source.view(d), out.view(d)
-    if d.itemsize == 16:  # twice as many of 8 bytes: vectors have no complex numbers
-        d, width = np.dtype(np.float64), width * 2
-        source, to = source.view(d), to.view(d)
-    kernel = _read_rows[out.size >= PARALLEL_ELEMENTS][d]
-    return out, kernel(source, index, size, low, outer, width, to)
+    if d.type not in MOVED_ITSELF:
+        d = moved_as(d)
+        source, to = source.view(d), out.view(d)
+        if d.itemsize == 16 and (
+            across == 1 or width == 1
+        ):  # twice as many of 8 bytes: vectors have no complex numbers
+            d, width, across = np.dtype(np.float64), width * 2, 1
+            start, stride, step = start * 2, stride * 2, step * 2
+            source, to = source.view(d), to.view(d)
+    many = PARALLEL_PICKS if width == 1 or across != 1 else PARALLEL_ELEMENTS
+    kernel = _read_rows[out.size >= many][d]
+    return out, kernel(source, index, size, low, start, outer, stride, step, width, across, to)
+
+
+def _merged(size: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int] | None:
+    """Dimensions as one: (elements, from one to the next), or None where they have more than one step."""
+    count, step = 1, 1
+    for n, s in zip(reversed(size), reversed(stride), strict=True):
+        if n != 1:
+            if count == 1:
+                step = s
+            elif s != step * count:
+                return None
+            count *= n
+    return count, step
+
+
+@lru_cache(maxsize=4096)
+def strided_parts(size: tuple[int, ...], stride: tuple[int, ...], first: int, last: int):
+    """(outer, its stride, elements of a part, from one to the next) around the dimensions first .. last that are indexed;
+    None where a kernel with one step for each does not follow them, or there are no elements."""
+    outer, width = _merged(size[:first], stride[:first]), _merged(size[last + 1 :], stride[last + 1 :])
+    return None if outer is None or width is None or 0 in size else (*outer, *width)
 
 
 def _apart(index: np.ndarray, target: np.ndarray) -> np.ndarray:

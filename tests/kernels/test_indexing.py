@@ -158,9 +158,9 @@ def test_coordinates_of_flat_positions(shape):
 def test_rows_are_taken_only_if_every_index_is_good(width):
     x = np.arange(4 * width, dtype=np.int64)
     out = np.full(3 * width, 99, np.int64)
-    assert rows.rows_forward(x, ints(0, 4, 1), 4, -4, 1, width, out) == 1
+    assert rows.rows_forward(x, ints(0, 4, 1), 4, -4, 0, 1, 0, width, width, 1, out) == 1
     assert (out == 99).all()
-    assert rows.rows_forward(x, ints(-1, 0, 3), 4, -4, 1, width, out) == -1
+    assert rows.rows_forward(x, ints(-1, 0, 3), 4, -4, 0, 1, 0, width, width, 1, out) == -1
     np.testing.assert_array_equal(out.reshape(3, width), x.reshape(4, width)[[-1, 0, 3]])
 
 
@@ -235,7 +235,8 @@ def test_blocks_are_gathered_and_scattered(outer, size, count, inner):
     index = rng.integers(0, size, (outer, count, inner))
     values = rng.integers(-99, 99, index.shape).astype(np.float32)
     out = np.empty(index.shape, np.float32)
-    assert g.gather_block(x.reshape(-1), index.reshape(-1), size, outer, count, inner, out.reshape(-1)) == -1
+    block = (size, 0, outer, size * inner, inner, 1, count, inner)
+    assert g.gather_block(x.reshape(-1), index.reshape(-1), *block, out.reshape(-1)) == -1
     np.testing.assert_array_equal(out, np.take_along_axis(x, index, 1))
     for mode in (g.SET, k.SUM, k.AMAX):
         want, target = x.copy(), np.empty_like(x)
@@ -257,7 +258,7 @@ def test_blocks_are_gathered_and_scattered(outer, size, count, inner):
     np.testing.assert_array_equal(target, want)
     index[outer - 1, count - 1, inner - 1] = size
     last = index.size - 1
-    assert g.gather_block(x.reshape(-1), index.reshape(-1), size, outer, count, inner, out.reshape(-1)) == last
+    assert g.gather_block(x.reshape(-1), index.reshape(-1), *block, out.reshape(-1)) == last
     for fresh in (False, True):
         assert g.scatter_block(*arguments, fresh, target.reshape(-1)) == last
 

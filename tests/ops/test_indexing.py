@@ -278,3 +278,41 @@ def test_a_run_of_one_column_that_is_written_in_few_places():
     index = torch.full((2, 70), 199)
     y = x.scatter_add(0, index, torch.ones(2, 70))
     assert torch.equal(y[:199], x[:199]) and torch.equal(y[199], x[199] + 2)
+
+
+LAYOUTS = {
+    "permuted": lambda x: x.permute(2, 0, 1),
+    "narrowed": lambda x: x[1:-1, :, 2:9],
+    "middle": lambda x: x[:, 1:-1],
+    "stepped": lambda x: x[:, :, ::2],
+    "expanded": lambda x: x[:1].expand(5, -1, -1),
+    "turned": lambda x: x.transpose(1, 2),
+    "one": lambda x: x[:, 3:4, 1:],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int16, torch.bool, torch.complex128])
+def test_any_layout_is_read_where_it_lies(layout, dtype):
+    x = layout(torch.from_numpy(array((6, 7, 40)) % 251).to(dtype))
+    held, rng = x.numpy(), np.random.default_rng(0)
+    for d, n in enumerate(x.shape):
+        index = rng.integers(0, n, 300 if d else 9)
+        found = x.index_select(d, torch.from_numpy(index))
+        np.testing.assert_array_equal(found.numpy(), held.take(index, d), strict=True)
+        key = (slice(None),) * d + (index - n,)
+        np.testing.assert_array_equal(x[as_tensors(key)].numpy(), held[key], strict=True)
+        size = list(x.shape)
+        size[d] = 5
+        size[d - 1] -= size[d - 1] > 1
+        index = rng.integers(0, n, size)
+        part = tuple(slice(k if e != d else None) for e, k in enumerate(size))
+        found = x.gather(d, torch.from_numpy(index))
+        np.testing.assert_array_equal(found.numpy(), np.take_along_axis(held[part], index, d), strict=True)
+    rows, columns = rng.integers(-len(held), len(held), 30), rng.integers(0, held.shape[1], 30)
+    for key in ((rows, columns), (rows[:, None], columns), (rows, columns[:4, None])):
+        np.testing.assert_array_equal(x[as_tensors(key)].numpy(), held[key], strict=True)
+    with pytest.raises(IndexError, match=f"index {held.shape[1]} is out of bounds for dimension 1 with size"):
+        x[torch.tensor([[0], [0]]), torch.tensor([0, held.shape[1]])]
+    with pytest.raises(RuntimeError, match="out of bounds for dimension 2"):
+        x.gather(2, torch.full((1, 1, 3), held.shape[2]))
