@@ -17,10 +17,12 @@ one, what is computed with them goes by vectors, in which a tap outside of the i
 
 from __future__ import annotations
 
-import numpy as np
-from numba import prange
+from functools import lru_cache
 
-from ..compiler import jit
+import numpy as np
+from numba import prange, typeof
+
+from ..compiler import entry_point, jit
 from ..pieces import piece
 from ..simd import broadcast, fma, lanes, load, load_part, pick, store, store_part
 
@@ -329,6 +331,14 @@ def _spread(images, task, grad, x, grid, grad_x, grad_grid, index, channels, poi
                 at += count
 
 
+@lru_cache(maxsize=8)
+def _serial_sample(dtype):
+    """The compiled serial form of _sample for a dtype."""
+    x, index = np.empty(0, dtype), _INDEX[dtype.itemsize]
+    arguments = (0, 0, x, x, x, index, 0, 0, 0, (0, 0, 0), 0, 0, False)
+    return entry_point(getattr(_sample, "serial", _sample), tuple([typeof(a) for a in arguments]))
+
+
 def grid_sample_forward(
     x,
     grid,
@@ -346,7 +356,7 @@ def grid_sample_forward(
         wide = x.astype(np.float64), grid.astype(np.float64)
         return grid_sample_forward(*wide, images, channels, points, dims, src, mode, padding, align).astype(x.dtype)
     out = np.empty(images * channels * points, x.dtype)
-    kernel = getattr(_sample, "serial", _sample) if out.size < SERIAL_WORK else _sample
+    kernel = _serial_sample(x.dtype) if out.size < SERIAL_WORK else _sample
     task = max(1, min(TASK, -(-images * points // WANTED)) if out.size >= SERIAL_WORK else TASK)
     index = _INDEX[x.itemsize]
     kernel(images, task, x, grid, out, index, channels, points, dims, src, mode, padding, align)

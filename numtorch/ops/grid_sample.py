@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,12 +22,11 @@ _MODES = {"bilinear": _kernels.BILINEAR, "nearest": _kernels.NEAREST, "bicubic":
 _PADDINGS = {"zeros": _kernels.ZEROS, "border": _kernels.BORDER, "reflection": _kernels.REFLECTION}
 
 
+@lru_cache(maxsize=1024)
 def _geometry(input_size, grid_size):
+    """What the kernels take of the sizes: images, channels, points, dims, src."""
     dims = len(input_size) - 2
-    points = 1
-    for n in grid_size[1:-1]:
-        points *= n
-    return input_size[0], input_size[1], points, dims, triple(input_size[2:], 1)
+    return input_size[0], input_size[1], math.prod(grid_size[1:-1]), dims, triple(input_size[2:], 1)
 
 
 def _sampler(dims: int):
@@ -87,10 +88,10 @@ def _sampler(dims: int):
 _SAMPLERS = {2: _sampler(2), 3: _sampler(3)}
 
 
-@op(method=False)
-def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
-    """grid_sample with its modes as numbers: bilinear, nearest, bicubic; zeros, border, reflection."""
-    size, points = list(input._size), list(grid._size)
+@lru_cache(maxsize=1024)
+def _check(input_size, grid_size, d: _dtype.dtype, grid_dtype: _dtype.dtype, interpolation_mode: int) -> None:
+    """torch's checks of sizes and dtypes; remembered where they pass."""
+    size, points = list(input_size), list(grid_size)
     dims = len(size) - 2
     if len(size) < 2 or size[0] != points[0]:
         raise RuntimeError(
@@ -114,11 +115,17 @@ def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_
         )
     if dims == 3 and interpolation_mode == _kernels.BICUBIC:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
-    if input._dtype is not grid._dtype:
-        raise RuntimeError(f"expected scalar type {input._dtype.type_name} but found {grid._dtype.type_name}")
-    if input._dtype.category != _dtype.FLOATING:
-        raise NotImplementedError(f"\"grid_sampler_{dims}d_cpu\" not implemented for '{input._dtype.type_name}'")
-    return _SAMPLERS[dims](input, grid, interpolation_mode, padding_mode, align_corners)
+    if d is not grid_dtype:
+        raise RuntimeError(f"expected scalar type {d.type_name} but found {grid_dtype.type_name}")
+    if d.category != _dtype.FLOATING:
+        raise NotImplementedError(f"\"grid_sampler_{dims}d_cpu\" not implemented for '{d.type_name}'")
+
+
+@op(method=False)
+def grid_sampler(input, grid, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+    """grid_sample with its modes as numbers: bilinear, nearest, bicubic; zeros, border, reflection."""
+    _check(input._size, grid._size, input._dtype, grid._dtype, interpolation_mode)
+    return _SAMPLERS[len(input._size) - 2](input, grid, interpolation_mode, padding_mode, align_corners)
 
 
 def _corners(align_corners: bool | None) -> bool:
