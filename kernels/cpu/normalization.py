@@ -285,7 +285,7 @@ def _parts(rows: int, n: int) -> int:
 
 def _along_channels(n: int, length: int) -> bool:
     """Whether (n, C, length) is taken channel by channel, not as n rows of C * length columns."""
-    return length >= SHORT or n < FEW_SAMPLES
+    return length >= SHORT or length > 1 and n < FEW_SAMPLES or n == 1
 
 
 def batch_norm_train(

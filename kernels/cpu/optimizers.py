@@ -155,15 +155,25 @@ def _adam_block(p, g, m, v, largest, shared, own, work):
         for i in range(n):
             d[i] = s * g[i] + decay * (p[i] if l2 != 0.0 else zero)
         g = d
-    _lerp(m, g, scalar(1.0 - beta1))
-    b2, c2 = scalar(beta2), scalar(1.0 - beta2)
+    b1, b2, c2 = scalar(1.0 - beta1), scalar(beta2), scalar(1.0 - beta2)
+    move, root, e = scalar(-step_size), scalar(correction), scalar(eps)
+    if not largest.size and b1 < scalar(0.5):
+        # One loop, so that all four arrays arrive from memory while the square roots are under way.
+        for i in range(n):
+            d = g[i]
+            mean = m[i] + b1 * (d - m[i])
+            square = b2 * v[i] + c2 * d * d
+            m[i] = mean
+            v[i] = square
+            p[i] += move * mean / (np.sqrt(square) / root + e)
+        return
+    _lerp(m, g, b1)
     for i in range(n):
         v[i] = b2 * v[i] + c2 * g[i] * g[i]
     if largest.size:
         for i in range(n):
             largest[i] = largest[i] if v[i] <= largest[i] else v[i]  # nan if v is
         v = largest
-    move, root, e = scalar(-step_size), scalar(correction), scalar(eps)
     for i in range(n):
         p[i] += move * m[i] / (np.sqrt(v[i]) / root + e)
 

@@ -6,17 +6,17 @@ from math import prod
 
 from numtorch.graph import mode
 from numtorch.kernels.cpu import glu as _glu_kernels
+from numtorch.kernels.cpu import prelu as _prelu_kernels
 from numtorch.kernels.math import conj, erf, exp, expm1, log1p, sigmoid, tanh, where
 
 from .. import _dtype
 from .._allocator import empty
-from .._binary import binary
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op, register
 from .._size import Size, wrap_dim
-from .._tensor import Tensor
+from .._tensor import Tensor, wrap
 from .._unary import unary
 from .arithmetic import mul
 from .reducing import compute_dtype, elements, finished
@@ -332,16 +332,50 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 register("tanhshrink", tanhshrink, namespace=F, method=False)
 
-_prelu = binary(
-    "prelu_kernel",
-    lambda a, b: where(a > 0, a, a * b),
-    lambda g, a, b: where(a > 0, g, g * b),
-    lambda g, a: where(a > 0, 0.0, g * a),
-    category=FLOATING,
-    function=False,
-    method=False,
-    inplace=False,
-)
+
+@primitive("prelu_kernel", node="PreluKernelBackward0", save=("self", "weight"), public=False)
+def _prelu(self, weight):
+    """`weight` holds one number, or broadcasts along all dimensions but 1."""
+    if not _has_prelu_kernel(self, weight):
+        self, weight = self.detach(), weight.detach()
+        return self.where(self > 0, self * weight)
+    return _bent(self, weight)
+
+
+def _bent(t: Tensor, weight: Tensor) -> Tensor:
+    x = elements(t)
+    out = empty(x.size, x.dtype)
+    _prelu_kernels.prelu_forward(x, elements(weight), *_slopes(t._size, weight), out)
+    return wrap(out, t._size, t._dtype)
+
+
+def _has_prelu_kernel(t: Tensor, weight: Tensor) -> bool:
+    d = t._dtype
+    return d is weight._dtype and t._device is weight._device is cpu and d.np is d.compute and 0 not in t._size
+
+
+def _slopes(size, weight: Tensor) -> tuple[int, int, int]:
+    """(outer, channels, inner) of a tensor of this size."""
+    channels = weight._size.numel()
+    if channels == 1:
+        return 1, 1, prod(size)
+    return size[0], channels, prod(size[2:])
+
+
+_prelu.derivative_of("self", "weight")
+
+
+@_prelu.backward
+def _(ctx, grad):
+    t, weight = ctx.self, ctx.weight
+    if mode.enabled or not _has_prelu_kernel(t, weight) or grad._dtype is not t._dtype:
+        above = t > 0
+        to_weight = (grad * t).masked_fill(above, 0)
+        return {"self": grad.where(above, grad * weight), "weight": to_weight.sum_to_size(weight._size)}
+    x = elements(t)
+    gx, gw = empty(x.size, x.dtype), empty(weight._size.numel(), x.dtype)
+    _prelu_kernels.prelu_backward(elements(grad), x, elements(weight), *_slopes(t._size, weight), gx, gw)
+    return {"self": wrap(gx, t._size, t._dtype), "weight": wrap(gw, weight._size, t._dtype)}
 
 
 @op()
@@ -359,13 +393,16 @@ def prelu(input, weight) -> Tensor:
             )
     if len(weight._size) > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {len(weight._size)}")
-    if n == 1 or len(input._size) < 2:
-        recorded = mode.enabled and (input._requires_grad or weight._requires_grad)
-        if n == 1 and not recorded and input._dtype is weight._dtype and weight._device is cpu:
+    if input._dtype is not weight._dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {input._dtype.type_name} and {weight._dtype.type_name}"
+        )
+    if not (mode.enabled and (input._requires_grad or weight._requires_grad)):
+        if n == 1 and weight._device is cpu:
             return leaky_relu(input, weight.item())
-        weight = weight.reshape(()) if n == 1 else weight
-    else:
-        weight = weight.reshape([n if d == 1 else 1 for d in range(len(input._size))])
+        if _has_prelu_kernel(input, weight):
+            return _bent(input, weight)
+    weight = weight.reshape(() if n == 1 else [n if d == 1 else 1 for d in range(len(input._size))])
     return _prelu(input, weight)
 
 

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from numtorch.graph import mode, no_grad
+from numtorch.kernels.cpu import cosine as _cosine_kernels
 from numtorch.kernels.cpu import distances as _distance_kernels
 from numtorch.kernels.cpu import reductions as _kernels
 
@@ -395,20 +396,59 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
         raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + x1._dtype.type_name)
     d = result_type(x1, x2)
     x1, x2 = x1.to(d), x2.to(d)
-    if x1._size != x2._size:
+    size = x1._size
+    if size != x2._size:
         x1, x2 = FUNCTIONS[""]["broadcast_tensors"](x1, x2)
+    elif d.category == FLOATING and d.np is d.compute and x1._device is x2._device is cpu and size and 0 not in size:
+        return _cosine(x1, x2, wrap_dim(dim, len(size)), float(eps))
     return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
 
 
-def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
-    length = vector_norm(x, 2, dim, True)
+@primitive("cosine_similarity_", node="SumBackward1", save=("x1", "x2", "result"), public=False)
+def _cosine(x1, x2, dim, eps):
+    a, b = elements(x1), elements(x2)
+    size = x1._size
+    outer, inner = math.prod(size[:dim]), math.prod(size[dim + 1 :])
+    out = empty(outer * inner, a.dtype)
+    _cosine_kernels.cosine_forward(a, b, outer, size[dim], inner, eps, out)
+    return wrap(out, Size((*size[:dim], *size[dim + 1 :])), x1._dtype)
+
+
+_cosine.derivative_of("x1", "x2")
+
+
+@_cosine.backward
+def _(ctx, grad):
+    x1, x2, dim, eps = ctx.x1, ctx.x2, ctx.dim, ctx.eps
+    if mode.enabled:
+        u, v = _unit(x1, dim, eps), _unit(x2, dim, eps)
+        grad, along = grad.unsqueeze(dim), (u * v).sum(dim, True)
+        found = {}
+        for name, x, other in (("x1", x1, v), ("x2", x2, u)):
+            length = vector_norm(x, 2, dim, True)
+            turned = other - along * (x / length).masked_fill(length == 0, 0)
+            found[name] = grad * turned / _floored(length, eps)
+        return found
+    a, b = elements(x1), elements(x2)
+    size = x1._size
+    ga, gb = empty(a.size, a.dtype), empty(a.size, a.dtype)
+    shape = math.prod(size[:dim]), size[dim], math.prod(size[dim + 1 :])
+    _cosine_kernels.cosine_backward(elements(grad), a, b, elements(ctx.result), *shape, eps, ga, gb)
+    return {"x1": wrap(ga, size, x1._dtype), "x2": wrap(gb, size, x1._dtype)}
+
+
+def _floored(length: Tensor, eps: float) -> Tensor:
+    """max(length, eps) with the gradient of the length also where eps takes over."""
     if not length._requires_grad:
-        return x / length.clamp_(min=eps)
+        return length.clamp_(min=eps)
     length = length.clone()
     with no_grad():
-        # outside the graph: the gradient is that of the norm also where eps takes over
         length.clamp_(min=eps)
-    return x / length
+    return length
+
+
+def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
+    return x / _floored(vector_norm(x, 2, dim, True), eps)
 
 
 for _name in ("pdist", "pairwise_distance", "cosine_similarity"):

@@ -87,8 +87,9 @@ OPS = [
         lambda make: [
             (make.distinct(2, 3, 2) + make(1, low=0.1, high=0.3), make(3)),
             (make.distinct(5) + make(1, low=0.1, high=0.3), make(1)),
+            (make.distinct(4, 3) + make(1, low=0.1, high=0.3), make(3)),
         ],
-        lambda x, w: np.where(x > 0, x, x * (w.reshape(3, 1) if w.size == 3 else w)),
+        lambda x, w: np.where(x > 0, x, x * (w.reshape(3, 1) if w.size == 3 and x.ndim == 3 else w)),
         covers=("prelu_kernel",),
     ),
     Op(

@@ -105,6 +105,13 @@ def _mode(x, dim=-1, keepdim=False):
     return values[index], last[index]
 
 
+def _cosine(x, y, dim=1, eps=1e-8):
+    def unit(v):
+        return v / np.maximum(np.sqrt((v * v).sum(dim, keepdims=True)), eps)
+
+    return (unit(x) * unit(y)).sum(dim)
+
+
 def _norm(x, ord=2, dim=None, keepdim=False):
     flat = x.reshape(-1) if dim is None else x
     result = np.linalg.norm(flat, ord, 0 if dim is None else dim)
@@ -272,6 +279,16 @@ OPS = [
         lambda make: [(make(3, 4), make(5, 4)), (make(2, 3, 4), make(2, 5, 4), 1.0)],
         lambda x, y, p=2: np.linalg.norm(x[..., :, None, :] - y[..., None, :, :], p, -1),
         expanded=False,
+    ),
+    Op(
+        "cosine_similarity",
+        lambda make: [
+            (make(3, 4), make(3, 4)),
+            (make(2, 3, 4), make(2, 3, 4), 1),
+            (make(3, 1, 4), make(5, 4), -1),
+        ],
+        _cosine,
+        covers=("cosine_similarity_",),
     ),
     Op(
         "pdist",
