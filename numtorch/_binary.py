@@ -13,7 +13,7 @@ from . import _dtype
 from ._derivatives import argument_names, record, record_beside_number, record_broadcast, record_pair
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, bool_, dtype
-from ._inplace import check_apart, check_writable, inplace_form, write_out
+from ._inplace import check_apart, check_writable, inplace_form, old_values, write_out
 from ._layout import broadcast
 from ._loops import run, run_apart, run_broadcast, run_over
 from ._operands import laid_flat
@@ -353,23 +353,46 @@ def binary(
             entry = over[d] = loops.entry("inplace", d.np, n_params)
         return entry
 
+    def number_over(x, d):
+        """The loop that writes over x with a number on the right."""
+        if x.size >= PARALLEL_THRESHOLD:
+            return spec.number_right.entry("inplace parallel", d.np, 1 + n_params)
+        entry = over_number.get(d)
+        if entry is None:
+            entry = over_number[d] = spec.number_right.entry("inplace", d.np, 1 + n_params)
+        return entry
+
     def recorded_inplace(input, other):
-        """Over a result of the graph whose old values no derivative needs: whether that was the case."""
+        """Over the elements of a tensor that is or becomes a result of the graph: whether that was the case."""
         x, d = input._flat, input._dtype
-        found = fast.get(d)
-        y = getattr(other, "_flat", None)
-        if x is None or y is None or found is None or n_params or input._base is not None or rare.active:
+        if x is None or n_params or input._base is not None or input._retains_grad or rare.active or not mode.enabled:
             return False
-        if not mode.enabled or not input._requires_grad or input._grad_fn is None or input._retains_grad:
+        needs_grad = input._requires_grad
+        if needs_grad and input._grad_fn is None:
             return False
-        if found[2] is not d or other._dtype is not d or input._size != other._size or not apart(x, y):
-            return False
-        keep_input, _, keep_result = node_class.keeps[1 + 2 * other._requires_grad]
-        if keep_input or keep_result:
-            return False
-        entry_over(x, d)(x, y, ())
-        input._get_storage().version += 1
-        record_pair(node_class, input, other, input)
+        kind = other.__class__
+        if kind is float or kind is int:
+            found = (fast_float if kind is float else fast_int).get(d)
+            if found is None or found[2] is not d or not needs_grad:
+                return False
+            keep_input, _, keep_result = node_class_number.keeps[1]
+            if keep_result:
+                return False
+            operand = old_values(input) if keep_input else input
+            number_over(x, d)(x, (other,))
+            input._get_storage().version += 1
+            record_beside_number(node_class_number, operand, other, False, input)
+        else:
+            found, y = fast.get(d), getattr(other, "_flat", None)
+            if y is None or found is None or found[2] is not d or other._dtype is not d or input._size != other._size:
+                return False
+            keep_input, _, keep_result = node_class.keeps[needs_grad + 2 * other._requires_grad]
+            if keep_result or not apart(x, y):
+                return False
+            operand = old_values(input) if keep_input else input
+            entry_over(x, d)(x, y, ())
+            input._get_storage().version += 1
+            record_pair(node_class, operand, other, input)
         input._output_nr = 0
         return True
 
@@ -414,14 +437,16 @@ def binary(
             if y is None and laid_flat(other):
                 y = other._flat
             found = fast.get(d)
-            if (
+            if other._requires_grad and mode.enabled:
+                if differentiable and recorded_inplace(input, other):
+                    return input
+            elif (
                 found is not None
                 and y is not None
                 and found[2] is d
                 and d is other._dtype
                 and input._size == other._size
                 and (not params or d.category == FLOATING)
-                and not (other._requires_grad and mode.enabled)
                 and apart(x, y)
             ):
                 entry_over(x, d)(x, y, params)
@@ -431,13 +456,7 @@ def binary(
             kind = other.__class__
             found = fast_float.get(d) if kind is float else fast_int.get(d) if kind is int else None
             if found is not None and found[2] is d and (not params or d.category == FLOATING):
-                if x.size < PARALLEL_THRESHOLD:
-                    entry = over_number.get(d)
-                    if entry is None:
-                        entry = over_number[d] = spec.number_right.entry("inplace", d.np, 1 + n_params)
-                else:
-                    entry = spec.number_right.entry("inplace parallel", d.np, 1 + n_params)
-                entry(x, (other, *params))
+                number_over(x, d)(x, (other, *params))
                 input._get_storage().version += 1
                 return input
         return input if over_view(input, other, params) else general_inplace(input, other, *params)

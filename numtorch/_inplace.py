@@ -17,7 +17,7 @@ from ._copy import clone, copy_into
 from ._device import cpu
 from ._dtype import can_cast
 from ._size import Size, contiguous_strides, may_overlap, overlap
-from ._tensor import Tensor, alias
+from ._tensor import Tensor, alias, wrap_as
 from ._views import part_of
 
 _OVERLAP = (
@@ -113,6 +113,13 @@ def old_self(t: Tensor) -> Tensor:
     return result
 
 
+def old_values(t: Tensor) -> Tensor:
+    """A copy of a contiguous `t` with its place in the graph: what an operator saves of it that then writes over it."""
+    result = wrap_as(t._flat.copy(), t)
+    result._requires_grad, result._grad_fn, result._output_nr = t._requires_grad, t._grad_fn, t._output_nr
+    return result
+
+
 def assign(t: Tensor, result: Tensor) -> Tensor:
     """Make `t` hold `result`: memory, version and history."""
     if result._size != t._size:
@@ -148,24 +155,13 @@ def rebase(t: Tensor, result: Tensor) -> None:
     if base._output_nr or result._output_nr:
         node.next_nrs = (base._output_nr, result._output_nr)
     # The gradient arrives contiguous in the base's shape; the view's place is given relative to that.
-    node.geometry = (t._size, _strides_within(t, base), _offset_within(t, base))
+    dense, stride, offset = contiguous_strides(base._size), t._stride, t._offset - base._offset
+    if base._stride != dense:
+        stride, offset = tuple([_convert(s, base, dense) for s in stride]), _convert(offset, base, dense)
+    node.geometry = (t._size, stride, offset)
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
     t._requires_grad = True
-    t._view_version = -1
-    t._refresh_view()
-
-
-def _strides_within(t: Tensor, base: Tensor) -> tuple[int, ...]:
-    dense = contiguous_strides(base._size)
-    if base._stride == dense:
-        return t._stride
-    return tuple(_convert(s, base, dense) for s in t._stride)
-
-
-def _offset_within(t: Tensor, base: Tensor) -> int:
-    offset = t._offset - base._offset
-    dense = contiguous_strides(base._size)
-    return offset if base._stride == dense else _convert(offset, base, dense)
+    t._view_version = -1  # its own node is made when somebody asks for it, as those of the base's other views
 
 
 def _convert(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:

@@ -42,6 +42,7 @@ from ._tensor import Tensor, _new, alias
 
 _new_tuple = tuple.__new__
 _FIRST = [0]
+_FIRST_VERSION = (0,)
 
 
 class Meta(tuple):
@@ -266,29 +267,46 @@ class Primitive:
         elif result._dtype.category >= FLOATING and 0 not in self.nondifferentiable:
             result._grad_fn = node
             result._requires_grad = True
-        if layout.saves or rare.active:
-            saved, versions = [], []
-            for position in layout.saves:
-                storage = None
-                if position >= 0:
-                    value = values[position]
-                    values[position] = None  # what is saved takes its place when a rule runs
-                else:
-                    value = result if outputs is None else outputs[~position]
-                    if value is not None and value._grad_fn is node:
-                        value = alias(value)  # not itself, which holds the node
-                saved.append(value)
-                if value is not None:
-                    storage = value._storage
-                versions.append(0 if storage is None else storage.version)
-            if rare.active:
-                save(node, tuple(saved))
+        saves = layout.saves
+        if len(saves) == 1 and not rare.active:
+            position = saves[0]
+            if position >= 0:
+                value = values[position]
+                values[position] = None  # what is saved takes its place when a rule runs
             else:
-                node.saved, node.versions = tuple(saved), tuple(versions)
+                value = result if outputs is None else outputs[~position]
+                if value is not None and value._grad_fn is node:
+                    value = alias(value)  # not itself, which holds the node
+            storage = None if value is None else value._storage
+            node.saved = (value,)
+            node.versions = _FIRST_VERSION if storage is None else (storage.version,)
+        elif saves or rare.active:
+            self._save(node, values, result, outputs, saves)
         for position in layout.metas:
             t = values[position]
             values[position] = (t._size, t._dtype, t._device, t._requires_grad)
         return result
+
+    def _save(self, node: PrimitiveNode, values: list, result, outputs: tuple | None, saves: tuple) -> None:
+        """Save what the rules need; saved arguments leave `values`, and take their places when a rule runs."""
+        saved, versions = [], []
+        for position in saves:
+            storage = None
+            if position >= 0:
+                value = values[position]
+                values[position] = None
+            else:
+                value = result if outputs is None else outputs[~position]
+                if value is not None and value._grad_fn is node:
+                    value = alias(value)
+            saved.append(value)
+            if value is not None:
+                storage = value._storage
+            versions.append(0 if storage is None else storage.version)
+        if rare.active:
+            save(node, tuple(saved))
+        else:
+            node.saved, node.versions = tuple(saved), tuple(versions)
 
     def _record_outputs(self, node: PrimitiveNode, outputs: tuple) -> None:
         """Make those of several outputs that are differentiable results of the node."""

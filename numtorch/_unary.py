@@ -13,7 +13,7 @@ from . import _dtype
 from ._derivatives import argument_names, record, record_unary
 from ._device import cpu
 from ._dtype import COMPLEX, FLOATING, dtype
-from ._inplace import check_apart, check_writable, inplace_form, write_out
+from ._inplace import check_apart, check_writable, inplace_form, old_values, write_out
 from ._loops import run, run_apart, run_over
 from ._operands import laid_flat
 from ._pointwise import Pointwise, large, publish
@@ -161,20 +161,21 @@ def unary(
     general_inplace = inplace_form(call, name + "_")
 
     def recorded_inplace(input, params):
-        """Over a result of the graph whose old values the derivative does not need: whether that was the case."""
+        """Over the elements of a result of the graph: whether that was the case."""
         x, d = input._flat, input._dtype
         found = fast.get(d)
         if x is None or found is None or len(params) != n_params or input._base is not None or rare.active:
             return False
         if not mode.enabled or not input._requires_grad or input._grad_fn is None or input._retains_grad:
             return False
-        if found[2] is not d or params and d.category != FLOATING or node_class.keeps[1][0]:
+        if found[2] is not d or params and d.category != FLOATING:
             return False
         kind = "inplace" if x.size < PARALLEL_THRESHOLD else "inplace parallel"
+        operand = old_values(input) if node_class.keeps[1][0] else input
         spec.loops.entry(kind, d.np, n_params)(x, params)
         storage = input._get_storage()
         storage.version += 1
-        record_unary(node_class, input, input, params)
+        record_unary(node_class, operand, input, params)
         input._output_nr = 0
         if node_class.keeps[1][1]:
             input._grad_fn.versions = (0, storage.version)

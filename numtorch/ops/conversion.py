@@ -21,7 +21,7 @@ from .._promotion import result_type
 from .._registry import op, register
 from .._size import broadcast_size, flatten_sizes, may_overlap
 from .._tensor import Tensor, alias
-from .._views import tracked
+from .._views import shares_elements, tracked
 from .creation import filled, python_number
 
 # -- dtype and device -------------------------------------------------------------------------------------------------
@@ -383,7 +383,7 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
         return self
     node = CopyBackwards.__new__(CopyBackwards)
     node.sequence_nr = next_sequence()
-    node.next_nodes = (old_self(self)._edge() if self._requires_grad else None, src._edge())
+    node.next_nodes = (self._edge() if self._requires_grad else None, src._edge())
     node.next_nrs = (self._output_nr, src._output_nr)
     node.size, node.src_meta, node.src_device = self._size, (src._size, src._dtype), src._device
     result = alias(self)
@@ -395,6 +395,11 @@ def copy_(self, src, non_blocking: bool = False) -> Tensor:
 
 
 def _write(dst: Tensor, src: Tensor) -> None:
+    if dst._size == src._size and dst._dtype is src._dtype and dst._device is src._device is cpu:
+        x, y = dst.flat(), src.flat()
+        if x is not None and y is not None and x.size < PARALLEL_THRESHOLD and not shares_elements(x, y):
+            x[:] = y
+            return
     if dst._device is not cpu or src._device is not cpu:
         from ..cuda._transfer import copy_between
 
@@ -415,7 +420,11 @@ def fill_elements(t: Tensor, value) -> None:
         value = cast_array(np.full(1, value, np.float32), _dtype.float32, d)[0]
     elif value.__class__ is not float or d.category != FLOATING:
         value = python_number(value, d)
-    _copy.fill_elements(t, d.np.type(value))
+    flat = t.flat()
+    if flat is not None and flat.size < PARALLEL_THRESHOLD and d.category == FLOATING and d.np is d.compute:
+        flat.fill(value)
+    else:
+        _copy.fill_elements(t, d.np.type(value))
 
 
 @primitive(node="FillBackward0", public=False)
@@ -481,9 +490,24 @@ def fill_(self, value) -> Tensor:
         value = value.item()
     check_writable(self, alike=True)
     if self._requires_grad and mode.enabled:
-        return assign(self, _filled_like(old_self(self), value))
+        return _fill_recorded(self, value, _filled_like, value)
     fill_elements(self, value)
     self._bump_version()
+    return self
+
+
+def _fill_recorded(self: Tensor, value, prim, *args) -> Tensor:
+    """Write one value into a result of the graph, recorded as the primitive `prim`, which takes (self, *args)."""
+    if self._base is None:
+        fill_elements(self, value)
+        self._bump_version()
+        prim.primitive.record((self, *args), {}, self)
+        self._output_nr = 0
+        return self
+    before = old_self(self)
+    fill_elements(self, value)
+    self._bump_version()
+    rebase(self, prim.primitive.record((before, *args), {}, alias(self)))
     return self
 
 
@@ -505,23 +529,8 @@ def zero_(self) -> Tensor:
         return self
     if self._requires_grad and mode.enabled:
         check_writable(self, alike=True)
-        return assign(self, _zeroed(old_self(self)))
+        return _fill_recorded(self, 0, _zeroed)
     return fill_(self, 0)
-
-
-@op(function=False)
-def fill_diagonal_(self, fill_value, wrap: bool = False) -> Tensor:
-    """Write one value to the main diagonal; with `wrap`, of a tall matrix, again and again below it, a row left out."""
-    size, stride = self._size, self._stride
-    if len(size) < 2:
-        raise RuntimeError("dimensions must larger than 1")
-    if len(size) > 2 and len(set(size)) > 1:
-        raise RuntimeError("all dimensions of input must be of equal length")
-    height, width = size[:2]
-    for row in range(0, height if wrap and len(size) == 2 else 1, width + 1):
-        count = min(height - row, *size[1:])
-        self.as_strided((count,), (sum(stride),), self._offset + row * stride[0]).fill_(fill_value)
-    return self
 
 
 @op(function=False)

@@ -25,6 +25,7 @@ from .reductions import collapse_one
 # Below this many elements the serial kernel is called without a way in between.
 _SMALL = 32768
 _entries: dict = {}
+_NO_NAMES: dict = {}
 
 
 def _entry(d, log_of_it: bool, rows: bool):
@@ -131,7 +132,9 @@ def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
 def softmax_along(input, dim, dtype=None, *, out=None) -> Tensor:
     """exp(x) / sum exp(x) along dim."""
     input, dim = _input(input, dim, dtype, "softmax")
-    result = _softmax(input, dim) if input._requires_grad else _forward(input, dim, False)
+    result = _forward(input, dim, False)
+    if input._requires_grad and mode.enabled:
+        _softmax.primitive.record((input, dim), _NO_NAMES, result)
     return result if out is None else write_out(result, out, "softmax")
 
 
@@ -139,7 +142,9 @@ def softmax_along(input, dim, dtype=None, *, out=None) -> Tensor:
 def log_softmax_along(input, dim, dtype=None, *, out=None) -> Tensor:
     """log softmax(x) along dim, computed without leaving the logarithm."""
     input, dim = _input(input, dim, dtype, "log_softmax")
-    result = _log_softmax(input, dim) if input._requires_grad else _forward(input, dim, True)
+    result = _forward(input, dim, True)
+    if input._requires_grad and mode.enabled:
+        _log_softmax.primitive.record((input, dim), _NO_NAMES, result)
     return result if out is None else write_out(result, out, "log_softmax")
 
 
