@@ -161,11 +161,18 @@ def _add(planes, grad, out, src, dst, position, run, rows):
 @lru_cache(maxsize=256)
 def small_padding(mode: str, src: tuple, before: tuple, after: tuple, dtype, back: bool) -> Places | None:
     """The table of places of a padding without a fill value, or of its gradient if `back`; None where rows are cheaper."""
-    dst = tuple([n + b + a for n, b, a in zip(src, before, after, strict=True)])
-    plane, outputs = src[0] * src[1] * src[2], dst[0] * dst[1] * dst[2]
-    if dtype not in DTYPES or mode == "constant" or dst[2] > NARROW or not fits(1, outputs, plane):
+    if mode == "constant":
         return None
-    position = pad_positions(mode, src, before, after)
+    dst = tuple([n + b + a for n, b, a in zip(src, before, after, strict=True)])
+    return small_taking(pad_positions(mode, src, before, after), src, dst, dtype, back)
+
+
+def small_taking(position, src: tuple, dst: tuple, dtype, back: bool) -> Places | None:
+    """The table of places by which planes `dst` take the elements of planes `src` at `position`, none of it -1, or by which
+    their gradient goes `back`; None where rows are cheaper."""
+    plane, outputs = src[0] * src[1] * src[2], dst[0] * dst[1] * dst[2]
+    if dtype not in DTYPES or dst[2] > NARROW or not fits(1, outputs, plane):
+        return None
     dims = [part[:, None] for part in np.split(position, (dst[0], dst[0] + dst[1]))]
     if not back:
         return places_of(outer_places(dims, src), plane, dtype.itemsize)
@@ -187,7 +194,7 @@ def pad_forward(x, planes: int, src: tuple, dst: tuple, position, fill=0, run: t
     if run is None:
         run = longest_run(position, dst[0] + dst[1], dst[2])
     raw = _MOVED_AS.get(x.dtype, x.dtype)
-    flat, to = x.view(raw), out.view(raw)
+    flat, to = (x, out) if raw is x.dtype else (x.view(raw), out.view(raw))
     rows = max(TASK // max(dst[2], 1), 1)
     parts = planes * dst[0] * -(-dst[1] // rows)
     take = _take if out.size >= PARALLEL_SIZE and parts > 1 else _take.serial

@@ -15,10 +15,12 @@ Arrays are flat: x (planes, *src), out (planes, *dst).
 
 from __future__ import annotations
 
-import numpy as np
-from numba import prange
+from functools import lru_cache
 
-from ..compiler import jit
+import numpy as np
+from numba import prange, typeof
+
+from ..compiler import entry_point, jit
 from ..pieces import piece
 from .spread import PARALLEL_SIZE
 
@@ -139,9 +141,12 @@ def _backward(planes, grad, out, sums, src, dst, taps, place, weight, ends, orde
         _backward_plane(np.int64(plane), grad, out, sums, src, dst, taps, place, weight, ends, order, shares)
 
 
-def _threads(kernel, size: int, planes: int):
-    """The form of a kernel that suits a result and operands of `size` elements."""
-    return kernel if size >= PARALLEL_SIZE and planes > 1 else kernel.serial
+@lru_cache(maxsize=8)
+def _serial_forward(dtype):
+    """The compiled serial form of _forward for a dtype."""
+    x, three, place = np.empty(0, dtype), (0, 0, 0), np.empty(0, np.int64)
+    arguments = (0, x, x, x, three, three, three, place, x)
+    return entry_point(_forward.serial, tuple([typeof(a) for a in arguments]))
 
 
 def interpolate_forward(x, planes: int, src: tuple, dst: tuple, taps: tuple, place, weight):
@@ -149,7 +154,8 @@ def interpolate_forward(x, planes: int, src: tuple, dst: tuple, taps: tuple, pla
     and width in turn."""
     out = np.empty(planes * dst[0] * dst[1] * dst[2], x.dtype)
     rows = np.empty(planes * src[2], x.dtype)
-    _threads(_forward, x.size + out.size, planes)(planes, x, out, rows, src, dst, taps, place, weight)
+    run = _forward if x.size + out.size >= PARALLEL_SIZE and planes > 1 else _serial_forward(x.dtype)
+    run(planes, x, out, rows, src, dst, taps, place, weight)
     return out
 
 
@@ -158,6 +164,6 @@ def interpolate_backward(grad, planes: int, src: tuple, dst: tuple, taps: tuple,
     out = np.empty(planes * src[0] * src[1] * src[2], grad.dtype)
     sums = np.empty(planes * src[0] * src[1] * dst[2], grad.dtype)
     table = by_source(place, weight, dst[0] * taps[0] + dst[1] * taps[1], dst[2], taps[2], src[2])
-    run = _threads(_backward, grad.size + out.size, planes)
+    run = _backward if grad.size + out.size >= PARALLEL_SIZE and planes > 1 else _backward.serial
     run(planes, grad, out, sums, src, dst, taps, place, weight, *table)
     return out

@@ -27,13 +27,19 @@ from .spatial import elements, integers, result, triple
 
 
 class Table(NamedTuple):
-    """Source positions and weights of depth, height and width in turn, taps[i] for each of dst[i] outputs."""
+    """Source positions and weights of depth, height and width in turn, taps[i] for each of dst[i] outputs; src and dst with
+    unit dimensions in front as `source` and `target`."""
 
     src: tuple
     dst: tuple
+    source: tuple
+    target: tuple
     taps: tuple
     place: np.ndarray
     weight: np.ndarray
+    #: Of tables of one tap: the places of small planes, and those of the way back (padding.small_taking).
+    small: Places | None
+    small_back: Places | None
 
 
 def _scale(real, n: int, out: int, factor: float | None, align_corners: bool):
@@ -145,33 +151,25 @@ def _table(kind: str, src: tuple, dst: tuple, factors: tuple, align_corners: boo
     front = 3 - len(src)
     places = [np.zeros(1, np.int64)] * front + places
     weights = [np.ones(1, real)] * front + weights
-    return Table(
-        src,
-        dst,
-        (1,) * front + tuple(taps),
-        np.concatenate(places),
-        np.concatenate(weights).astype(real, copy=False),
-    )
+    source, target, taps = triple(src, 1), triple(dst, 1), (1,) * front + tuple(taps)
+    place, small = np.concatenate(places), (None, None)
+    if taps == (1, 1, 1):
+        small = [_gather.small_taking(place, source, target, np.dtype(real), back) for back in (False, True)]
+    return Table(src, dst, source, target, taps, place, np.concatenate(weights).astype(real, copy=False), *small)
 
 
 # -- the maps ------------------------------------------------------------------------------------------------
 
 
-def _leading(size, dims: int) -> int:
-    planes = 1
-    for n in size[: len(size) - dims]:
-        planes *= n
-    return planes
-
-
 def _resample_primitive(name: str, node: str):
     def resample(input, table):
-        dims = len(table.src)
-        planes, src, dst = _leading(input._size, dims), triple(table.src, 1), triple(table.dst, 1)
-        size = (*input._size[: len(input._size) - dims], *table.dst)
+        before = input._size[: len(input._size) - len(table.src)]
+        planes, src, dst, size = math.prod(before), table.source, table.target, (*before, *table.dst)
         if table.taps == (1, 1, 1):
-            out = _gather.pad_forward(contiguous(input).flat(), planes, src, dst, table.place)
-            return wrap(out, size, input._dtype)
+            flat = contiguous(input).flat()
+            if table.small is not None and flat.dtype is table.weight.dtype:
+                return wrap(sum_planes(flat, planes, table.small), size, input._dtype)
+            return wrap(_gather.pad_forward(flat, planes, src, dst, table.place), size, input._dtype)
         if input._dtype is _dtype.uint8:
             x = elements(input, _dtype.float32)
             out = _kernels.interpolate_forward(x, planes, src, dst, table.taps, table.place, table.weight)
@@ -209,16 +207,16 @@ _RESAMPLE = {
 @primitive("spread_samples", node="UpsampleBackwardBackward0", public=False)
 def spread_samples(grad_output, table) -> Tensor:
     """The transpose of a resampling: every element of grad_output goes back, weighted, to where it was sampled."""
-    dims = len(table.src)
-    planes, src, dst = _leading(grad_output._size, dims), triple(table.src, 1), triple(table.dst, 1)
-    size = (*grad_output._size[: len(grad_output._size) - dims], *table.src)
-    if table.taps == (1, 1, 1):
-        out = _gather.pad_backward(elements(grad_output), planes, src, dst, table.place)
+    before = grad_output._size[: len(grad_output._size) - len(table.src)]
+    planes, src, dst = math.prod(before), table.source, table.target
+    grad = elements(grad_output)
+    if table.taps != (1, 1, 1):
+        out = _kernels.interpolate_backward(grad, planes, src, dst, table.taps, table.place, table.weight)
+    elif table.small_back is not None and grad.dtype is table.weight.dtype:
+        out = sum_planes(grad, planes, table.small_back)
     else:
-        out = _kernels.interpolate_backward(
-            elements(grad_output), planes, src, dst, table.taps, table.place, table.weight
-        )
-    return result(out, size, grad_output._dtype)
+        out = _gather.pad_backward(grad, planes, src, dst, table.place)
+    return result(out, (*before, *table.src), grad_output._dtype)
 
 
 spread_samples.derivative(grad_output=lambda ctx, grad: _RESAMPLE["linear", len(ctx.table.src)](grad, ctx.table))
@@ -264,6 +262,22 @@ def interpolate(
     area. Position o comes from scale (o + 0.5) - 0.5, or with align_corners from o (n - 1) / (out - 1); the
     scale is 1 / scale_factor as given, or n / out with recompute_scale_factor or an explicit size.
     """
+    given = input._size, input._dtype, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
+    kept = _plain(size, (int,)) and _plain(scale_factor, (int, float))
+    resample, way = (_resampling if kept else _resampling.__wrapped__)(*given)
+    return resample(input, way)
+
+
+def _plain(value, numbers: tuple) -> bool:
+    """Whether a size or scale consists of ordinary numbers, so that what follows from it may be remembered."""
+    if value.__class__ is tuple:
+        return {v.__class__ for v in value} <= set(numbers)
+    return value is None or value.__class__ in numbers
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _resampling(input_size, d, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias):
+    """What interpolate does after torch's checks: (resampling, its table), or for mode "area" (pooling, its size)."""
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
@@ -272,7 +286,7 @@ def interpolate(
             )
     elif align_corners is None:
         align_corners = False
-    spatial = tuple(input._size[2:])
+    spatial = tuple(input_size[2:])
     dims = len(spatial)
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
@@ -297,22 +311,21 @@ def interpolate(
         if mode in _DIMENSIONS and 1 <= dims <= 3:
             raise NotImplementedError(f"Got {dims + 2}D input, but {mode} mode needs {_DIMENSIONS[mode] + 2}D input")
         raise NotImplementedError(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(input._size)}D) for the modes: "
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(input_size)}D) for the modes: "
             f"{_MODES} (got {mode})"
         )
     if mode == "area":
-        area = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)
-        return area[dims - 1](input, size if dims > 1 else size[0])
+        return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 1], size if dims > 1 else size[0]
     if mode == "lanczos" and not antialias:
         raise ValueError("lanczos mode is only supported with antialias=True")
-    _check_sizes(input, spatial, size)
+    _check_sizes(input_size, spatial, size)
     kind = _KINDS.get(mode, mode) + ("-aa" if antialias else "")
-    _check_dtype(input, mode, dims)
-    double = input._dtype is _dtype.float64
+    _check_dtype(d, mode, dims)
+    double = d is _dtype.float64
     table = _table(
         kind, spatial, size, tuple(f if f is None else float(f) for f in factors), bool(align_corners), double
     )
-    return _RESAMPLE[kind, dims](input, table)
+    return _RESAMPLE[kind, dims], table
 
 
 def _exists(mode: str, dims: int) -> bool:
@@ -323,21 +336,18 @@ def _exists(mode: str, dims: int) -> bool:
     return _DIMENSIONS.get(mode) == dims
 
 
-def _check_sizes(input, spatial, size) -> None:
+def _check_sizes(input_size, spatial, size) -> None:
     dims = len(spatial)
     if min(spatial) <= 0 or min(size) <= 0:
         before, after = (", ".join(f"{e}: {n}" for e, n in zip(_EDGES[dims], s, strict=True)) for s in (spatial, size))
         raise RuntimeError(
             f"Input and output sizes should be greater than 0, but got input ({before}) output ({after})"
         )
-    if input._size[1] == 0:
-        raise RuntimeError(
-            f"Non-empty {dims + 2}D data tensor expected but got a tensor with sizes {list(input._size)}"
-        )
+    if input_size[1] == 0:
+        raise RuntimeError(f"Non-empty {dims + 2}D data tensor expected but got a tensor with sizes {list(input_size)}")
 
 
-def _check_dtype(input, mode: str, dims: int) -> None:
-    d = input._dtype
+def _check_dtype(d: _dtype.dtype, mode: str, dims: int) -> None:
     if d.category == _dtype.FLOATING or (d is _dtype.uint8 and (mode != "lanczos")):
         return
     name = f"upsample_{mode.replace('-', '_')}{dims if mode.startswith('nearest') else ''}d"
