@@ -9,6 +9,8 @@ a matrix cannot be inverted.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.linalg import LinAlgError
 
@@ -66,6 +68,17 @@ def _run(loop, *operands):
         _state.reset(before)
 
 
+def _finite(a: np.ndarray) -> np.ndarray:
+    """`wide(a)`; LinAlgError where an element is inf or nan: LAPACK's divide and conquer may never end with them.
+
+    The sum of squares of finite numbers is finite unless they are huge, and takes a third of what asking each does.
+    """
+    x = wide(a)
+    if not math.isfinite(np.vdot(x, x).real) and not np.isfinite(x).all():
+        _refuse()
+    return x
+
+
 def inv(a: np.ndarray) -> np.ndarray:
     """The inverses."""
     if not _DIRECT:
@@ -98,8 +111,8 @@ def slogdet(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def svd(a: np.ndarray, full_matrices: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(u, s, vh), the singular values falling."""
     if not _DIRECT:
-        return np.linalg.svd(a, full_matrices)
-    u, s, vh = _run(_loops.svd_f if full_matrices else _loops.svd_s, wide(a))
+        return np.linalg.svd(_finite(a).astype(a.dtype), full_matrices)
+    u, s, vh = _run(_loops.svd_f if full_matrices else _loops.svd_s, _finite(a))
     d = a.dtype
     return u.astype(d, copy=False), s.astype(_REAL[d], copy=False), vh.astype(d, copy=False)
 
@@ -107,8 +120,8 @@ def svd(a: np.ndarray, full_matrices: bool) -> tuple[np.ndarray, np.ndarray, np.
 def svdvals(a: np.ndarray) -> np.ndarray:
     """The singular values alone, a half to a third of the work."""
     if not _DIRECT:
-        return np.linalg.svd(a, compute_uv=False)
-    return _run(_loops.svd, wide(a)).astype(_REAL[a.dtype], copy=False)
+        return np.linalg.svd(_finite(a).astype(a.dtype), compute_uv=False)
+    return _run(_loops.svd, _finite(a)).astype(_REAL[a.dtype], copy=False)
 
 
 def eigh(a: np.ndarray, uplo: str) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +159,7 @@ def lstsq(a: np.ndarray, b: np.ndarray, rcond: float) -> tuple[np.ndarray, np.nd
     """(x, ranks, singular values): the shortest of the x that minimise |a x - b|, for (*, n, m) and (*, n, k)."""
     if not _DIRECT or 0 in a.shape or 0 in b.shape:
         return _lstsq_one_by_one(a, b, rcond)
-    x, _, rank, values = _run(_loops.lstsq, wide(a), wide(b), rcond)
+    x, _, rank, values = _run(_loops.lstsq, _finite(a), _finite(b), rcond)
     return x.astype(a.dtype), rank, values.astype(_REAL[a.dtype], copy=False)
 
 

@@ -26,6 +26,23 @@ PIECE = 4096
 TILE = 128
 # A launch of threads costs 2 us, the moments of so many elements 16 on one core.
 PARALLEL_SIZE = 32768
+# Squares of float32 whose sum is smaller or larger than this may have left its range (1e-38 to 3e38) one by one: they are
+# summed again in float64. Constant pieces are among them.
+LEAST, MOST = 1e-30, 1e38
+
+
+@jit(bare=True)
+def wide_moments(v):
+    """(mean, M2) of v, all of it in float64."""
+    total = 0.0
+    for i in range(len(v)):
+        total = lane_add(total, np.float64(v[i]))
+    mean = total / len(v)
+    squares = 0.0
+    for i in range(len(v)):
+        d = v[i] - mean
+        squares = lane_add(squares, d * d)
+    return mean, squares
 
 
 @jit(bare=True)
@@ -43,9 +60,11 @@ def piece_moments(x, lo, hi):
         d = v[i] - centre
         squares = lane_add(squares, d * d)
         off = lane_add(off, d)
+    if x.itemsize == 4 and not LEAST < squares < MOST:
+        return wide_moments(v)
     # `off` is what the rounding of the mean left over
     rest = np.float64(off) / len(v)
-    return np.float64(centre) + rest, np.float64(squares) - rest * rest * len(v)
+    return np.float64(centre) + rest, max(np.float64(squares) - rest * rest * len(v), 0.0)
 
 
 @jit(bare=True)
@@ -114,6 +133,25 @@ def moments_rows_parallel(x, outer, n, mean, m2):
         m2[o] = b
 
 
+@jit(bare=True)
+def wide_columns(x, lo, inner, count, mean, m2):
+    """mean[j] and m2[j] of x[lo + r inner + j] over `count` rows r, all of it in float64."""
+    width = len(mean)
+    mean[:] = 0
+    m2[:] = 0
+    for r in range(count):
+        v = piece(x, lo + r * inner, width)
+        for j in range(width):
+            mean[j] += v[j]
+    for j in range(width):
+        mean[j] /= count
+    for r in range(count):
+        v = piece(x, lo + r * inner, width)
+        for j in range(width):
+            d = v[j] - mean[j]
+            m2[j] += d * d
+
+
 @jit
 def columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p):
     """Moments of one tile of columns over one unit of rows, into [o, unit, j].
@@ -159,10 +197,15 @@ def columns_part(x, n, inner, unit_rows, units, tiles, means, m2s, p):
             e = v[j] - centre[j]
             m2[j] += e * e
             off[j] += e
+    narrow = x.itemsize == 4
+    inside = True
     for j in range(width):
+        inside &= LEAST < m2[j] < MOST
         rest = off[j] / count
         mean[j] = centre[j] + rest
-        m2[j] -= rest * off[j]
+        m2[j] = max(m2[j] - rest * off[j], 0.0)
+    if narrow and not inside:
+        wide_columns(x, lo, inner, count, mean, m2)
 
 
 @jit(bare=True)

@@ -110,6 +110,8 @@ def atanh(z):
 
 @any_type
 def pow(z, w):
+    if z == 0 and w.real > 0:
+        return complex_like(z, z * 0)  # where exp(w log z) is nan
     return complex_like(z, z**w)
 
 

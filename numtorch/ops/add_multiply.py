@@ -6,7 +6,7 @@ from numtorch.graph import mode
 from numtorch.kernels.cpu import matmul as _kernels
 
 from .._device import cpu
-from .._dtype import COMPLEX, FLOATING, float32, float64
+from .._dtype import BOOL, COMPLEX, FLOATING, float32, float64, promote_types
 from .._inplace import inplace_form, write_out
 from .._primitive import primitive
 from .._products import are_apart, dense_matrix, is_plain, multiplied_and_added
@@ -16,6 +16,7 @@ from .._tensor import Tensor, _new
 from .matmul import _addmm_bias, _adjoint, bmm, mm, mv, outer
 
 _NUMBERS = (int, float)
+_BLAS = frozenset({"addmm", "addmv", "addbmm"})
 # Elements from which an outer product is left to the pointwise operators: the tiles would make one multiply-add of every
 # load and store.
 _LARGE_OUTER = 2**15
@@ -23,9 +24,14 @@ _LARGE_OUTER = 2**15
 
 def _check_scaled(name: str, input: Tensor, beta, alpha) -> None:
     """torch refuses fractions of integers in addr alone; the others cut beta and alpha down to integers."""
+    if name != "addr":
+        return
+    category = input._dtype.category
     for argument, value in (("beta", beta), ("alpha", alpha)):
-        if name == "addr" and input._dtype.category < FLOATING and isinstance(value, float):
+        if category < FLOATING and isinstance(value, (float, complex)):
             raise RuntimeError(f"For integral input tensors, argument {argument} must not be a floating point number.")
+        if category != BOOL and isinstance(value, bool):
+            raise RuntimeError(f"Boolean {argument} only supported for Boolean results.")
 
 
 def _expands(size, target) -> bool:
@@ -52,14 +58,19 @@ def _check_expands(size, target) -> None:
 
 
 def _combined(input: Tensor, product: Tensor, beta, alpha, name: str) -> Tensor:
-    """beta * input + alpha * product; beta 0 ignores nan and inf in `input`, as BLAS does."""
-    if input._dtype is not product._dtype and name != "addr":  # which alone promotes
+    """beta * input + alpha * product; beta 0 ignores nan and inf in `input`, as BLAS does.
+
+    So does alpha 0 in the product, but for addr and baddbmm, which are none of BLAS.
+    """
+    if input._dtype is not product._dtype:
         raise RuntimeError(
             f"self and mat2 must have the same dtype, but got {input._dtype.type_name} and {product._dtype.type_name}"
         )
     _check_expands(input._size, product._size)
     if product._dtype.category < FLOATING:
         alpha, beta = int(alpha), int(beta)
+    if alpha == 0 and name in _BLAS:
+        product = product.new_zeros(product._size)
     scaled = product if alpha == 1 else (product * alpha).to(product._dtype)
     if beta == 0:
         return scaled
@@ -96,6 +107,9 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str, direct=None)
                 result = _added_in_one_pass(input, first, second, beta, alpha)
             if result is not None:
                 return result
+        if name == "addr":  # which alone promotes, whatever the dimensions
+            d = promote_types(promote_types(input._dtype, first._dtype), second._dtype)
+            input, first, second = input.to(d), first.to(d), second.to(d)
         _check_scaled(name, input, beta, alpha)
         result = forward(input, first, second, beta, alpha)
         return result if out is None else write_out(result, out, name)
@@ -170,6 +184,7 @@ def _dense_added(input: Tensor, mat1: Tensor, mat2: Tensor, beta, alpha, out=Non
         or input._size != (a[0], *b[1:])
         or mat1._dtype is not d
         or mat2._dtype is not d
+        or not alpha  # nan and inf of the product do not count
         or type(alpha) not in _NUMBERS
         or type(beta) not in _NUMBERS
     ):
@@ -263,6 +278,7 @@ def _added_in_one_pass(input: Tensor, first: Tensor, second: Tensor, beta, alpha
         or len(a) < 2
         or a[:-2] != b[:-2]
         or a[-1] != b[-2]
+        or (len(a) == 2 and not alpha)
         or not is_plain(first, second)
         or not is_plain(first, input)
     ):

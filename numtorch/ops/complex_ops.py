@@ -154,7 +154,10 @@ def angle(input) -> Tensor:
     """The argument of each complex number; 0 or pi for reals."""
     if input._dtype.category != COMPLEX:
         return _angle_real(input)
-    return _imag(input).atan2(_real(input))
+    if not (mode.enabled and input._requires_grad):
+        return _imag(input).atan2(_real(input))
+    zero = input.detach() == 0  # where the gradient is 0, not that of atan2
+    return _imag(input).masked_fill(zero, 0).atan2(_real(input).masked_fill(zero, 1)).masked_fill(zero, 0)
 
 
 @op(method=False, out=True)

@@ -167,6 +167,8 @@ def _check(input_size, weight_size, bias_size, stride, padding, output_padding, 
     channels = size[0] if transposed else size[1] * groups
     outputs = size[1] * groups if transposed else size[0]
     given = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
+    if 0 in kernel:
+        raise RuntimeError(f"kernel size should be greater than zero, but got {_by(kernel)}")
     if input_size[1] != channels:
         raise RuntimeError(
             f"Given {given}, weight of size {size}, expected input{list(input_size)} to have "
@@ -180,6 +182,8 @@ def _check(input_size, weight_size, bias_size, stride, padding, output_padding, 
             "elements, but got "
             f"bias of size {list(bias_size)} instead"
         )
+    if transposed and not outputs:
+        raise RuntimeError(f"non-empty weight tensor expected, but got: {size}")
     spatial = input_size[2:]
     if not transposed:
         padded = [n + 2 * p for n, p in zip(spatial, padding, strict=True)]

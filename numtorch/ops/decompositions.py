@@ -23,7 +23,7 @@ from .._registry import FUNCTIONS, op, register
 from .._tensor import Tensor, wrap
 from ..return_types import named
 from .linalg import LinAlgError, batch_element, check_matrix, check_square, from_array
-from .solve import permutation, solve, solve_triangular
+from .solve import check_pivots, permutation, solve, solve_triangular
 
 
 def _diagonal_matrix(x: Tensor) -> Tensor:
@@ -240,9 +240,16 @@ def _reflectors(name: str, A: Tensor, tau: Tensor):
     """(v_i, tau_i) for H_i = I - tau_i v_i v_i^H, v_i being 1 at i and column i of A below."""
     if len(A._size) < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
+    if not tau._size:
+        raise IndexError("Dimension specified as -1 but tensor has no dimensions")
     n, m = A._size[-2:]
     if tau._size[-1] > m:
         raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
+    if len(tau._size) != len(A._size) - 1:
+        raise RuntimeError(
+            f"{name}: Expected tau to have one dimension less than input, but got tau.ndim equal to {len(tau._size)} and "
+            f"input.ndim is equal to {len(A._size)}"
+        )
     if A._size[:-2] != tau._size[:-1]:
         raise RuntimeError(f"{name}: Expected batch dimensions of tau to be equal to input.shape[:-2]")
     lower = A.tril(-1)[..., : tau._size[-1]]
@@ -662,7 +669,10 @@ def lu_unpack(
         )
     nothing = FUNCTIONS[""]["empty"](0, dtype=LU_data._dtype)
     n, m = LU_data._size[-2:]
-    P = _permutation_matrix(LU_pivots._nd(), n, LU_data._dtype) if unpack_pivots else nothing
+    P = nothing
+    if unpack_pivots:
+        check_pivots("lu_unpack", LU_pivots._nd(), n)
+        P = _permutation_matrix(LU_pivots._nd(), n, LU_data._dtype)
     if not unpack_data:
         return _lu_unpack_result(P, nothing, nothing)
     return _lu_unpack_result(P, _unit_lower(LU_data), LU_data[..., : min(n, m), :].triu())

@@ -38,6 +38,22 @@ _fractional_max = {
 }
 
 
+def _checked_samples(samples: Tensor, input: Tensor, dims: int) -> Tensor:
+    """Samples (images, channels, dims) as many as there are images; RuntimeError where they do not fit the input."""
+    if samples._dtype is not input._dtype:
+        raise RuntimeError("Expect _random_samples to have the same dtype as input")
+    if len(samples._size) != 3:
+        raise RuntimeError(f"Expect _random_samples to have 3 dimensions, got {len(samples._size)}")
+    images = 1 if len(input._size) == dims + 1 else input._size[0]
+    if samples._size[0] < images:
+        raise RuntimeError("Expect _random_samples.size(0) no less then input batch size.")
+    if samples._size[1] != input._size[-dims - 1]:
+        raise RuntimeError("Expect _random_samples.size(1) equals to input channel size.")
+    if samples._size[2] != dims:
+        raise RuntimeError(f"Expect _random_samples.size(2) equals to {dims} got {samples._size[2]}.")
+    return samples[:images]
+
+
 def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, return_indices, samples):
     name = f"fractional_max_pool{dims}d"
     if output_size is None and output_ratio is None:
@@ -66,8 +82,8 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, re
     if samples is None:
         images = 1 if len(input._size) == dims + 1 else input._size[0]
         samples = FUNCTIONS[""]["rand"](images, input._size[-dims - 1], dims, dtype=input._dtype)
-    elif len(input._size) == dims + 1:
-        samples = samples[:1]
+    else:
+        samples = _checked_samples(samples, input, dims)
     both = _fractional_max[dims](input, kernel, dst, samples)
     return both if return_indices else both[0]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
 
 import numpy as np
 
-from .._dtype import COMPLEX
+from .._dtype import COMPLEX, INTEGRAL
 from .._registry import op
 from .._tensor import Tensor
 from ..return_types import named
@@ -70,6 +71,19 @@ def ldl_factor(A, *, hermitian: bool = False) -> tuple[Tensor, Tensor]:
     return _factor_result(LD, pivots)
 
 
+def _check_pivots(pivots: np.ndarray, n: int) -> None:
+    """RuntimeError where LAPACK would leave its arrays: rows that are none, or half of a 2 x 2 block (two pivots below 0)."""
+    if not (np.abs(pivots) <= n).all() or not pivots.all():
+        raise RuntimeError(
+            "Pivots given to ldl_solve must all satisfy |pivot| <= LD.size(-2). Did you properly pass the result of "
+            "ldl_factor?"
+        )
+    for row in pivots.reshape(-1, n) if n else ():
+        lengths = [len(list(run)) for negative, run in groupby(row < 0) if negative]
+        if any(length % 2 for length in lengths):
+            raise RuntimeError("Pivots given to ldl_solve must be negative in pairs.")
+
+
 @op(namespace="linalg", method=False, out=True)
 def ldl_solve(LD, pivots, B, *, hermitian: bool = False) -> Tensor:
     """X of A X = B (*, n, k), from ldl_factor(A)."""
@@ -81,6 +95,14 @@ def ldl_solve(LD, pivots, B, *, hermitian: bool = False) -> Tensor:
             f"torch.linalg.ldl_solve: Incompatible matrix sizes for ldl_solve: each A matrix is {LD._size[-1]} by "
             f"{LD._size[-1]} but each b matrix is {B._size[-2]} by {B._size[-1]}"
         )
+    if pivots._size != LD._size[:-1]:
+        raise RuntimeError(
+            f"torch.linalg.ldl_solve: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape "
+            f"{list(pivots._size)} instead"
+        )
+    if pivots._dtype.category != INTEGRAL:
+        raise RuntimeError(f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {pivots._dtype.type_name}")
+    _check_pivots(pivots._nd(), LD._size[-1])
     a, b = broadcast_batches(LD.detach(), B.detach())
     a, b = a._nd(), b._nd()
     n, k = b.shape[-2:]

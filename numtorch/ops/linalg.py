@@ -379,8 +379,13 @@ def vecdot(x, y, *, dim: int = -1) -> Tensor:
     """sum(conj(x) y) along a dimension; the others broadcast."""
     check_dtype("linalg.vecdot", x)
     check_dtype("linalg.vecdot", y)
-    if x._size[dim] != y._size[dim]:
-        n, m = x._size[dim], y._size[dim]
+    if x._dtype is not y._dtype:
+        raise RuntimeError(
+            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x._dtype.type_name} and y of "
+            f"type {y._dtype.type_name} instead"
+        )
+    if len(x._size) == len(y._size) == 1 and x._size != y._size:
+        (n,), (m,) = x._size, y._size
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have the same number of elements, "
             f"but got {n} and {m} elements respectively"

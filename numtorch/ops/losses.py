@@ -149,6 +149,18 @@ def _pair(input: Tensor, target: Tensor, name: str) -> tuple[Tensor, Tensor]:
     return input.to(d), target.to(d)
 
 
+def _like_input(loss: Tensor, input: Tensor) -> Tensor:
+    """The loss in the input's dtype, which some losses keep whatever the target's is."""
+    d = input._dtype
+    if loss._dtype is d:
+        return loss
+    if d.category != FLOATING:
+        raise RuntimeError(
+            f"result type {loss._dtype.type_name} can't be cast to the desired output type {d.type_name}"
+        )
+    return loss.to(d)
+
+
 def _warn_of_broadcasting(input: Tensor, target: Tensor) -> None:
     if target._size != input._size:
         warnings.warn(
@@ -209,13 +221,13 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None) -> Tenso
     """(x - t)**2 / 2 where |x - t| <= delta, else delta (|x - t| - delta / 2)."""
     _warn_of_broadcasting(input, target)
     reduction = reduction_name(reduction)
-    if delta <= 0:
+    if not delta > 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     pair = _pair(input, target, "huber_cpu")
     if weight is not None:
         _check_weight(weight, input)
         return reduced(_huber(*pair, float(delta), "none") * weight, reduction)
-    return _huber(*pair, float(delta), reduction)
+    return _like_input(_huber(*pair, float(delta), reduction), input)
 
 
 # -- cross entropies of two classes --------------------------------------------------------------------------
@@ -335,7 +347,10 @@ register(
 @op(**_FUNCTIONAL)
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """log(1 + exp(-t x)), t = 1 or -1."""
-    return _soft_margin(*_pair(input, target, "soft_margin_loss"), 0.0, reduction_name(reduction, size_average, reduce))
+    if input._size != target._size and (size := broadcast_sizes(input._size, target._size)) != input._size:
+        raise RuntimeError(f"output with shape {list(input._size)} doesn't match the broadcast shape {list(size)}")
+    pair = _pair(input, target, "soft_margin_loss")
+    return _like_input(_soft_margin(*pair, 0.0, reduction_name(reduction, size_average, reduce)), input)
 
 
 # -- divergences and likelihoods -----------------------------------------------------------------------------

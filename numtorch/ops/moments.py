@@ -73,7 +73,7 @@ def _variance_gradient(grad, t, dims, keepdim, correction):
     """d var / d x = 2 / (n - correction) * (x - mean)."""
     freedom = _count(t.shape, dims) - correction
     grad = restore(grad, dims, keepdim, t.ndim)
-    scale = 2.0 / freedom if freedom > 0 else math.inf if freedom == 0 else math.nan
+    scale = 2.0 / freedom if freedom else math.inf
     return grad * scale * (t - t.mean(dims, True))
 
 

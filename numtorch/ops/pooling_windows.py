@@ -188,7 +188,7 @@ def adaptive_windows(function, dims, size, output_size) -> Windows:
     if len(size) not in (dims + 1, dims + 2):
         raise RuntimeError(f"{function}(): Expected {dims + 1}D or {dims + 2}D tensor, but got{colon} {list(size)}")
     src = size[-dims:]
-    for i in range(len(size) - dims, len(size)):
+    for i in range(1 if "max" in function else len(size) - dims, len(size)):
         if size[i] == 0:
             raise RuntimeError(
                 f"{function}(): Expected input to have non-zero size for non-batch dimensions, but "

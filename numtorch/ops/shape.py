@@ -19,7 +19,7 @@ from .._compiled import Compiled
 from .._copy import clone as raw_clone
 from .._copy import contiguous as raw_contiguous
 from .._device import cpu
-from .._dtype import dtype, float16
+from .._dtype import INTEGRAL, dtype, float16
 from .._registry import op, register
 from .._size import (
     PublicSize,
@@ -124,6 +124,10 @@ def as_strided(input, size, stride, storage_offset: int | None = None) -> Tensor
         )
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
+    if any(n < 0 for n in size):
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}"
+        )
     if offset + extent(size, stride) > input._get_storage().nbytes // input.itemsize and 0 not in size:
         item = input._dtype.itemsize
         need = (offset + extent(size, stride)) * item
@@ -617,6 +621,8 @@ def narrow(input, dim: int, start, length: int) -> Tensor:
         raise RuntimeError("narrow(): length must be non-negative.")
     d = wrap_dim(dim, len(input._size))
     n = input._size[d]
+    if isinstance(start, Tensor) and (start._size or start._dtype.category != INTEGRAL):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     start = start.__index__()
     if not -n <= start <= n:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n}], but got {start})")

@@ -260,6 +260,15 @@ def cholesky_inverse(L, upper: bool = False) -> Tensor:
     return cholesky_solve(eye.expand(L._size), L, upper)
 
 
+def check_pivots(name: str, pivots: np.ndarray, n: int) -> None:
+    """RuntimeError where a pivot names no row."""
+    if pivots.size and not (pivots.min() >= 1 and pivots.max() <= n):
+        raise RuntimeError(
+            f"{name}: pivots must all be between 1 and {n}, the number of rows. Did you properly pass the result of "
+            "lu_factor?"
+        )
+
+
 def permutation(pivots: np.ndarray, n: int) -> np.ndarray:
     """int64 (*, n): the row of A that stands in each row of P^T A, from LAPACK's sequence of swaps (from 1)."""
     *batch, k = pivots.shape
@@ -284,6 +293,7 @@ def linalg_lu_solve(LU, pivots, B, *, left: bool = True, adjoint: bool = False) 
     if not left:  # X A = B is A^H X^H = B^H
         return linalg_lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH
     n = LU._size[-1]
+    check_pivots("linalg.lu_solve", pivots._nd(), n)
     order = permutation(pivots._nd(), n)
     batch = broadcast_sizes(LU._size[:-2], B._size[:-2])
     if not adjoint:  # P L U X = B

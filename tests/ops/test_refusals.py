@@ -1,0 +1,118 @@
+"""Calls that must be refused before anything is read or written: sizes, indices and pivots that do not fit."""
+
+import pytest
+
+import numtorch as torch
+from numtorch import linalg
+from numtorch.nn import functional as F
+
+
+def ones(*size, dtype=None):
+    return torch.ones(*size, dtype=dtype)
+
+
+def ints(*values):
+    return torch.tensor(values, dtype=torch.int32)
+
+
+REFUSED = {
+    "as_strided: a negative size": (RuntimeError, lambda: ones(9).as_strided((2, -1), (1, 1))),
+    "conv1d: a kernel of size 0": (RuntimeError, lambda: F.conv1d(ones(1, 2, 3), ones(3, 2, 0))),
+    "conv3d: a kernel of size 0": (RuntimeError, lambda: F.conv3d(ones(1, 2, 3, 3, 3), ones(3, 2, 1, 0, 1))),
+    "conv_transpose2d: no channels": (RuntimeError, lambda: F.conv_transpose2d(ones(1, 2, 3, 3), ones(2, 0, 1, 1))),
+    "adaptive_max_pool2d: no channels": (RuntimeError, lambda: F.adaptive_max_pool2d(ones(2, 0, 4, 4), 2)),
+    "fractional_max_pool2d: samples for fewer images": (
+        RuntimeError,
+        lambda: F.fractional_max_pool2d(ones(2, 3, 9, 9), 2, output_size=3, _random_samples=ones(1, 3, 2)),
+    ),
+    "fractional_max_pool2d: samples for fewer channels": (
+        RuntimeError,
+        lambda: F.fractional_max_pool2d(ones(2, 3, 9, 9), 2, output_size=3, _random_samples=ones(2, 2, 2)),
+    ),
+    "fractional_max_pool3d: samples for two dimensions": (
+        RuntimeError,
+        lambda: F.fractional_max_pool3d(ones(2, 3, 9, 9, 9), 2, output_size=3, _random_samples=ones(2, 3, 2)),
+    ),
+    "fractional_max_pool2d: samples of another dtype": (
+        RuntimeError,
+        lambda: F.fractional_max_pool2d(ones(1, 1, 9, 9), 2, output_size=3, _random_samples=ones(1, 1, 2).double()),
+    ),
+    "ormqr: tau of two dimensions": (RuntimeError, lambda: torch.ormqr(torch.eye(4), ones(2, 4), ones(4, 4))),
+    "ormqr: tau of none": (IndexError, lambda: torch.ormqr(torch.eye(4), ones(()), ones(4, 4))),
+    "householder_product: tau of two dimensions": (
+        RuntimeError,
+        lambda: linalg.householder_product(torch.eye(4), ones(1, 4)),
+    ),
+    "lu_solve: pivot 0": (RuntimeError, lambda: linalg.lu_solve(torch.eye(3), ints(1, 0, 3), ones(3, 1))),
+    "lu_solve: a pivot behind the last row": (
+        RuntimeError,
+        lambda: linalg.lu_solve(torch.eye(3), ints(1, 2, 4), ones(3, 1)),
+    ),
+    "lu_unpack: a pivot below 0": (RuntimeError, lambda: torch.lu_unpack(torch.eye(3), ints(1, -2, 3))),
+    "ldl_solve: a pivot behind the last row": (
+        RuntimeError,
+        lambda: linalg.ldl_solve(torch.eye(3), ints(1, 2, 1000), ones(3, 1)),
+    ),
+    "ldl_solve: half of a block": (RuntimeError, lambda: linalg.ldl_solve(torch.eye(3), ints(1, 2, -3), ones(3, 1))),
+    "ldl_solve: too few pivots": (RuntimeError, lambda: linalg.ldl_solve(torch.eye(3), ints(1, 2), ones(3, 1))),
+    "ldl_solve: pivots that are no integers": (
+        RuntimeError,
+        lambda: linalg.ldl_solve(torch.eye(3), ones(3), ones(3, 1)),
+    ),
+    "vecdot: two dtypes": (RuntimeError, lambda: linalg.vecdot(ones(3), ones(3).double())),
+    "svd: an infinite element": (linalg.LinAlgError, lambda: linalg.svd(torch.full((4, 4), float("inf")))),
+    "svdvals: one infinite element": (
+        linalg.LinAlgError,
+        lambda: linalg.svdvals(torch.eye(4).masked_fill(torch.eye(4) == 1, float("-inf"))),
+    ),
+    "narrow: a start of one dimension": (RuntimeError, lambda: ones(3).narrow(0, torch.tensor([1]), 1)),
+    "sum: a dim that is no integer": (TypeError, lambda: ones(3).sum(0.5)),
+    "huber_loss: delta nan": (RuntimeError, lambda: F.huber_loss(ones(3), ones(3), delta=float("nan"))),
+    "soft_margin_loss: a target that is larger": (RuntimeError, lambda: F.soft_margin_loss(ones(3), ones(2, 3))),
+    "soft_margin_loss: integers": (
+        RuntimeError,
+        lambda: F.soft_margin_loss(ones(3, dtype=torch.int64), ones(3)),
+    ),
+    "addr: beta True of floats": (RuntimeError, lambda: torch.addr(ones(2, 2), ones(2), ones(2), beta=True)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    error, call = REFUSED[name]
+    with pytest.raises(error):
+        call()
+
+
+def test_vecdot_broadcasts_what_is_no_vector():
+    assert linalg.vecdot(ones(3, 1), ones(1, 4)).tolist() == [4.0] * 3
+
+
+def test_losses_of_two_dtypes_keep_the_inputs():
+    for loss in (F.huber_loss, F.soft_margin_loss):
+        assert loss(ones(3), ones(3).double()).dtype is torch.float32
+
+
+def test_products_times_zero_ignore_nan():
+    nan = torch.full((2, 2), float("nan"))
+    assert torch.addmm(ones(2, 2), nan, nan, alpha=0).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert torch.addmv(ones(2), nan, ones(2), alpha=0, beta=0).tolist() == [0.0, 0.0]
+    assert torch.addbmm(ones(2, 2), nan[None], nan[None], alpha=0).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert ones(2, 2).addmm_(nan, nan, alpha=0).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert ones(2, 2).requires_grad_().addmm(nan, nan, alpha=0).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_addr_of_mixed_dtypes_scales_in_the_common_one():
+    ring = torch.tensor([True, False])
+    result = torch.addr(ring, ring, torch.tensor([2, 3]), beta=3, alpha=2)
+    assert result.dtype is torch.int64 and result.tolist() == [[7, 6], [3, 0]]
+
+
+def test_complex_infinities_and_zeros():
+    inf = float("inf")
+    assert torch.cumsum(torch.tensor([complex(inf, 0), 1]), 0).imag.tolist() == [0.0, 0.0]
+    zero = torch.zeros(2, dtype=torch.complex64)
+    assert torch.pow(zero, torch.tensor([1 + 1j, 2 - 1j])).tolist() == [0j, 0j]
+    zero.requires_grad_()
+    zero.angle().sum().backward()
+    assert zero.grad.tolist() == [0j, 0j]
