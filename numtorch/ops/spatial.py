@@ -31,6 +31,14 @@ def integers(value, function: str, argument: str) -> tuple[int, ...]:
         raise TypeError(f"{function}(): argument '{argument}' must be tuple of ints, not {kind}") from None
 
 
+def plain(value, numbers: tuple[type, ...] = (int,)) -> bool:
+    """Whether a size or another setting is None, an ordinary number or a tuple of them, so that what follows from it may be
+    remembered: equal ones are alike."""
+    if value.__class__ is tuple:
+        return {v.__class__ for v in value} <= set(numbers)
+    return value is None or value.__class__ in numbers
+
+
 def compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
     """The dtype that kernels calculate `d` in: float32 for the halves."""
     return d if d.np is d.compute else _dtype.float32

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 from numtorch.kernels.cpu import unfold as _kernels
 
 from .. import _dtype
 from .._copy import contiguous
 from .._primitive import primitive
 from .._tensor import Tensor, wrap
-from .spatial import elements, integers, result
+from .spatial import elements, integers, plain, result
 
 
 def _pair(value, name: str) -> tuple[int, int]:
@@ -42,31 +45,40 @@ def _check(kernel, dilation, padding, stride) -> None:
             )
 
 
+@lru_cache(maxsize=1024)
+def _unfolded(size, kernel, dilation, padding, stride):
+    """(planes, (height, width), windows along both, size of the columns) for an input of im2col."""
+    *batch, channels, height, width = size
+    blocks = _blocks((height, width), kernel, stride, padding, dilation)
+    columns = (*batch, channels * kernel[0] * kernel[1], blocks[0] * blocks[1])
+    return math.prod(batch) * channels, (height, width), blocks, columns
+
+
+@lru_cache(maxsize=1024)
+def _folded(size, output_size, kernel, dilation, padding, stride):
+    """(planes, windows along height and width, size of the image) for columns of col2im."""
+    *batch, depth, _ = size
+    channels = depth // (kernel[0] * kernel[1])
+    blocks = _blocks(output_size, kernel, stride, padding, dilation)
+    return math.prod(batch) * channels, blocks, (*batch, channels, *output_size)
+
+
 @primitive(node="Im2ColBackward0", public=False)
 def im2col(input, kernel_size, dilation, padding, stride) -> Tensor:
     """Windows of input (..., C, H, W) as columns (..., C * KH * KW, L), L windows in row order."""
-    *batch, channels, height, width = input._size
-    blocks = _blocks((height, width), kernel_size, stride, padding, dilation)
-    planes = channels
-    for n in batch:
-        planes *= n
+    planes, spatial, blocks, size = _unfolded(input._size, kernel_size, dilation, padding, stride)
     out = _kernels.unfold_forward(
-        contiguous(input).flat(), planes, (height, width), kernel_size, stride, padding, dilation, blocks
+        contiguous(input).flat(), planes, spatial, kernel_size, stride, padding, dilation, blocks
     )
-    return wrap(out, (*batch, channels * kernel_size[0] * kernel_size[1], blocks[0] * blocks[1]), input._dtype)
+    return wrap(out, size, input._dtype)
 
 
 @primitive(node="Col2ImBackward0", public=False)
 def col2im(input, output_size, kernel_size, dilation, padding, stride) -> Tensor:
     """Columns (..., C * KH * KW, L) added up at their places in (..., C, *output_size)."""
-    *batch, depth, _ = input._size
-    blocks = _blocks(output_size, kernel_size, stride, padding, dilation)
-    channels = depth // (kernel_size[0] * kernel_size[1])
-    planes = channels
-    for n in batch:
-        planes *= n
+    planes, blocks, size = _folded(input._size, output_size, kernel_size, dilation, padding, stride)
     out = _kernels.fold_forward(elements(input), planes, output_size, kernel_size, stride, padding, dilation, blocks)
-    return result(out, (*batch, channels, *output_size), input._dtype)
+    return result(out, size, input._dtype)
 
 
 im2col.derivative(
@@ -81,45 +93,61 @@ _INTEGERS = (_dtype.uint8, _dtype.int8, _dtype.int16, _dtype.int32, _dtype.int64
 
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """Sliding windows of input (N, C, H, W) or (C, H, W) as columns (N, C * KH * KW, L)."""
+    settings = kernel_size, dilation, padding, stride
+    kept = plain(kernel_size) and plain(dilation) and plain(padding) and plain(stride)
+    return im2col(input, *(_unfolding if kept else _unfolding.__wrapped__)(input._size, input._dtype, *settings))
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _unfolding(input_size, d: _dtype.dtype, kernel_size, dilation, padding, stride):
+    """The settings of unfold as pairs, after torch's checks."""
     kernel, dilation = _pair(kernel_size, "kernel_size"), _pair(dilation, "dilation")
     padding, stride = _pair(padding, "padding"), _pair(stride, "stride")
-    given = len(input._size)
+    given = len(input_size)
     if given < 3:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-given}, {given - 1}], but got {given})"
         )
     _check(kernel, dilation, padding, stride)
-    if given > 4 or 0 in input._size[-3:]:
+    if given > 4 or 0 in input_size[-3:]:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, "
-            f"but got: {list(input._size)}"
+            f"but got: {list(input_size)}"
         )
-    if input._dtype in _INTEGERS:
-        raise NotImplementedError(f"\"im2col_out_cpu\" not implemented for '{input._dtype.type_name}'")
-    size = tuple(input._size[-2:])
+    if d in _INTEGERS:
+        raise NotImplementedError(f"\"im2col_out_cpu\" not implemented for '{d.type_name}'")
+    size = tuple(input_size[-2:])
     blocks = _blocks(size, kernel, stride, padding, dilation)
     if min(blocks) < 1:
         raise RuntimeError(
             f"Given input with spatial size {size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
             f"calculated shape of the array of sliding blocks as {blocks}, but its components must be at least one."
         )
-    return im2col(input, kernel, dilation, padding, stride)
+    return kernel, dilation, padding, stride
 
 
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """Columns (N, C * KH * KW, L) or (C * KH * KW, L) added up at their places in (N, C, *output_size)."""
+    settings = output_size, kernel_size, dilation, padding, stride
+    kept = plain(output_size) and plain(kernel_size) and plain(dilation) and plain(padding) and plain(stride)
+    return col2im(input, *(_folding if kept else _folding.__wrapped__)(input._size, input._dtype, *settings))
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _folding(input_size, d: _dtype.dtype, output_size, kernel_size, dilation, padding, stride):
+    """The settings of fold as pairs, after torch's checks."""
     size, kernel = _pair(output_size, "output_size"), _pair(kernel_size, "kernel_size")
     dilation, padding = _pair(dilation, "dilation"), _pair(padding, "padding")
     stride = _pair(stride, "stride")
     _check(kernel, dilation, padding, stride)
-    if len(input._size) not in (2, 3) or 0 in input._size[-2:]:
+    if len(input_size) not in (2, 3) or 0 in input_size[-2:]:
         raise RuntimeError(
             "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
-            f"input, but got: {list(input._size)}"
+            f"input, but got: {list(input_size)}"
         )
-    if input._dtype in _INTEGERS:
-        raise NotImplementedError(f"\"col2im_out_cpu\" not implemented for '{input._dtype.type_name}'")
-    depth, given = input._size[-2:]
+    if d in _INTEGERS:
+        raise NotImplementedError(f"\"col2im_out_cpu\" not implemented for '{d.type_name}'")
+    depth, given = input_size[-2:]
     if depth % (kernel[0] * kernel[1]):
         raise RuntimeError(
             "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
@@ -139,4 +167,4 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
             f"{settings}, calculated shape of the array of sliding blocks as {blocks}, which is too "
             "small (non-positive)"
         )
-    return col2im(input, size, kernel, dilation, padding, stride)
+    return size, kernel, dilation, padding, stride

@@ -21,7 +21,7 @@ from .._copy import contiguous
 from .._primitive import primitive
 from .._tensor import Tensor, wrap
 from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from .spatial import elements, integers, result, triple
+from .spatial import elements, integers, plain, result, triple
 
 # -- tables --------------------------------------------------------------------------------------------------
 
@@ -263,16 +263,9 @@ def interpolate(
     scale is 1 / scale_factor as given, or n / out with recompute_scale_factor or an explicit size.
     """
     given = input._size, input._dtype, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
-    kept = _plain(size, (int,)) and _plain(scale_factor, (int, float))
+    kept = plain(size) and plain(scale_factor, (int, float))
     resample, way = (_resampling if kept else _resampling.__wrapped__)(*given)
     return resample(input, way)
-
-
-def _plain(value, numbers: tuple) -> bool:
-    """Whether a size or scale consists of ordinary numbers, so that what follows from it may be remembered."""
-    if value.__class__ is tuple:
-        return {v.__class__ for v in value} <= set(numbers)
-    return value is None or value.__class__ in numbers
 
 
 @lru_cache(maxsize=1024, typed=True)
