@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from math import prod
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def dims_of(dim, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if isinstance(dim, (tuple, list)):
         return tuple(sorted(wrap_dims(dim, ndim))) if dim else tuple(range(ndim))
-    return (wrap_dim(int(dim), ndim),)
+    return (wrap_dim(index(dim), ndim),)
 
 
 @lru_cache(maxsize=4096)
@@ -146,19 +147,15 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
 
         return reduce_on_cuda(t, dims, keepdim, kernels, computed, empty)
     size, d, given = t._size, t._dtype, dims
-    if t._flat is not None and t._flat.size and d.np is d.compute:
-        layout = direct_layout(size, dims, keepdim) if dims else None
-        if layout is not None:
-            return _reduced_directly(t._flat, layout, kernels, d, computed)
+    if dims and d.np is d.compute:
+        layouts = dense_layouts(size, t._stride, dims, keepdim)
+        if layouts is None and 0 < prod(size) < WORTH_READING_APART:
+            t = contiguous(t)
+            layouts = dense_layouts(size, t._stride, dims, keepdim)
+        if layouts is not None and (staged is not None or len(layouts) == 1):
+            return _reduced_in_layouts(t, layouts, kernels, staged, d, computed)
     flat = t._flat if t._flat is not None else t.flat()
     if flat is None and d.np is d.compute:
-        layout = dense_layout(size, t._stride, dims, keepdim) if dims else None
-        if layout is not None:
-            start = t._offset
-            result = _reduced_directly(t._buffer()[start : start + prod(size)], layout, kernels, d, computed)
-            if not is_contiguous(layout.size, layout.stride):
-                result._storage, result._flat = Storage(result._flat), None
-            return result
         apart = apart_layout(size, t._stride, dims)
         if apart is not None:
             done = all(apart.left[i] == 1 for i in apart.dims)
@@ -201,19 +198,27 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
 
 def _in_steps(flat, size, dims, kernels, computed: dtype, staged=None):
     """A contiguous array reduced over dims that need not be neighbours: by `kernels`, then by `staged` (or they again)."""
+    for outer, n, inner in _steps(tuple(size), tuple(dims)):
+        part = np.empty(outer * inner, computed.np)
+        kernels.run(flat, outer, n, inner, part)
+        flat, kernels = part, staged or kernels
+    return flat
+
+
+def _steps(size: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(outer, n, inner) of each reduction over neighbours, one after the other, of a contiguous array with elements."""
+    steps = []
     while True:
+        shape = collapse(size, dims)
+        if shape is not None:
+            return [*steps, shape]
         # The innermost group of neighbours first: it is the one that reads the whole input, along memory.
         last = max(i for i in dims if size[i] != 1)
         group = [last]
         while group[0] > 0 and (group[0] - 1 in dims or size[group[0] - 1] == 1):
             group.insert(0, group[0] - 1)
-        outer, n, inner = collapse(size, tuple(group))
-        part = np.empty(outer * inner, computed.np)
-        kernels.run(flat, outer, n, inner, part)
-        flat, kernels = part, staged or kernels
-        size = tuple(1 if i in group else s for i, s in enumerate(size))
-        if all(size[i] == 1 for i in dims):
-            return flat
+        steps.append(collapse(size, tuple(group)))
+        size = tuple(1 if i in group else n for i, n in enumerate(size))
 
 
 class Apart(NamedTuple):
@@ -236,19 +241,25 @@ class Apart(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def dense_layout(size: tuple[int, ...], stride: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Layout | None:
-    """direct_layout of a dense tensor in another order of memory than that of its dims; size and stride are those of the
-    result. None for other tensors, and where the dims are no neighbours in memory."""
+def dense_layouts(size, stride, dims: tuple[int, ...], keepdim: bool) -> tuple[Layout, ...] | None:
+    """The steps of a reduction of a dense tensor with elements, whatever the order of its dims in memory; one step where the
+    reduced dims are neighbours there. Size and stride are those of the result. None for other tensors.
+    """
     if not is_dense(size, stride) or 0 in size:
         return None
     order = sorted(range(len(size)), key=lambda i: -stride[i])
-    in_memory = direct_layout(tuple(size[i] for i in order), tuple(sorted(order.index(i) for i in dims)), keepdim)
-    if in_memory is None:
-        return None
+    lying = tuple(size[i] for i in order)
+    reduced = tuple(sorted(order.index(i) for i in dims if i < len(size)))
+    left = reduced_size(lying, reduced, keepdim)
     kept = order if keepdim else [i for i in order if i not in dims]
     ranks = sorted(range(len(kept)), key=lambda i: kept[i])
-    reduced = Size(in_memory.size[i] for i in ranks)
-    return in_memory._replace(size=reduced, stride=tuple(in_memory.stride[i] for i in ranks))
+    out_size = Size(left[i] for i in ranks)
+    out_stride = tuple(contiguous_strides(left)[i] for i in ranks)
+    if is_contiguous(out_size, out_stride):
+        out_stride = contiguous_strides(out_size)
+    return tuple(
+        Layout(outer, n, inner, outer * inner, out_size, out_stride, dims) for outer, n, inner in _steps(lying, reduced)
+    )
 
 
 #: Elements from which a tensor with gaps is reduced where it lies: copying fewer costs less than the way there.
@@ -284,6 +295,20 @@ def apart_layout(size: tuple[int, ...], stride: tuple[int, ...], dims: tuple[int
     left = tuple(1 if place in folded else size[d] for place, d in enumerate(order))
     in_memory = tuple(sorted(order.index(i) for i in dims))
     return Apart(outer, some, far, near, n, step, inner, order, left, in_memory)
+
+
+def _reduced_in_layouts(t: Tensor, layouts, kernels, staged, d: dtype, computed: dtype) -> Tensor:
+    """reduce() of a dense tensor, by `kernels` in the first step and by `staged` in the others."""
+    flat = t._flat
+    if flat is None:
+        start = t._offset
+        flat = t._buffer()[start : start + prod(t._size)]
+    for layout in layouts:
+        result = _reduced_directly(flat, layout, kernels, d, computed)
+        flat, kernels, d = result._flat, staged, computed
+    if not is_contiguous(result._size, result._stride):
+        result._storage, result._flat = Storage(flat), None
+    return result
 
 
 def _reduced_directly(flat, layout: Layout, kernels, d: dtype, computed: dtype) -> Tensor:
