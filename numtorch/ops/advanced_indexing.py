@@ -30,6 +30,7 @@ from .._size import Size, broadcast_size, may_overlap
 from .._tensor import Tensor, alias, wrap
 from . import positions as at
 from .positions import Places
+from .true_places import true_positions
 
 # --- index entries ------------------------------------------------------------------------------------------
 
@@ -80,8 +81,6 @@ def entry_of(index: Tensor, dim: int, size) -> Index:
                 f"tensor {list(size)} at index {dim + k}"
             )
     flat = contiguous(index)._flat
-    from .masking import true_positions
-
     found = true_positions(flat if d is bool_ else flat != 0)
     return Index(dim, span, found, (found.size,))
 

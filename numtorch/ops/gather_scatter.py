@@ -31,7 +31,8 @@ from .._views import part_of, shares_elements
 from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
-from .indexing import fits, slice_backward
+from .few_places import fits
+from .indexing import slice_backward
 
 # --- in place and not ---------------------------------------------------------------------------------------
 
@@ -107,13 +108,17 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
     """The usual scatter in one kernel, in a copy of input (or in place): contiguous operands, whole blocks.
 
     None where the call is another one, or wrong: then nothing has happened."""
-    held, flat = input._flat, index._flat
-    if held is None or flat is None or index._dtype is not int64 or input._device is not cpu:
+    if index._dtype is not int64 or input._device is not cpu or index._device is not cpu:
+        return None
+    held, flat = input.flat(), index.flat()
+    if held is None or flat is None:
         return None
     d = input._dtype
     if isinstance(src, Tensor):
-        values = src._flat
-        if values is None or src._dtype is not d or src._size != index._size or src._device is not cpu:
+        if src._dtype is not d or src._size != index._size or src._device is not cpu:
+            return None
+        values = src.flat()
+        if values is None:
             return None
     elif fits(src, d):
         values = np.empty(flat.size if flat.size <= _FILLED else 1, held.dtype)
@@ -137,7 +142,7 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
     else:
         target, before = empty(held.size, held.dtype), held
     into = target
-    if mode == SET:
+    if mode == SET and held.dtype.type not in at.MOVED_ITSELF:
         before, values, into = at.as_moved(before), at.as_moved(values), at.as_moved(target)
     kernel = _scatter_block[flat.size + held.size >= at.PARALLEL_PICKS][into.dtype]
     bad = kernel(before, flat, values, n, outer, count, inner, mode, not in_place, into)
@@ -148,8 +153,11 @@ def _block_scattered(input: Tensor, dim: int, index: Tensor, src, mode: int, in_
 
 def _block_summed(values: Tensor, dim: int, index: Tensor, size: tuple[int, ...]) -> Tensor | None:
     """The usual sum of `values` at index along dim into zeros of `size`, in one kernel; None for any other call."""
-    d, flat = values._dtype, index._flat
-    if flat is None or index._dtype is not int64 or values._device is not cpu or index._device is not cpu:
+    d = values._dtype
+    if index._dtype is not int64 or values._device is not cpu or index._device is not cpu:
+        return None
+    flat = index.flat()
+    if flat is None:
         return None
     plan = _block_plan(size, index._size, dim)
     if plan is None or values._size != index._size or d.category in (COMPLEX, BOOL) or d.np != d.compute:
@@ -224,10 +232,10 @@ def _gather_plan(size: tuple[int, ...], stride: tuple[int, ...], index_size: tup
 
 def _block_gathered(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
     """The usual gather in one kernel, of operands that it can follow; None for any other call."""
-    flat = index._flat
-    if flat is None or index._dtype is not int64 or type(dim) is not int:
+    if index._dtype is not int64 or type(dim) is not int or input._device is not cpu or index._device is not cpu:
         return None
-    if input._device is not cpu or index._device is not cpu:
+    flat = index.flat()
+    if flat is None:
         return None
     stride = input._stride
     if input.flat() is None and flat.size >= _FEW_PICKS and stride and stride[-1] != 1:

@@ -8,7 +8,6 @@ remains is a tuple of `Index` entries (a tensor, list or mask for one or more di
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
 
 import numpy as np
 
@@ -16,11 +15,11 @@ from numtorch.graph import Node, mode
 from numtorch.kernels.cpu.row_indexing import SET, joint_index
 
 from .._device import cpu
-from .._dtype import FLOATING, bool_, int64, uint8
+from .._dtype import bool_, int64, uint8
 from .._inplace import check_writable
 from .._primitive import primitive
-from .._size import Size, is_contiguous
-from .._tensor import Tensor, _new, wrap
+from .._size import Size, is_contiguous, overlap
+from .._tensor import Tensor, wrap
 from .._views import make_view
 from .advanced_indexing import (
     Index,
@@ -32,10 +31,13 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
+from .basic_views import basic_geometry, basic_place, basic_view, basic_view_at, first_dim, slice_bounds, sliced
 from .creation import filled
+from .few_places import few_indexed, few_put, fits
 from .from_data import tensor
 from .positions import Compiled, fill_flat, read_parts, read_rows, strided_parts, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
+from .true_places import selected, true_positions
 
 _joint_index = Compiled(joint_index, "iinnnnbi")
 # The bound of checked places in memory.
@@ -113,31 +115,12 @@ class AliasBackward0(Node):
 # --- the expression -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def _first_dim(size: tuple[int, ...], stride: tuple[int, ...]):
-    """(n, step, size of the rest, its strides)."""
-    return size[0], stride[0], Size(tuple(size)[1:]), stride[1:]
-
-
-def _plain_view(t: Tensor, size, stride, offset: int) -> Tensor:
-    """make_view for a tensor that the graph does not record, which is what indexing speed is about."""
-    result = _new(Tensor)
-    result._flat = None
-    result._size, result._stride, result._dtype = size, stride, t._dtype
-    result._storage = t._storage or t._get_storage()
-    if offset:
-        result._offset = offset
-    base = t._base
-    result._base = t if base is None else base
-    return result
-
-
 def _getitem(self: Tensor, key):
     kind = type(key)
     if kind is int:
         if not self._size:
             raise _out_of_bounds(key, 0, 0) if key else _no_dimension()
-        n, step, size, stride = _first_dim(self._size, self._stride)
+        n, step, size, stride = first_dim(self._size, self._stride)
         if key < 0:
             key += n
             if key < 0:
@@ -145,7 +128,7 @@ def _getitem(self: Tensor, key):
         elif key >= n:
             raise _out_of_bounds(key, 0, n)
         if _plain(self):
-            return _plain_view(self, size, stride, self._offset + key * step)
+            return basic_view_at(self, size, stride, self._offset + key * step)
         return make_view(self, size, stride, self._offset + key * step, SelectBackward0, dim=0, index=key)
     if kind is slice:
         if not self._size:
@@ -153,20 +136,22 @@ def _getitem(self: Tensor, key):
         if _plain(self):
             start, stop, by = key.start, key.stop, key.step
             if (start is None or type(start) is int) and (stop is None or type(stop) is int) and by is None:
-                size, offset = _sliced(self._size, self._stride, start, stop)
-                return _plain_view(self, size, self._stride, self._offset + offset)
-        n, step, size, stride = _first_dim(self._size, self._stride)
-        return slice_along(self, 0, *_slice_bounds(key, n))
+                size, offset = sliced(self._size, self._stride, start, stop)
+                return basic_view_at(self, size, self._stride, self._offset + offset)
+        n, step, size, stride = first_dim(self._size, self._stride)
+        return slice_along(self, 0, *slice_bounds(key, n))
     if kind is tuple:
         if len(key) == 2 and key[0].__class__ is Tensor and key[1].__class__ is Tensor:
             result = _indexed_by_two(self, *key)
             if result is not None:
                 return result
         if _plain(self):
-            view = _basic_view(self, key)
+            view = basic_view(self, key)
             if view is not None:
                 return view
             result = _indexed_among_slices(self, key)
+            if result is None:
+                result = few_indexed(self, key)
             if result is not None:
                 return result
         else:
@@ -175,8 +160,8 @@ def _getitem(self: Tensor, key):
                 return select(self, dim, key[dim])
     elif key is None:
         if _plain(self):
-            size, stride, _ = _basic_geometry(self._size, self._stride, (None,))
-            return _plain_view(self, size, stride, self._offset)
+            size, stride, _ = basic_geometry(self._size, self._stride, (None,))
+            return basic_view_at(self, size, stride, self._offset)
     elif kind is Tensor and key._device is cpu:
         if not key._size and self._size and key._dtype.category == int64.category:
             return _getitem(self, key.item())
@@ -208,78 +193,6 @@ def _only_number(key: tuple) -> int:
     return found
 
 
-@lru_cache(maxsize=4096)
-def _sliced(size: tuple[int, ...], stride: tuple[int, ...], start: int | None, stop: int | None):
-    """(size, offset) of t[start:stop]."""
-    first, last, _ = slice(start, stop).indices(size[0])
-    return Size((max(last - first, 0), *tuple(size)[1:])), (first if last > first else 0) * stride[0]
-
-
-def _basic_view(self: Tensor, key: tuple) -> Tensor | None:
-    """self[key] for a tuple of integers, slices, None and ..., in one step.
-
-    None where it holds anything else, or is wrong: the general way finds out what."""
-    place = _basic_place(self, key)
-    if place is None:
-        return None
-    size, stride, offset = place
-    return _plain_view(self, size, stride, self._offset + offset)
-
-
-def _basic_place(self: Tensor, key):
-    """(size, stride, offset within self) of `_basic_view`; None where it gives None."""
-    items = []
-    for each in key:
-        kind = each.__class__
-        if kind is slice:  # slices have no hash before Python 3.12
-            each = each.start, each.stop, each.step
-            for bound in each:
-                if bound is not None and bound.__class__ is not int:
-                    return None
-        elif kind is not int and each is not None and each is not Ellipsis:
-            return None
-        items.append(each)
-    return _basic_geometry(self._size, self._stride, tuple(items))
-
-
-@lru_cache(maxsize=8192)
-def _basic_geometry(sizes: tuple[int, ...], strides: tuple[int, ...], key: tuple):
-    """(size, stride, offset) of t[key], the slices given as (start, stop, step); None where it is wrong."""
-    size, stride, offset = [], [], 0
-    dims = list(zip(sizes, strides, strict=True))
-    dim = 0
-    for position, each in enumerate(key):
-        if each is None:
-            size.append(1)
-            stride.append(dims[dim][0] * dims[dim][1] if dim < len(dims) else 1)
-        elif each is Ellipsis:
-            rest = len(dims) - dim - sum(e is not None and e is not Ellipsis for e in key[position + 1 :])
-            if rest < 0:
-                return None
-            for n, step in dims[dim : dim + rest]:
-                size.append(n)
-                stride.append(step)
-            dim += rest
-        elif dim >= len(dims):
-            return None
-        else:
-            n, step = dims[dim]
-            if isinstance(each, tuple):
-                start, stop, by = _slice_bounds(slice(*each), n)
-                size.append((stop - start + by - 1) // by)
-                stride.append(step * by)
-                offset += start * step
-            elif -n <= each < n:
-                offset += (each + n if each < 0 else each) * step
-            else:
-                return None
-            dim += 1
-    for n, step in dims[dim:]:
-        size.append(n)
-        stride.append(step)
-    return Size(size), tuple(stride), offset
-
-
 def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
     """self[key] for the usual cases, a vector of int64 or a mask of self's size, in one kernel; None for others."""
     source, flat = self.flat(), key.flat()
@@ -287,7 +200,7 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
         return None
     d = key._dtype
     if d is int64:
-        n, width, size, _ = _first_dim(self._size, self._stride)
+        n, width, size, _ = first_dim(self._size, self._stride)
         if source is None:
             parts = strided_parts(self._size, self._stride, 0, 0)
             if parts is None:
@@ -301,11 +214,14 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
         if bad >= 0 and (width > 0 or source is None):
             raise _out_of_bounds(int(flat[bad]), 0, n)
         result = wrap(out, Size(tuple(key._size) + tuple(size)), self._dtype)
-    elif d is bool_ and key._size == self._size and source is not None:
-        from .masking import selected
-
+    elif d is bool_ and source is not None and key._size == self._size:
         out = selected(source, flat)
         result = wrap(out, Size((out.size,)), self._dtype)
+    elif d is bool_ and source is not None and source.size and key._size == self._size[: len(key._size)]:
+        # A mask over the first dimensions: the rows where it is true.
+        rows, rest = true_positions(flat), self._size[len(key._size) :]
+        out, _ = read_rows(source, rows, flat.size, 0, 1, source.size // flat.size)
+        result = wrap(out, Size((rows.size, *rest)), self._dtype)
     else:
         return None
     if self._requires_grad and mode.enabled:
@@ -328,7 +244,7 @@ def _indexed_among_slices(self: Tensor, key: tuple) -> Tensor | None:
             return None
         items.append(each)
     flat = None if index is None or index._dtype is not int64 or index._device is not cpu else index.flat()
-    place = _basic_place(self, items) if flat is not None and index._size else None
+    place = basic_place(self, items) if flat is not None and index._size else None
     if place is None:
         return None
     size, stride, offset = place
@@ -398,15 +314,6 @@ def _no_dimension() -> IndexError:
 
 def _out_of_bounds(i: int, dim: int, n: int) -> IndexError:
     return IndexError(f"index {i} is out of bounds for dimension {dim} with size {n}")
-
-
-def _slice_bounds(key: slice, n: int) -> tuple[int, int, int]:
-    """start, stop, step with 0 <= start <= stop <= n and step > 0."""
-    step = key.step
-    if step is not None and step.__index__() <= 0:
-        raise ValueError("step must be greater than zero")
-    start, stop, step = key.indices(n)
-    return (start, stop, step) if stop > start else (start, start, step)
 
 
 def _is_legacy_tuple(key: list) -> bool:
@@ -503,7 +410,7 @@ def _take_apart(self: Tensor, key) -> tuple[Tensor, tuple[Index, ...]]:
             dim += 1
         elif isinstance(each, slice):
             n = view._size[dim]
-            start, stop, step = (0, n, 1) if each == _ALL else _slice_bounds(each, n)
+            start, stop, step = (0, n, 1) if each == _ALL else slice_bounds(each, n)
             if each.start not in (None, 0) or stop != n or step != 1:
                 view = slice_along(view, dim, start, stop, step)
             dim += 1
@@ -554,20 +461,6 @@ def _without_leading_ones(value: Tensor) -> Tensor:
     return value.reshape(tuple(value._size)[lead:]) if lead else value
 
 
-def fits(value, d) -> bool:
-    """Whether a Python number can be written to elements of `d` without a thought: no overflow, no halves."""
-    kind = value.__class__
-    category = d.category
-    if kind is float:
-        # (inf and nan are what they are in any floating dtype.)
-        return category == FLOATING and d.np is d.compute and (-3e38 < value < 3e38 or value - value != 0)
-    if kind is int:
-        if category == FLOATING:
-            return d.np is d.compute and -(2**53) < value < 2**53
-        return 0 <= value <= 127 or d is int64 and -(2**63) <= value < 2**63
-    return kind is bool and d is bool_
-
-
 def _put_directly(self: Tensor, key, value) -> bool:
     """self[key] = value in one step, for what the graph knows nothing of and a contiguous self.
 
@@ -581,7 +474,7 @@ def _put_directly(self: Tensor, key, value) -> bool:
     if kind is int:
         if not self._size:
             return False
-        n, step, size, stride = _first_dim(self._size, self._stride)
+        n, step, size, stride = first_dim(self._size, self._stride)
         if not -n <= key < n:
             return False
         offset = (key + n if key < 0 else key) * step
@@ -593,12 +486,12 @@ def _put_directly(self: Tensor, key, value) -> bool:
             return False
         if stop.__class__ is not int and stop is not None:
             return False
-        size, offset = _sliced(self._size, self._stride, start, stop)
+        size, offset = sliced(self._size, self._stride, start, stop)
         stride = self._stride
     elif kind is tuple:
-        place = _basic_place(self, key)
+        place = basic_place(self, key)
         if place is None:
-            return len(key) == 2 and _put_at_pairs(self, flat, *key, value)
+            return len(key) == 2 and _put_at_pairs(self, flat, *key, value) or few_put(self, key, value)
         size, stride, offset = place
     elif kind is Tensor:
         return _put_at_tensor(self, flat, key, value)
@@ -611,9 +504,18 @@ def _put_directly(self: Tensor, key, value) -> bool:
         if shared and value._offset == self._offset + offset and value._stride == stride:
             self._storage.version += 1  # what `x[1:3] += v` ends with: these elements are written to themselves
             return True
-        if shared and not (is_contiguous(size, stride) and abs(value._offset - self._offset - offset) >= size.numel()):
-            return False  # they may share elements
         values = value.flat()
+        if shared and not (is_contiguous(size, stride) and abs(value._offset - self._offset - offset) >= size.numel()):
+            # One part of a tensor to another. Where these overlap torch raises, or says nothing and reads them before.
+            to, given = self._offset + offset, value._offset
+            n = size.numel()
+            if (
+                n > _FILLED
+                or overlap(size, stride, range(to, to + n), size, value._stride, range(given, given + n)) != "no"
+            ):
+                return False
+            values = value._nd().flatten()
+            value = wrap(values, size, value._dtype)
     elif fits(value, self._dtype):
         values = value
     else:
@@ -641,12 +543,18 @@ def _put_at_tensor(self: Tensor, flat: np.ndarray, key: Tensor, value) -> bool:
         return False
     if key._dtype is bool_:
         mask = key.flat()
-        if mask is None or key._size != self._size or not fits(value, self._dtype):
+        if mask is None or not fits(value, self._dtype):
             return False
+        if key._size != self._size:
+            # A mask over the first dimensions: the rows where it is true.
+            if not key._size or key._size != self._size[: len(key._size)] or not flat.size:
+                return False
+            rest, rows = self._size[len(key._size) :], true_positions(mask)
+            return not rows.size or _put_rows(self, flat, rows, mask.size, 0, (rows.size, *rest), value)
         fill_flat(flat, mask, value)
         self._get_storage().version += 1
         return True
-    n, _, size, _ = _first_dim(self._size, self._stride)
+    n, _, size, _ = first_dim(self._size, self._stride)
     if key._dtype is not int64 or not flat.size:
         return False
     return _put_rows(self, flat, key.flat(), n, -n, (*key._size, *size), value)

@@ -6,7 +6,6 @@ import numpy as np
 
 from numtorch.graph import no_grad
 from numtorch.kernels.cpu import masks as _masks
-from numtorch.kernels.cpu.masks import BLOCK
 
 from .._allocator import empty
 from .._copy import cast_array, contiguous, copy_into
@@ -20,40 +19,11 @@ from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
 from .gather_scatter import copied, inplace
+from .true_places import FEW, selected, true_ends, true_positions
 
-_true_ends = at.compiled_pair(_masks.true_ends, "mi")
-_masked_select = at.compiled_pair(_masks.masked_select_block, "xmix")
-_true_positions = at.compiled_pair(_masks.true_positions_block, "mix")
 _coordinates = at.compiled_pair(_masks.coordinates_of, "iix")
 _masked_scatter = at.compiled_pair(_masks.masked_scatter_block, "xmixx")
-_BOOL, _INT64 = np.dtype(np.bool_), np.dtype(np.int64)
-#: Elements up to which the places that are not zero are found by numpy, whose call costs less than that of a kernel.
-_FEW = 1024
-
-
-def true_ends(mask: np.ndarray) -> tuple[int, np.ndarray]:
-    """(how many are true, the ends that the kernels of kernels/cpu/masks.py ask for)."""
-    ends = np.empty((mask.size + BLOCK - 1) // BLOCK, np.int64)
-    return _true_ends[mask.size >= at.PARALLEL_PICKS][_BOOL](mask, ends), ends
-
-
-def true_positions(mask: np.ndarray) -> np.ndarray:
-    """The flat positions of the true elements."""
-    if mask.size <= _FEW:
-        return mask.nonzero()[0]
-    count, ends = true_ends(mask)
-    found = empty(count, _INT64)
-    _true_positions[mask.size >= at.PARALLEL_PICKS][_INT64](mask, ends, found)
-    return found
-
-
-def selected(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The elements of a flat array where the mask is true."""
-    count, ends = true_ends(mask)
-    out = empty(count, source.dtype)
-    source, to = at.as_moved(source), at.as_moved(out)
-    _masked_select[mask.size >= at.PARALLEL_PICKS][to.dtype](source, mask, ends, to)
-    return out
+_INT64 = np.dtype(np.int64)
 
 
 def _mask_flat(mask: Tensor, size: Size) -> np.ndarray:
@@ -269,12 +239,12 @@ def nonzero(input, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
         if not input._size:
             return nonzero(input.unsqueeze(0), as_tuple=True)
         flat = input._flat
-        if flat.__class__ is np.ndarray and flat.size <= _FEW and input._dtype.np is input._dtype.compute:
+        if flat.__class__ is np.ndarray and flat.size <= FEW and input._dtype.np is input._dtype.compute:
             # (The result of n dimensions and n views of it take three times as long.)
             return tuple([wrap(found, (found.size,), int64) for found in flat.reshape(input._size).nonzero()])
         return tuple(nonzero(input).unbind(1))
     flat, ndim = input._flat, len(input._size)
-    if flat.__class__ is np.ndarray and flat.size <= _FEW and input._dtype.np is input._dtype.compute:
+    if flat.__class__ is np.ndarray and flat.size <= FEW and input._dtype.np is input._dtype.compute:
         found = flat.nonzero()[0]
     else:
         found = true_positions(_is_true(input))

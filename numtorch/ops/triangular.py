@@ -15,10 +15,14 @@ from .._primitive import primitive
 from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
+from .._views import tracked
 from .creation import eye, finish
+from .few_places import fits
 from .positions import PARALLEL_ELEMENTS, as_vectors
 
 _trace = Compiled(_kernels.trace_forward, "xnnx")
+#: Dtypes of small triangles that need no thought.
+_SMALL = frozenset({np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)})
 _keep_triangle = compiled_pair(_kernels.keep_triangle, "xnnnbx")
 
 
@@ -68,8 +72,8 @@ def diag_embed(input, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor
 @primitive("diag_embed", node="DiagEmbedBackward0", public=False)
 def _diagonal_matrix(input, offset, d1, d2):
     side = input._size[-1] + abs(offset)
-    flat = input._flat
-    if flat is not None and len(input._size) == 1 and input._device is cpu and d1 < d2:
+    flat = input.flat() if input._device is cpu else None
+    if flat is not None and len(input._size) == 1 and d1 < d2:
         out = np.zeros(side * side, flat.dtype)
         first = offset if offset >= 0 else -offset * side
         out[first : first + flat.size * (side + 1) : side + 1][: flat.size] = flat
@@ -91,6 +95,27 @@ def diagflat(input, offset: int = 0) -> Tensor:
     return diag_embed(input.reshape(-1), offset)
 
 
+@op(function=False)
+def fill_diagonal_(self, fill_value, wrap: bool = False) -> Tensor:
+    """Write one value to the main diagonal; with `wrap`, of a tall matrix, again and again below it, a row left out."""
+    size, stride = self._size, self._stride
+    if len(size) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(size) > 2 and len(set(size)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    height, width = size[:2]
+    flat = self._flat if len(size) == 2 and not wrap and not tracked(self) else None
+    if flat is not None and self._device is cpu and fits(fill_value, self._dtype):
+        # A contiguous matrix of which the graph knows nothing.
+        flat[: min(height, width) * (width + 1) : width + 1] = fill_value
+        self._get_storage().version += 1
+        return self
+    for row in range(0, height if wrap and len(size) == 2 else 1, width + 1):
+        count = min(height - row, *size[1:])
+        self.as_strided((count,), (sum(stride),), self._offset + row * stride[0]).fill_(fill_value)
+    return self
+
+
 @primitive(out=True)
 def trace(input) -> Tensor:
     """The sum of a matrix's diagonal."""
@@ -110,7 +135,14 @@ trace.derivative(input=lambda ctx, grad: grad * eye(*ctx.input.shape, dtype=grad
 def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
     if len(self._size) < 2:
         raise RuntimeError(f"{'triu' if upper else 'tril'}: input tensor must have at least 2 dimensions")
-    source = contiguous(self)._flat
+    source = self._flat
+    if source is None:
+        source = contiguous(self)._flat
+    elif source.__class__ is np.ndarray and source.size < PARALLEL_ELEMENTS and source.dtype in _SMALL:
+        rows, columns = self._size[-2:]
+        out = np.empty(source.size, source.dtype)
+        _keep_triangle[False][source.dtype](source, rows, columns, diagonal, upper, out)
+        return wrap(out, self._size, self._dtype)
     rows, columns = self._size[-2:]
     out = empty(source.size, source.dtype)
     if out.size:
