@@ -36,15 +36,20 @@ def copy_elements(src: Tensor, dst: Tensor) -> None:
     if src._flat is not None and dst._flat is not None:
         copy_flat(dst._flat, src._flat)
         return
-    bits = _BITS[src._dtype.itemsize]
-    large = dst._size.numel() >= PARALLEL_THRESHOLD
+    copy, bits = layout_copy(src._dtype.itemsize, dst._size.numel())
+    meta = plan(dst._size, src._stride, dst._stride)
+    copy(src._buffer().view(bits), src._offset, dst._buffer().view(bits), dst._offset, meta)
+
+
+def layout_copy(itemsize: int, numel: int):
+    """(the compiled copy(x, x0, out, o0, meta), the dtype of its arrays) for so many elements of such a size."""
+    bits, large = _BITS[itemsize], numel >= PARALLEL_THRESHOLD
     entry = _layout_copies.get((bits, large))
     if entry is None:
         buffer, word = types.Array(from_dtype(np.dtype(bits)), 1, "C"), types.int64
         kernel = _kernels.copy_strided_parallel if large else _kernels.copy_strided
         entry = _layout_copies[bits, large] = entry_point(kernel, (buffer, word, buffer, word, types.int64[::1]))
-    meta = plan(dst._size, src._stride, dst._stride)
-    entry(src._buffer().view(bits), src._offset, dst._buffer().view(bits), dst._offset, meta)
+    return entry, bits
 
 
 _layout_copies: dict = {}  # (bits, whether on all threads) -> the compiled copy

@@ -12,10 +12,11 @@ from numtorch.kernels.cpu import joining as _kernels
 from numtorch.kernels.threads import get_num_threads
 
 from .._allocator import empty
-from .._copy import cast, copy_elements
+from .._copy import cast, copy_elements, layout_copy
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING, float32, float64, int64, promote_types, uint8
 from .._inplace import write_out
+from .._layout import plan as walk
 from .._loops import check_devices
 from .._primitive import primitive
 from .._registry import op
@@ -168,16 +169,83 @@ def _record_joined(tensors, dim: int, plan_of, result: Tensor) -> None:
     result._requires_grad = True
 
 
+def _copied_at_once(tensors, dim: int, plan_of) -> tuple[np.ndarray, tuple, bool] | None:
+    """(elements, plan, whether the graph records it) of views of one storage that lie equally far apart.
+
+    What unbind, chunk and indexing by numbers give back: one copy, and nothing is asked of each but where it lies."""
+    first = tensors[0]
+    storage, size, stride, dtype = first._storage, first._size, first._stride, first._dtype
+    at_first = place = first._offset
+    step, recorded = tensors[1]._offset - place, False
+    for t in tensors:
+        if t.__class__ is not Tensor or t._storage is not storage or t._offset != place or t._stride != stride:
+            return None
+        if t._size != size or t._dtype is not dtype:
+            return None
+        if t._requires_grad:
+            recorded = True
+        place += step
+    count = len(tensors)
+    plan = plan_of((size,) * count, dim)
+    if plan is None:
+        return None
+    out = empty(plan[2], dtype.np)
+    copy, bits = layout_copy(dtype.itemsize, plan[2])
+    meta = _progression(size, stride, count, step, plan[1], dim if dim >= 0 else dim + len(plan[0]))
+    copy(first._buffer().view(bits), at_first, out.view(bits), 0, meta)
+    return out, plan, recorded
+
+
+@lru_cache(maxsize=1024)
+def _progression(size, stride, count: int, step: int, joined_stride, d: int) -> np.ndarray:
+    """The walk of a copy that joins `count` parts, `step` elements apart, along dimension d of the result."""
+    if len(joined_stride) == len(size):  # cat: the new dimension is counted in parts
+        joined_stride = (*joined_stride[:d], size[d] * joined_stride[d], *joined_stride[d:])
+    return walk((*size[:d], count, *size[d:]), (*stride[:d], step, *stride[d:]), joined_stride)
+
+
+def _copied_each(tensors, dim: int, plan_of, dtype) -> tuple[np.ndarray, tuple, bool] | None:
+    """The same of tensors of any layouts, part by part; None where they do not fit."""
+    sizes, recorded = [], False
+    for t in tensors:
+        if not isinstance(t, Tensor) or t._dtype is not dtype or t._device is not cpu:
+            return None
+        if t._requires_grad:
+            recorded = True
+        sizes.append(t._size)
+    plan = plan_of(tuple(sizes), dim)
+    if plan is None:
+        return None
+    size, stride, numel, _ = plan
+    d = dim if dim >= 0 else dim + len(size)
+    out, start = empty(numel, dtype.np), 0
+    copy, bits = layout_copy(dtype.itemsize, numel // len(tensors))
+    to, step = out.view(bits), stride[d]
+    within = stride if plan_of is _joined_size else (*stride[:d], *stride[d + 1 :])
+    for t in tensors:
+        copy(t._buffer().view(bits), t._offset, to, start, walk(t._size, t._stride, within))
+        start += step * t._size[d] if plan_of is _joined_size else step
+    return out, plan, recorded
+
+
 def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
-    """Contiguous tensors of one dtype that fit, the case that needs no thought; None for anything else."""
+    """Tensors of one dtype that fit, the case that needs no thought; None for anything else."""
     if (type(tensors) is not list and type(tensors) is not tuple) or not tensors or type(dim) is not int:
         return None
     try:
-        dtype, recorded, flats, sizes = tensors[0]._dtype, False, [], []
-        for t in tensors:
+        first, copied = tensors[0], None
+        dtype, recorded, flats, sizes = first._dtype, False, [], []
+        if first._storage is not None and len(tensors) > 1 and tensors[1]._storage is first._storage:
+            copied = _copied_at_once(tensors, dim, plan_of) if first._device is cpu else None
+        for t in tensors if copied is None else ():
             flat = t._flat
             if flat is None and t._device is cpu:
                 flat = t.flat()
+                if flat is None:
+                    copied = _copied_each(tensors, dim, plan_of, dtype)
+                    if copied is None:
+                        return None
+                    break
             # (Neither None nor the array of another device.)
             if flat.__class__ is not _ndarray or t._dtype is not dtype:
                 return None
@@ -185,36 +253,45 @@ def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
                 recorded = True
             flats.append(flat)
             sizes.append(t._size)
-        plan = plan_of(tuple(sizes), dim)
+        plan = plan_of(tuple(sizes), dim) if copied is None else copied[1]
     except AttributeError:  # not a tensor
         return None
     if plan is None:
         return None
-    size, stride, numel, lengths = plan
-    d = flats[0].dtype
-    step, missing, fours = _in_fours(lengths)
-    if numel == step and (numel < _RUNS or get_num_threads() == 1):
-        # Along the first dimension: runs of memory, one after the other.
-        out = np.concatenate(flats, out=empty(numel, d))
+    size, stride, _, _ = plan
+    if copied is None:
+        out = _copied_flat(flats, plan)
     else:
-        out = to = empty(numel, d)
-        if d.type not in at.MOVED_ITSELF:
-            wide = d.itemsize == 16  # two numbers of 8 bytes
-            moved = np.float64 if wide else at.moved_as(d)
-            flats = [flat.view(moved) for flat in flats]
-            to = out.view(moved)
-            if wide:
-                step, missing, fours = _in_fours(tuple([2 * length for length in lengths]))
-        kernel = _join_four[numel >= at.PARALLEL_ELEMENTS][to.dtype]
-        if missing:
-            flats += [to[:0]] * missing
-        for i, n, m, k, p, start in fours:
-            kernel(flats[i], flats[i + 1], flats[i + 2], flats[i + 3], n, m, k, p, to, start, step)
+        out, _, recorded = copied
     result = _new(Tensor)
     result._flat, result._size, result._stride, result._dtype = out, size, stride, dtype
     if recorded and mode.enabled:
         _record_joined(tensors, dim, plan_of, result)
     return result
+
+
+def _copied_flat(flats: list, plan) -> np.ndarray:
+    """The elements of contiguous parts joined by such a plan."""
+    _, _, numel, lengths = plan
+    d = flats[0].dtype
+    step, missing, fours = _in_fours(lengths)
+    if numel == step and (numel < _RUNS or get_num_threads() == 1):
+        # Along the first dimension: runs of memory, one after the other.
+        return np.concatenate(flats, out=empty(numel, d))
+    out = to = empty(numel, d)
+    if d.type not in at.MOVED_ITSELF:
+        wide = d.itemsize == 16  # two numbers of 8 bytes
+        moved = np.float64 if wide else at.moved_as(d)
+        flats = [flat.view(moved) for flat in flats]
+        to = out.view(moved)
+        if wide:
+            step, missing, fours = _in_fours(tuple([2 * length for length in lengths]))
+    kernel = _join_four[numel >= at.PARALLEL_ELEMENTS][to.dtype]
+    if missing:
+        flats += [to[:0]] * missing
+    for i, n, m, k, p, start in fours:
+        kernel(flats[i], flats[i + 1], flats[i + 2], flats[i + 3], n, m, k, p, to, start, step)
+    return out
 
 
 @op(method=False, aliases=("concat", "concatenate"))

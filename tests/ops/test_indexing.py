@@ -316,3 +316,30 @@ def test_any_layout_is_read_where_it_lies(layout, dtype):
         x[torch.tensor([[0], [0]]), torch.tensor([0, held.shape[1]])]
     with pytest.raises(RuntimeError, match="out of bounds for dimension 2"):
         x.gather(2, torch.full((1, 1, 3), held.shape[2]))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int16, torch.bool, torch.complex128])
+def test_parts_of_any_layout_are_joined(layout, dtype):
+    x = layout(torch.from_numpy(array((6, 7, 40)) % 251).to(dtype))
+    held = x.numpy()
+    for d in range(3):
+        parts, pieces = x.unbind(d)[::-1], np.moveaxis(held, d, 0)[::-1]
+        for to in (0, 1, -1):  # equally far apart, in any order, among others
+            np.testing.assert_array_equal(torch.stack(parts, to).numpy(), np.stack(pieces, to), strict=True)
+            np.testing.assert_array_equal(torch.stack(parts[::2], to).numpy(), np.stack(pieces[::2], to), strict=True)
+            mixed = (parts[0], parts[-1], parts[0].clone(), parts[0])
+            np.testing.assert_array_equal(torch.stack(mixed, to).numpy(), np.stack([p.numpy() for p in mixed], to))
+        for parts in (x.split(2, d)[::-1], x.chunk(2, d), (x, x.clone(), x)):
+            want = np.concatenate([p.numpy() for p in parts], d)
+            np.testing.assert_array_equal(torch.cat(parts, d).numpy(), want, strict=True)
+            np.testing.assert_array_equal(torch.cat(parts, d - 3).numpy(), want, strict=True)
+
+
+def test_gradients_of_parts_joined_again():
+    x = torch.arange(24.0).view(2, 3, 4).permute(2, 0, 1).requires_grad_()
+    weight = torch.arange(24.0).view(4, 2, 3)
+    for joined in (torch.stack(x.unbind(0)), torch.cat(x.split(1, 1), 1), torch.cat([x[:2], x[2:]])):
+        assert joined.grad_fn is not None
+        (grad,) = torch.autograd.grad((joined * weight).sum(), x)
+        np.testing.assert_array_equal(grad.numpy(), weight.numpy())
