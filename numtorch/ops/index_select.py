@@ -3,8 +3,6 @@ positions."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from numtorch.kernels.cpu import indexing as _kernels
@@ -29,34 +27,20 @@ from .gather_scatter import copied, dim_of, inplace, is_half, length, values_fla
 # --- parts --------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)
-def _selected_size(size: tuple[int, ...], dim: int, count: int) -> tuple[int, int, int, Size]:
-    """(outer, n, width) of the block around dim, and its size with `count` for n."""
-    d, outer, n, width = at.block_of(size, dim)
-    return outer, n, width, Size((*size[:d], count, *size[d + 1 :]))
-
-
 def _rows_selected(input: Tensor, dim: int, index: Tensor) -> Tensor | None:
     """The usual index_select in one kernel: dimensions that can be followed, a vector of int64; None for any other call."""
     if input._device is not cpu or index._device is not cpu or not input._size or type(dim) is not int:
         return None
-    source, flat = input.flat(), index.flat()
+    flat = index.flat()
     if flat is None or index._dtype is not int64 or len(index._size) != 1:
         return None
-    outer, n, width, size = _selected_size(input._size, dim, flat.size)
-    if source is not None:
-        out, bad = at.read_rows(source, flat, n, 0, outer, width)
-    else:
-        d = dim if dim >= 0 else dim + len(size)
-        parts = at.strided_parts(input._size, input._stride, d, d)
-        if parts is None:
-            return None
-        outer, step, width, across = parts
-        buffer, start = input._buffer(), input._offset
-        out, bad = at.read_parts(buffer, flat, n, 0, start, outer, step, input._stride[d], width, across)
+    plan = at.pick_plan(input._size, input._stride, dim, index._size)
+    if plan is None:
+        return None
+    result, bad = at.pick(input, flat, 0, plan)
     if bad >= 0:
         raise IndexError("index out of range in self")
-    return wrap(out, size, input._dtype)
+    return result
 
 
 @op()
@@ -391,12 +375,13 @@ def _out_of_range(index: int, total: int) -> IndexError:
 @primitive(save=("index",), out=True)
 def take(input, index) -> Tensor:
     """The elements of input at flat positions (row-major, negative ones from the end); the size is index's."""
-    source, flat = input._flat, index._flat
+    source, flat = input.flat(), index.flat()
     if source is not None and flat is not None and source.size and index._dtype is int64 and input._device is cpu:
-        out, bad = at.read_rows(source, flat, source.size, -source.size, 1, 1)
+        n = source.size
+        result, bad = at.pick(input, flat, -n, at.pick_plan((n,), (1,), 0, index._size))
         if bad >= 0:
-            raise _out_of_range(int(flat[bad]), source.size)
-        return wrap(out, index._size, input._dtype)
+            raise _out_of_range(int(flat[bad]), n)
+        return result
     return wrap(at.read(input, _flat_places(input, index, "take")), index._size, input._dtype)
 
 

@@ -8,6 +8,7 @@ remains is a tuple of `Index` entries (a tensor, list or mask for one or more di
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from .basic_views import basic_geometry, basic_place, basic_view, basic_view_at,
 from .creation import filled
 from .few_places import few_indexed, few_put, fits
 from .from_data import tensor
-from .positions import Compiled, fill_flat, read_parts, read_rows, strided_parts, write_rows
+from .positions import Compiled, fill_flat, pick, pick_plan, read_parts, read_rows, strided_parts, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 from .true_places import selected, true_positions
 
@@ -200,20 +201,13 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
         return None
     d = key._dtype
     if d is int64:
-        n, width, size, _ = first_dim(self._size, self._stride)
-        if source is None:
-            parts = strided_parts(self._size, self._stride, 0, 0)
-            if parts is None:
-                return None
-            _, _, count, across = parts
-            out, bad = read_parts(self._buffer(), flat, n, -n, self._offset, 1, 0, width, count, across)
-        elif n == 0 or width * n != source.size:
+        plan = pick_plan(self._size, self._stride, 0, key._size)
+        if plan is None:
             return None
-        else:
-            out, bad = read_rows(source, flat, n, -n, 1, width)
-        if bad >= 0 and (width > 0 or source is None):
+        n = plan[0]
+        result, bad = pick(self, flat, -n, plan)
+        if bad >= 0:
             raise _out_of_bounds(int(flat[bad]), 0, n)
-        result = wrap(out, Size(tuple(key._size) + tuple(size)), self._dtype)
     elif d is bool_ and source is not None and key._size == self._size:
         out = selected(source, flat)
         result = wrap(out, Size((out.size,)), self._dtype)
@@ -238,7 +232,7 @@ def _indexed_among_slices(self: Tensor, key: tuple) -> Tensor | None:
             dim += index is None
         elif kind is Tensor:
             if index is not None:
-                return None
+                return _indexed_twice_among_slices(self, key)
             index, each = each, _ALL
         elif kind is not int:
             return None
@@ -248,26 +242,23 @@ def _indexed_among_slices(self: Tensor, key: tuple) -> Tensor | None:
     if place is None:
         return None
     size, stride, offset = place
-    shape = (*size[:dim], *index._size, *size[dim + 1 :])
-    parts = strided_parts(size, stride, dim, dim)
-    if parts is None:
+    plan = pick_plan(size, stride, dim, index._size)
+    if plan is None:
         return None
-    outer, step, width, across = parts
-    n, start = size[dim], self._offset + offset
-    out, bad = read_parts(self._buffer(), flat, n, -n, start, outer, step, stride[dim], width, across)
-    return wrap(out, Size(shape), self._dtype) if bad < 0 else None  # the general way names a bad one
+    result, bad = pick(self, flat, -plan[0], plan, offset)
+    return result if bad < 0 else None  # the general way names a bad one
 
 
-def _joined_positions(self: Tensor, i: Tensor, j: Tensor, i_step: int, j_step: int):
-    """(i * i_step + j * j_step, the shape) of indices of the first two dimensions of self: two of one size, or a column
-    and a row. None for other indices, and wrong ones."""
-    first, second, size = i.flat(), j.flat(), self._size
-    if first is None or second is None or i._dtype is not int64 or j._dtype is not int64 or len(size) < 2:
+def _joined_positions(i: Tensor, j: Tensor, n: int, m: int, i_step: int, j_step: int):
+    """(i * i_step + j * j_step, the shape) of indices of dimensions of n and m: two of one size, or a column and a row.
+
+    None for other indices, and wrong ones."""
+    first, second = i.flat(), j.flat()
+    if first is None or second is None or i._dtype is not int64 or j._dtype is not int64:
         return None
     shape, given = i._size, j._size
     if not shape or not given or i._device is not cpu or j._device is not cpu:
         return None
-    n, m = size[0], size[1]
     columns = shape != given
     if columns:
         if len(shape) == 2 and shape[1] == 1 and len(given) == 1:
@@ -286,7 +277,7 @@ def _indexed_by_two(self: Tensor, i: Tensor, j: Tensor) -> Tensor | None:
     """self[i, j] for two vectors of int64 of one size, or a column and a row: as one index of places in memory."""
     size, stride = self._size, self._stride
     parts = strided_parts(size, stride, 0, 1) if len(size) > 1 and self._device is cpu else None
-    joined = None if parts is None else _joined_positions(self, i, j, stride[0], stride[1])
+    joined = None if parts is None else _joined_positions(i, j, *size[:2], *stride[:2])
     if joined is None:
         return None  # the general way says which one is wrong
     (joint, shape), (_, _, width, across) = joined, parts
@@ -295,6 +286,44 @@ def _indexed_by_two(self: Tensor, i: Tensor, j: Tensor) -> Tensor | None:
     if self._requires_grad and mode.enabled:
         index.primitive.record((self, (entry_of(i, 0, size), entry_of(j, 1, size))), {}, result)
     return result
+
+
+def _indexed_twice_among_slices(self: Tensor, key: tuple) -> Tensor | None:
+    """self[:, i, j], self[i, 2:, j]: the same with two tensors, as one index of places in memory; None for others."""
+    items, tensors, dims, dim = [], [], [], 0
+    for each in key:
+        kind = each.__class__
+        if kind is Tensor:
+            tensors.append(each)
+            dims.append(dim)
+            each = _ALL
+        elif kind is not slice and kind is not int:
+            return None
+        dim += kind is not int
+        items.append(each)
+    place = basic_place(self, items) if len(tensors) == 2 else None
+    if place is None:
+        return None
+    size, stride, offset = place
+    parts, before, after = _twice_plan(size, stride, *dims)
+    d, e = dims
+    joined = None if parts is None else _joined_positions(*tensors, size[d], size[e], stride[d], stride[e])
+    if joined is None:
+        return None  # the general way says which one is wrong
+    (joint, shape), (outer, step, width, across) = joined, parts
+    out, _ = read_parts(self._buffer(), joint, _ANYWHERE, 0, self._offset + offset, outer, step, 1, width, across)
+    return wrap(out, Size((*before, *shape, *after)), self._dtype)
+
+
+@lru_cache(maxsize=1024)
+def _twice_plan(size: tuple[int, ...], stride: tuple[int, ...], d: int, e: int):
+    """(`strided_parts` around the dimensions d < e, the sizes before the indices in the result, and those after them)."""
+    if e > d + 1:  # what two indices with others between them give stands in front
+        rest = [k for k in range(len(size)) if k != d and k != e]
+        size = (size[d], size[e], *[size[k] for k in rest])
+        stride = (stride[d], stride[e], *[stride[k] for k in rest])
+        d, e = 0, 1
+    return strided_parts(tuple(size), stride, d, e), tuple(size[:d]), tuple(size[e + 1 :])
 
 
 def _plain(t: Tensor) -> bool:
@@ -564,7 +593,7 @@ def _put_at_pairs(self: Tensor, flat: np.ndarray, i, j, value) -> bool:
     """`_put_directly` for two vectors of int64 of one size, or a column and a row."""
     if i.__class__ is not Tensor or j.__class__ is not Tensor or not flat.size:
         return False
-    joined = _joined_positions(self, i, j, self._size[1], 1) if len(self._size) > 1 else None
+    joined = _joined_positions(i, j, *self._size[:2], self._size[1], 1) if len(self._size) > 1 else None
     if joined is None:
         return False
     n, m, *rest = self._size

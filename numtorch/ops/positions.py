@@ -22,8 +22,8 @@ from .._compiled import compiled_pair
 from .._copy import _BITS, contiguous
 from .._device import cpu
 from .._dtype import int32, int64
-from .._size import Size, is_contiguous, wrap_dim
-from .._tensor import Tensor
+from .._size import Size, contiguous_strides, is_contiguous, wrap_dim
+from .._tensor import Tensor, _new
 
 NOTHING = np.empty(0, np.int64)
 ORIGIN = np.zeros(1, np.int64)
@@ -170,6 +170,39 @@ def strided_parts(size: tuple[int, ...], stride: tuple[int, ...], first: int, la
     None where a kernel with one step for each does not follow them, or there are no elements."""
     outer, width = _merged(size[:first], stride[:first]), _merged(size[last + 1 :], stride[last + 1 :])
     return None if outer is None or width is None or 0 in size else (*outer, *width)
+
+
+@lru_cache(maxsize=2048)
+def pick_plan(size: tuple[int, ...], stride: tuple[int, ...], dim: int, shape: tuple[int, ...]):
+    """What `pick` needs of a tensor and the shape of an index along dim: (n, elements picked, the numbers behind `start`
+    that `read_parts` takes, size and stride of the result); None where `strided_parts` gives None."""
+    d = wrap_dim(dim, len(size))
+    parts = strided_parts(size, stride, d, d)
+    if parts is None:
+        return None
+    outer, step, width, across = parts
+    picked = Size((*size[:d], *shape, *size[d + 1 :]))
+    return size[d], prod(picked), (outer, step, stride[d], width, across), picked, contiguous_strides(picked)
+
+
+def pick(t: Tensor, index: np.ndarray, low: int, plan: tuple, start: int = 0) -> tuple[Tensor, int]:
+    """(the parts of `t` at an index, position of a bad index or -1), unrecorded: as directly as can be where they are small.
+
+    `start`: where in `t` what is indexed begins, the plan being one of that part."""
+    n, numel, numbers, size, stride = plan
+    source = t._flat
+    if source is None:
+        source, start = t._buffer(), start + t._offset
+    d = source.dtype
+    kernel = _read_rows[False].get(d) if numel < PARALLEL_PICKS else None
+    if kernel is None or d.type not in MOVED_ITSELF:
+        out, bad = read_parts(source, index, n, low, start, *numbers)
+    else:
+        out = np.empty(numel, d)
+        bad = kernel(source, index, n, low, start, *numbers, out)
+    result = _new(Tensor)
+    result._flat, result._size, result._stride, result._dtype = out, size, stride, t._dtype
+    return result, bad
 
 
 def _apart(index: np.ndarray, target: np.ndarray) -> np.ndarray:
