@@ -22,7 +22,8 @@ from ..simd.row_products import products_with_rows
 
 # Columns of which the sums are kept at a time: 8 KB of float32, a quarter of the first-level cache.
 VECTOR_CHUNK = 2048
-# Up to so many rows of a, a transposed b is used by scalar products of rows: turning it would cost more than that.
+# Up to so many rows of a, or of a transposed b, that b is used by scalar products of rows: turning it would cost more
+# than that, or a tile have empty lanes.
 DOT_ROWS = 8
 
 
@@ -141,6 +142,15 @@ def _scaled(total, alpha, beta, start, s, has_start):
     return alpha * total + beta * start[s] if has_start else alpha * total
 
 
+@jit
+def _put_four(t0, t1, t2, t3, start, s, step_s, has_start, alpha, beta, out, o, step):
+    """The sums of four vectors of products, scaled, to out[o], out[o + step]..."""
+    out[o] = _scaled(add_up(t0), alpha, beta, start, s, has_start)
+    out[o + step] = _scaled(add_up(t1), alpha, beta, start, s + step_s, has_start)
+    out[o + 2 * step] = _scaled(add_up(t2), alpha, beta, start, s + 2 * step_s, has_start)
+    out[o + 3 * step] = _scaled(add_up(t3), alpha, beta, start, s + 3 * step_s, has_start)
+
+
 @jit(nogil=True)
 def rows_times_rows(
     a,
@@ -166,18 +176,48 @@ def rows_times_rows(
 ):
     """out[i, j] = alpha * sum_p a[i, p] b[j, p] + beta * start[i, j], with dense rows of a (n, k) and b (m, k).
 
-    Four rows of b are multiplied with one of a; they stay in the first-level cache for the other rows of a. The lanes
-    of a sum are added up by halves, so every element has one order of summation.
+    Four rows of b are multiplied with two of a, so that there are more multiply-adds than loads; they stay in the
+    first-level cache for the other rows of a. The lanes of a sum are added up by halves, so every element has one order
+    of summation.
     """
     width = lanes(b)
     whole = k // width * width
     rest = k - whole
     zero = broadcast(b, b.dtype.type(0))
-    fours = m // 4 * 4
+    fours, pairs = m // 4 * 4, n // 2 * 2
     for j in range(0, fours, 4):
         q0 = b0 + j * row_b
         q1, q2, q3 = q0 + row_b, q0 + 2 * row_b, q0 + 3 * row_b
-        for i in range(n):
+        for i in range(0, pairs, 2):
+            at = a0 + i * row_a
+            below = at + row_a
+            t0, t1, t2, t3 = zero, zero, zero, zero
+            u0, u1, u2, u3 = zero, zero, zero, zero
+            for p in range(0, whole, width):
+                v, w = load(a, at + p), load(a, below + p)
+                row = load(b, q0 + p)
+                t0, u0 = fma(v, row, t0), fma(w, row, u0)
+                row = load(b, q1 + p)
+                t1, u1 = fma(v, row, t1), fma(w, row, u1)
+                row = load(b, q2 + p)
+                t2, u2 = fma(v, row, t2), fma(w, row, u2)
+                row = load(b, q3 + p)
+                t3, u3 = fma(v, row, t3), fma(w, row, u3)
+            if rest:
+                v, w = load_part(a, at + whole, rest), load_part(a, below + whole, rest)
+                row = load_part(b, q0 + whole, rest)
+                t0, u0 = fma(v, row, t0), fma(w, row, u0)
+                row = load_part(b, q1 + whole, rest)
+                t1, u1 = fma(v, row, t1), fma(w, row, u1)
+                row = load_part(b, q2 + whole, rest)
+                t2, u2 = fma(v, row, t2), fma(w, row, u2)
+                row = load_part(b, q3 + whole, rest)
+                t3, u3 = fma(v, row, t3), fma(w, row, u3)
+            s, o = s0 + i * row_s + j * column_s, o0 + i * row_out + j * column_out
+            _put_four(t0, t1, t2, t3, start, s, column_s, has_start, alpha, beta, out, o, column_out)
+            s, o = s + row_s, o + row_out
+            _put_four(u0, u1, u2, u3, start, s, column_s, has_start, alpha, beta, out, o, column_out)
+        for i in range(pairs, n):
             at = a0 + i * row_a
             t0, t1, t2, t3 = zero, zero, zero, zero
             for p in range(0, whole, width):
@@ -193,10 +233,7 @@ def rows_times_rows(
                 t2 = fma(v, load_part(b, q2 + whole, rest), t2)
                 t3 = fma(v, load_part(b, q3 + whole, rest), t3)
             s, o = s0 + i * row_s + j * column_s, o0 + i * row_out + j * column_out
-            out[o] = _scaled(add_up(t0), alpha, beta, start, s, has_start)
-            out[o + column_out] = _scaled(add_up(t1), alpha, beta, start, s + column_s, has_start)
-            out[o + 2 * column_out] = _scaled(add_up(t2), alpha, beta, start, s + 2 * column_s, has_start)
-            out[o + 3 * column_out] = _scaled(add_up(t3), alpha, beta, start, s + 3 * column_s, has_start)
+            _put_four(t0, t1, t2, t3, start, s, column_s, has_start, alpha, beta, out, o, column_out)
     for j in range(fours, m):
         q0 = b0 + j * row_b
         for i in range(n):
@@ -287,7 +324,7 @@ def long_sums(x, b, out, k, m):
 
 
 # What vector_form gives.
-TILES, DOT, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, FEW_ROWS_TIMES_TRANSPOSED = range(6)
+TILES, DOT, ROW_TIMES_MATRIX, TRANSPOSED_TIMES_COLUMN, MATRIX_TIMES_COLUMN, SCALAR_PRODUCTS, OUTER = range(7)
 
 
 def vector_form(n, k, m, row_a, column_a, row_b, column_b, row_s, width):
@@ -303,15 +340,21 @@ def vector_form(n, k, m, row_a, column_a, row_b, column_b, row_s, width):
         return TRANSPOSED_TIMES_COLUMN
     if m == 1 and column_a == 1:
         return MATRIX_TIMES_COLUMN
-    if n <= DOT_ROWS and row_b == 1 and column_a == 1 and (k >= width or n == 1):
-        return FEW_ROWS_TIMES_TRANSPOSED
+    if row_b == 1 and column_a == 1:
+        if n <= DOT_ROWS and (k >= width or n == 1):
+            return SCALAR_PRODUCTS
+        # A few columns fill a part of a tile's vectors; eight vectors of products pay for adding up their lanes.
+        if m <= DOT_ROWS and k >= 8 * width:
+            return SCALAR_PRODUCTS
+    if k == 1 and m >= 4 * width and column_b == 1:
+        return OUTER
     return TILES
 
 
 @jit
 def vector_scratch(a, k, form):
     """The memory that `multiply_vectors` needs."""
-    if form in (FEW_ROWS_TIMES_TRANSPOSED, DOT) or (form != MATRIX_TIMES_COLUMN and k <= _FEW_ROWS):
+    if form in (SCALAR_PRODUCTS, DOT) or (form != MATRIX_TIMES_COLUMN and k <= _FEW_ROWS):
         return a[:0]
     return np.empty(max(VECTOR_CHUNK, k), a.dtype)
 
@@ -352,8 +395,21 @@ def multiply_vectors(
             vector, v0, 0, a, a0, row_a, start, s0, 0, row_s, has_start, alpha, beta,
             out, o0, 0, row_out, 1, k, n,
         )  # fmt: skip
+    elif form == OUTER:
+        # Row by row, as the result lies in memory: tiles write a dozen rows side by side.
+        for i in range(n):
+            vector_times_few_rows(
+                a, a0 + i * row_a, column_a, b, b0, row_b, start, s0 + i * row_s, has_start, alpha, beta,
+                out, o0 + i * row_out, k, m,
+            )  # fmt: skip
     elif n == 1 and k <= lanes(a):
         row_times_short_rows(a, a0, b, b0, column_b, start, s0, has_start, alpha, beta, out, o0, k, m)
+    elif m < n:
+        # The more rows are taken four at a time.
+        rows_times_rows(
+            b, b0, column_b, a, a0, row_a, start, s0, 1, row_s, has_start, alpha, beta,
+            out, o0, 1, row_out, m, k, n,
+        )  # fmt: skip
     else:
         rows_times_rows(
             a, a0, row_a, b, b0, column_b, start, s0, row_s, 1, has_start, alpha, beta,

@@ -201,7 +201,7 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
             form = DOT
         elif m == 1 and not bias.size:
             form = TRANSPOSED_TIMES_COLUMN if transpose_a else MATRIX_TIMES_COLUMN  # what vector_form says too
-        elif m == 1 or n == 1 or (transpose_b and n <= DOT_ROWS):
+        elif m == 1 or n == 1 or k == 1 or (transpose_b and (n <= DOT_ROWS or m <= DOT_ROWS)):
             left, right = (1, n) if transpose_a else (k, 1), (1, k) if transpose_b else (m, 1)
             form = vector_form(n, k, m, *left, *right, 0 if bias.size else 1, kernels.width)
         if work >= LONG and form and n <= LONG_COLUMNS and m <= LONG_COLUMNS and not bias.size:
@@ -358,7 +358,7 @@ def _multiply(kernels, a, a0, a_strides, b, b0, b_strides, start, s0, s_strides,
     """One call of the kernel for strided batches (see multiply_part); `start` may be None."""
     outer, inner, n, k, m = sizes
     form = TILES
-    if m == 1 or n == 1 or (n <= DOT_ROWS and b_strides[2] == 1):
+    if m == 1 or n == 1 or k == 1 or (b_strides[2] == 1 and (n <= DOT_ROWS or m <= DOT_ROWS)):
         row_s = 1 if start is None else s_strides[2]
         form = vector_form(n, k, m, *a_strides[2:], *b_strides[2:], row_s, kernels.width)
     has_start = start is not None

@@ -86,7 +86,11 @@ def test_an_empty_result_and_an_empty_sum():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("size", [(1, 300, 2500), (2500, 300, 1), (8, 100, 33), (3, 17, 5), (1, 33, 1)], ids=str)
+@pytest.mark.parametrize(
+    "size",
+    [(1, 300, 2500), (2500, 300, 1), (8, 100, 33), (3, 17, 5), (1, 33, 1), (33, 300, 2), (61, 150, 7), (20, 1, 300)],
+    ids=str,
+)
 @pytest.mark.parametrize("transposes", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
 def test_vectors_and_few_rows(size, transposes, dtype):
     for accumulate in (False, True):
@@ -102,6 +106,7 @@ def test_operands_larger_than_the_second_level_cache(size, transposes):
 
 
 SHARED = [(9, 40, 50), (1, 300, 2500), (2500, 300, 1), (8, 100, 33), (70, 1000, 17), (700, 520, 1010), (5, 0, 7)]
+SHARED += [(131, 400, 3), (50, 1, 200)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -138,7 +143,9 @@ def test_the_number_of_parts_changes_no_bit(transposes, batch, size, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("size", [(20, 30, 40), (1, 30, 40), (20, 30, 1), (4, 30, 40), (60, 900, 50)], ids=str)
+@pytest.mark.parametrize(
+    "size", [(20, 30, 40), (1, 30, 40), (20, 30, 1), (4, 30, 40), (60, 900, 50), (30, 200, 3), (20, 1, 80)], ids=str
+)
 def test_alpha_and_beta_in_one_pass(size, dtype):
     n, k, m = size
     a, b, start = sample((n, k), dtype, 1), sample((k, m), dtype, 2), sample((n, m), dtype, 3)
