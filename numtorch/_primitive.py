@@ -24,6 +24,9 @@ In a rule, `ctx.<name>` is: the tensor, for arguments in `save`; the value, for 
 An argument may be a list of tensors (as in cat): its rule returns a list. Rules receive one gradient for each
 differentiable (floating) output, None where undefined.
 
+What only the rule needs and is no argument (sums of weights, statistics) may be kept as it is, without a tensor made of
+it: with `keeps=("mean",)` the forward returns (result, mean), of which callers get the result and the rule `ctx.mean`.
+
 Several outputs: return a tuple (or a namedtuple). Outputs of integer or bool dtype are not differentiable;
 `nondifferentiable=(1,)` names others by position.
 """
@@ -183,11 +186,13 @@ def arguments_of(fn: Callable) -> tuple[tuple[str, ...], dict]:
 class Primitive:
     """The definition behind a primitive's function."""
 
-    def __init__(self, forward: Callable, node: str, save: tuple[str, ...], nondifferentiable: tuple[int, ...]):
+    def __init__(self, forward: Callable, node: str, save: tuple, nondifferentiable: tuple, keeps: tuple):
         self.forward = forward
-        self.names, defaults = arguments_of(forward)
+        arguments, defaults = arguments_of(forward)
         # Argument name -> default, in order; None where there is no default.
-        self.defaults = {n: defaults.get(n) for n in self.names}
+        self.defaults = {n: defaults.get(n) for n in arguments}
+        self.keeps = keeps
+        self.names = arguments + keeps  # of what a node knows when its rule runs
         self.save = save
         # What is saved: (name, None) for an argument, (name, output number) for a result.
         self.saves = tuple((n, int(n[6:] or 0) if n.startswith("result") else None) for n in save)
@@ -221,13 +226,15 @@ class Primitive:
         """The arguments of a call by name, in order, with the defaults of those that are not given."""
         return {**self.defaults, **dict(zip(self.names, args)), **kwargs}
 
-    def record(self, args: tuple, kwargs: dict, result: Tensor | tuple) -> Tensor | tuple:
-        """Make `result` a result of the graph."""
+    def record(self, args: tuple, kwargs: dict, result: Tensor | tuple, kept: tuple | list = ()) -> Tensor | tuple:
+        """Make `result` a result of the graph; `kept` are the values that `keeps` names."""
         defaults = self.default_values
         values = list(args) if len(args) == len(defaults) else [*args, *defaults[len(args) :]]
         if kwargs:
             for name, value in kwargs.items():
                 values[self.names.index(name)] = value
+        if kept:
+            values.extend(kept)
         kinds = tuple(map(type, values))
         layout = self.layouts.get(kinds)
         if layout is None:
@@ -392,16 +399,19 @@ def primitive(
     namespace: str = "",
     aliases: tuple[str, ...] = (),
     public: bool = True,
+    keeps: tuple[str, ...] = (),
 ) -> Callable[[Callable], Callable]:
     """Define a primitive; see the module's docstring. `public=False` registers neither a function nor a method."""
 
     def decorate(forward: Callable):
         op_name = name or forward.__name__
         node_name = node or "".join(p.capitalize() for p in op_name.strip("_").split("_")) + "Backward0"
-        spec = Primitive(forward, node_name, save, nondifferentiable)
+        spec = Primitive(forward, node_name, save, nondifferentiable, keeps)
 
         def call(*args, **kwargs) -> Tensor | tuple:
-            result = forward(*args, **kwargs)
+            result, kept = forward(*args, **kwargs), ()
+            if keeps:
+                result, *kept = result
             if mode.enabled:
                 given = len(args)
                 for position, argument in spec.positions:
@@ -410,11 +420,11 @@ def primitive(
                         continue
                     if value.__class__ is Tensor or isinstance(value, Tensor):
                         if value._requires_grad:
-                            return spec.record(args, kwargs, result)
+                            return spec.record(args, kwargs, result, kept)
                     elif isinstance(value, (list, tuple)):
                         for t in value:
                             if t._requires_grad:
-                                return spec.record(args, kwargs, result)
+                                return spec.record(args, kwargs, result, kept)
             return result
 
         def derivative(**rules):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 from numtorch.graph import mode
@@ -436,10 +437,11 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return _glu(input, dim)
 
 
-def _halves(size, dim: int) -> tuple[int, int, int]:
-    """(position of dim, outer, width): a tensor of this size is (outer, 2, width), cut along dim."""
+@lru_cache(maxsize=1024)
+def _halves(size, dim: int) -> tuple[int, int, Size]:
+    """(outer, width, size of a half): a tensor of this size is (outer, 2, width), cut along dim."""
     d = wrap_dim(dim, len(size))
-    return d, prod(size[:d]), prod(size[d:]) // 2
+    return prod(size[:d]), prod(size[d:]) // 2, Size((*size[:d], size[d] // 2, *size[d + 1 :]))
 
 
 def _has_kernel(t: Tensor) -> bool:
@@ -451,18 +453,17 @@ def _glu(self, dim):
     if not _has_kernel(self):
         a, b = self.detach().chunk(2, dim)
         return a * b.sigmoid()
-    size = self._size
-    d, outer, width = _halves(size, dim)
+    outer, width, size = _halves(self._size, dim)
     x = elements(self)
     out = empty(outer * width, x.dtype)
     _glu_kernels.glu_forward(x, outer, width, out)
-    return finished(out, Size((*size[:d], size[d] // 2, *size[d + 1 :])), compute_dtype(self._dtype), self._dtype)
+    return finished(out, size, compute_dtype(self._dtype), self._dtype)
 
 
 def _glu_rule(ctx, grad):
     t = ctx.self
     if not mode.enabled and _has_kernel(t):
-        _, outer, width = _halves(t._size, ctx.dim)
+        outer, width, _ = _halves(t._size, ctx.dim)
         x = elements(t)
         gx = empty(x.size, x.dtype)
         _glu_kernels.glu_backward(elements(grad), x, outer, width, gx)

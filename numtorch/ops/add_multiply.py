@@ -88,6 +88,9 @@ def _scaled(name: str, multiply, first_rule, second_rule, doc: str, direct=None)
 
     @primitive(name, save=("first", "second"), public=False)
     def forward(input, first, second, beta, alpha):
+        result = None if direct is None else direct(input, first, second, beta, alpha)
+        if result is not None:
+            return result
         if in_one_pass:
             result = _added_in_one_pass(input, first, second, beta, alpha)
             if result is not None:
@@ -309,6 +312,7 @@ _addmm = _scaled(
     lambda ctx, grad: mm(grad, _adjoint(ctx.second)),
     lambda ctx, grad: mm(_adjoint(ctx.first), grad),
     "beta * input + alpha * (mat1 @ mat2).",
+    _dense_added,
 )
 addmv = _scaled(
     "addmv",

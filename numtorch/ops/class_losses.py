@@ -14,6 +14,7 @@ import numpy as np
 
 from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import losses as _kernels
+from numtorch.kernels.cpu.spread import PARALLEL_SIZE
 
 from .. import _dtype
 from .._allocator import empty
@@ -23,7 +24,7 @@ from .._dtype import FLOATING, float32, float64, int64
 from .._primitive import primitive
 from .._registry import op
 from .._size import Size
-from .._tensor import Tensor, scalar, wrap
+from .._tensor import Tensor, wrap
 from .loss_reduction import reduced, reduction_name, summary
 from .reducing import check_cpu, compute_dtype, elements, finished
 from .softmax import log_softmax_along
@@ -54,7 +55,7 @@ def _weights(weight: Tensor | None, d: np.dtype) -> np.ndarray:
 
 
 def _nll_of_parts(x, target, weight, reduction, ignore_index):
-    """(loss, sum of weights) out of other operators, where there is no kernel for it."""
+    """(loss, sum of the weights as a number) out of other operators, where there is no kernel for it."""
     n, c, length = _geometry(x)
     with no_grad():
         place = target.to(int64)
@@ -69,8 +70,10 @@ def _nll_of_parts(x, target, weight, reduction, ignore_index):
         each = x.reshape(n, c, length).gather(1, place.reshape(n, 1, length)).reshape(target._size) * -weights
         total = weights.sum()
         if reduction == "none":
-            return each, total
-        return each.sum() / total if reduction == "mean" else each.sum(), total
+            loss = each
+        else:
+            loss = each.sum() / total if reduction == "mean" else each.sum()
+        return loss, total.item()
 
 
 _first_out_of_range = Compiled(_kernels.first_out_of_range, "xnn")
@@ -93,18 +96,15 @@ def _nll_found(self, target, weight, reduction, ignore_index):
 
 
 def _nll_forward(self, target, weight, reduction, ignore_index):
-    if self._device is not cpu:
-        return _nll_of_parts(self.detach(), target, weight, reduction, ignore_index)
-    loss, weights = _nll_found(self, target, weight, reduction, ignore_index)
-    return loss, scalar(weights, compute_dtype(self._dtype))
+    forward = _nll_found if self._device is cpu else _nll_of_parts
+    return forward(self.detach(), target, weight, reduction, ignore_index)
 
 
 def _nll_rule(ctx, grad):
     target, weight, reduction, ignore = ctx.target, ctx.weight, ctx.reduction, ctx.ignore_index
     meta = ctx.self
     n, c, length = (1, meta.shape[0], 1) if meta.ndim == 1 else (*meta.shape[:2], math.prod(meta.shape[2:]))
-    weights = ctx.result1.item()
-    scale = 1.0
+    weights, scale = ctx.weights, 1.0
     if reduction == "mean":
         scale = 1.0 / weights if weights else math.nan
     if mode.enabled or grad._device is not cpu:
@@ -124,24 +124,12 @@ def _nll_rule(ctx, grad):
     return {"self": finished(out, meta.shape, compute_dtype(meta.dtype), meta.dtype)}
 
 
-@primitive(
-    "nll_loss_",
-    node="NllLossBackward0",
-    save=("target", "weight", "result1"),
-    nondifferentiable=(1,),
-    public=False,
-)
+@primitive("nll_loss_", node="NllLossBackward0", save=("target", "weight"), keeps=("weights",), public=False)
 def _nll(self, target, weight, reduction, ignore_index):
     return _nll_forward(self, target, weight, reduction, ignore_index)
 
 
-@primitive(
-    "nll_loss2d_",
-    node="NllLoss2DBackward0",
-    save=("target", "weight", "result1"),
-    nondifferentiable=(1,),
-    public=False,
-)
+@primitive("nll_loss2d_", node="NllLoss2DBackward0", save=("target", "weight"), keeps=("weights",), public=False)
 def _nll_2d(self, target, weight, reduction, ignore_index):
     return _nll_forward(self, target, weight, reduction, ignore_index)
 
@@ -193,23 +181,22 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     """-w[t] x[t] for log-probabilities input (C,), (N, C) or (N, C, d1, ...); IndexError for a t out of range."""
     reduction = reduction_name(reduction, size_average, reduce)
     _check_nll(input, target, weight)
-    if input._device is cpu and not (mode.enabled and input._requires_grad):
-        return _nll_found(input, target, weight, reduction, ignore_index)[0]
     forward = _nll if len(input._size) < 3 else _nll_2d
-    return forward(input, target, weight, reduction, ignore_index)[0]
+    if input._device is not cpu:
+        return forward(input, target, weight, reduction, ignore_index)
+    loss, weights = _nll_found(input, target, weight, reduction, ignore_index)
+    if input._requires_grad and mode.enabled:
+        forward.primitive.record((input, target, weight, reduction, ignore_index), {}, loss, (weights,))
+    return loss
 
 
 # -- cross entropy -------------------------------------------------------------------------------------------
 
 
-@primitive(
-    "cross_entropy_",
-    node="NllLossBackward0",
-    save=("self", "target", "weight", "result1"),
-    nondifferentiable=(1,),
-    public=False,
-)
-def _cross_entropy(self, target, weight, reduction, ignore_index):
+_cross_entropy_of_small = Compiled(_kernels.cross_entropy_serial, "xinnxnxxx")
+
+
+def _cross_entropy_found(self, target, weight, reduction, ignore_index) -> tuple[Tensor, np.ndarray]:
     """(loss, what the backward needs) of scores (C,) or (N, C): one sweep, and no array of log-probabilities.
 
     Kept are the sum of the weights, the greatest score of each row, and the log of each row's sum.
@@ -219,7 +206,10 @@ def _cross_entropy(self, target, weight, reduction, ignore_index):
     d = x.dtype
     each, kept = np.empty(n, d), np.empty(2 * n + 1, d)
     rest = (_weights(weight, d), ignore_index, kept[1 : n + 1], kept[n + 1 :], each)
-    bad, total, weights = _kernels.cross_entropy_forward(x, t, n, c, *rest)
+    if x.size < PARALLEL_SIZE:
+        bad, total, weights = _cross_entropy_of_small[d](x, t, n, c, *rest)
+    else:
+        bad, total, weights = _kernels.cross_entropy_forward(x, t, n, c, *rest)
     if bad >= 0:
         raise IndexError(f"Target {t[bad]} is out of bounds.")
     computed = compute_dtype(self._dtype)
@@ -227,14 +217,19 @@ def _cross_entropy(self, target, weight, reduction, ignore_index):
         total = total / weights if weights else math.nan
     loss = summary(each, total, 1, reduction, target._size, computed, self._dtype)
     kept[0] = weights
-    return loss, wrap(kept, (2 * n + 1,), computed)
+    return loss, kept
+
+
+@primitive("cross_entropy_", node="NllLossBackward0", save=("self", "target", "weight"), keeps=("kept",), public=False)
+def _cross_entropy(self, target, weight, reduction, ignore_index):
+    return _cross_entropy_found(self, target, weight, reduction, ignore_index)
 
 
 @_cross_entropy.backward
 def _(ctx, grad):
     t, target, weight, ignore = ctx.self, ctx.target, ctx.weight, ctx.ignore_index
     n, c, _ = _geometry(t)
-    kept, scale = elements(ctx.result1), 1.0
+    kept, scale = ctx.kept, 1.0
     if ctx.reduction == "mean":
         scale = 1.0 / float(kept[0]) if kept[0] else math.nan
     if mode.enabled:
@@ -283,7 +278,10 @@ def cross_entropy(
         and input._size.numel()
     ):
         _check_nll(input, target, weight)
-        return _cross_entropy(input, target, weight, reduction, ignore_index)[0]
+        loss, kept = _cross_entropy_found(input, target, weight, reduction, ignore_index)
+        if input._requires_grad and mode.enabled:
+            _cross_entropy.primitive.record((input, target, weight, reduction, ignore_index), {}, loss, (kept,))
+        return loss
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 0 if input.ndim == 1 else 1

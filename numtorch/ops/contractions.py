@@ -6,11 +6,18 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from numtorch.graph import mode
+
+from .._device import cpu
+from .._dtype import float32, float64
 from .._products import is_plain
 from .._registry import op
 from .._size import wrap_dims
-from .._tensor import Tensor
+from .._tensor import Tensor, wrap
 from .matmul import dot, linear
+
+# Below this many products numpy's loop is done before ours would be found.
+_SMALL = 4096
 
 
 @op(method=False, out=True)
@@ -96,6 +103,11 @@ def kron(input, other) -> Tensor:
     """The Kronecker product: every element of `input` times the whole of `other`."""
     n = max(len(input._size), len(other._size))
     spread_a, spread_b, size = _kron_sizes(n, input._size, other._size)
+    x, y, d = input._flat, other._flat, input._dtype
+    if x is not None and y is not None and d is other._dtype and (d is float32 or d is float64):
+        recorded = mode.enabled and (input._requires_grad or other._requires_grad)
+        if x.size * y.size < _SMALL and not recorded and input._device is other._device is cpu:
+            return wrap((x.reshape(spread_a) * y.reshape(spread_b)).ravel(), size, d)
     return (input.reshape(spread_a) * other.reshape(spread_b)).reshape(size)
 
 

@@ -358,16 +358,17 @@ def _row_norm_alone(input, weight, bias, shape, centred: bool, eps: float) -> Te
     return wrap(out, input._size, input._dtype)
 
 
-def _row_norm(input, weight, bias, shape, centred: bool, eps: float):
-    rows, n, lead = _row_geometry(input._size, len(shape))
+def _row_norm(input, weight, bias, shape, centred: bool, eps: float) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """(the normalised rows, their means, 1 / their standard deviations)."""
+    rows, n, _ = _row_geometry(input._size, len(shape))
     x = elements(input)
     d = x.dtype
     out, mean, rstd = empty(x.size, d), np.empty(rows, d), np.empty(rows, d)
     if x.size:
         w, b = _parameter(weight, d), _parameter(bias, d)
-        _kernels.layer_norm(x, rows, n, w, b, centred, eps, out, mean, rstd)
-    stats = compute_dtype(input._dtype)
-    return finished(out, input._size, stats, input._dtype), wrap(mean, lead, stats), wrap(rstd, lead, stats)
+        norm = _layer_norms[d] if x.size < PARALLEL_SIZE else _kernels.layer_norm
+        norm(x, rows, n, w, b, centred, eps, out, mean, rstd)
+    return finished(out, input._size, compute_dtype(input._dtype), input._dtype), mean, rstd
 
 
 def _row_norm_gradients(ctx, grad, centred: bool):
@@ -379,9 +380,8 @@ def _row_norm_gradients(ctx, grad, centred: bool):
     d = x.dtype
     gx, gw, gb = empty(x.size, d), np.zeros(n, d), np.zeros(n, d)
     if x.size:
-        mean, rstd = elements(ctx.result1), elements(ctx.result2)
         w = _parameter(weight, d)
-        _kernels.layer_norm_backward(g, x, rows, n, w, centred, mean, rstd, gx, gw, gb)
+        _kernels.layer_norm_backward(g, x, rows, n, w, centred, ctx.mean, ctx.rstd, gx, gw, gb)
     d = t._dtype if weight is None else weight._dtype
     return _gradients({"input": (gx, t._size, t._dtype), "weight": (gw, shape, d), "bias": (gb, shape, d)})
 
@@ -407,8 +407,8 @@ def _row_norm_in_tensors(ctx, grad, t, weight, shape, centred: bool):
 @primitive(
     "native_layer_norm_",
     node="NativeLayerNormBackward0",
-    save=("input", "weight", "result1", "result2"),
-    nondifferentiable=(1, 2),
+    save=("input", "weight"),
+    keeps=("mean", "rstd"),
     public=False,
 )
 def _layer_norm(input, normalized_shape, weight, bias, eps):
@@ -426,8 +426,8 @@ _layer_norm.derivative_of("input", "weight", "bias")
 @primitive(
     "fused_rms_norm_",
     node="FusedRmsNormBackward0",
-    save=("input", "weight", "result1", "result2"),
-    nondifferentiable=(1, 2),
+    save=("input", "weight"),
+    keeps=("mean", "rstd"),
     public=False,
 )
 def _rms_norm(input, normalized_shape, weight, eps):
@@ -480,7 +480,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
     shape = _normalized_shape(input, normalized_shape, weight, bias, "LayerNormKernelImpl")
     if _is_plain(input, weight, bias):
         return _row_norm_alone(input, weight, bias, shape, True, float(eps))
-    return _layer_norm(input, shape, weight, bias, float(eps))[0]
+    return _layer_norm(input, shape, weight, bias, float(eps))
 
 
 register("layer_norm", layer_norm, namespace="nn.functional", method=False)
@@ -490,7 +490,11 @@ register("layer_norm", layer_norm, namespace="nn.functional", method=False)
 def native_layer_norm(input, normalized_shape, weight, bias, eps) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, 1 / sqrt(var + eps))."""
     shape = _normalized_shape(input, normalized_shape, weight, bias, "LayerNormKernelImpl")
-    return _layer_norm(input, shape, weight, bias, float(eps))
+    eps, lead, d = float(eps), _row_geometry(input._size, len(shape))[2], compute_dtype(input._dtype)
+    y, mean, rstd = _row_norm(input, weight, bias, shape, True, eps)
+    if mode.enabled and any(t is not None and t._requires_grad for t in (input, weight, bias)):
+        _layer_norm.primitive.record((input, shape, weight, bias, eps), {}, y, (mean, rstd))
+    return y, wrap(mean, lead, d), wrap(rstd, lead, d)
 
 
 @op(method=False)
@@ -505,7 +509,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None) -> Tensor:
     shape = _normalized_shape(input, normalized_shape, weight, None, "rms_norm")
     if _is_plain(input, weight):
         return _row_norm_alone(input, weight, None, shape, False, float(eps))
-    return _rms_norm(input, shape, weight, float(eps))[0]
+    return _rms_norm(input, shape, weight, float(eps))
 
 
 register("rms_norm", rms_norm, namespace="nn.functional", method=False)
