@@ -243,7 +243,7 @@ def mv(input, vec, *, out=None) -> Tensor:
         return out if multiplied_into(out, input, vec) else write_out(mv(input, vec), out, "mv")
     a, b, d = input._size, vec._size, input._dtype
     in_graph = mode.enabled and (input._requires_grad or vec._requires_grad)
-    if not in_graph and len(a) == 2 and len(b) == 1 and a[1] == b[0]:
+    if len(a) == 2 and len(b) == 1 and a[1] == b[0]:
         x, flat = vec._flat, input._flat
         is_turned = flat is None
         if is_turned:
@@ -253,8 +253,10 @@ def mv(input, vec, *, out=None) -> Tensor:
             result._flat = _multiply(flat, x, a[0], a[1], 1, None, None, is_turned)
             result._size, result._stride, _ = dense(a[:1])
             result._dtype = d
+            if in_graph:
+                _mv.primitive.record((input, vec), {}, result)
             return result
-        if is_plain(input, vec):
+        if not in_graph and is_plain(input, vec):
             return multiplied_by_vector(input, vec)
     return _mv(input, vec)
 
@@ -313,12 +315,13 @@ def dot(input, tensor, *, out=None) -> Tensor:
         and len(input._size) == 1
         and d is tensor._dtype
         and (d is float32 or d is float64)
-        and not (mode.enabled and (input._requires_grad or tensor._requires_grad))
     ):
         result = _new(Tensor)
         result._flat = _multiply(x, y, 1, x.size, 1)
         result._size = result._stride = EMPTY
         result._dtype = d
+        if mode.enabled and (input._requires_grad or tensor._requires_grad):
+            _dot.primitive.record((input, tensor), {}, result)
         return result
     result = _dot(input, tensor)
     return result if out is None else write_out(result, out, "dot")
