@@ -24,7 +24,7 @@ from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL, bool_, dtype, int64
 from .._inplace import write_out
 from .._operands import laid_flat, without_gaps
 from .._primitive import primitive
-from .._registry import op, register, with_out
+from .._registry import FUNCTIONS, op, register, with_out
 from .._size import EMPTY, wrap_dim
 from .._tensor import Tensor, _new, wrap
 from .reducing import (
@@ -614,9 +614,8 @@ def _three_forms(name: str, kernels, whole, along, pairwise: str, made, doc: str
                 entry(flat, 1, flat.size, y)
                 return wrap(y, EMPTY, input._dtype)
         if other is not None or isinstance(dim, Tensor):
-            from .._registry import FUNCTIONS
-
-            return FUNCTIONS[""][pairwise](input, dim if other is None else other, out=out)
+            by_pairs, other = FUNCTIONS[""][pairwise], dim if other is None else other
+            return by_pairs(input, other) if out is None else by_pairs(input, other, out=out)
         if dim is None:
             _check_nonempty(input, name)
             result = whole(input, dims_of(None, input.ndim), False)

@@ -267,7 +267,7 @@ def _chosen_directly(condition: Tensor, a, b) -> Tensor | None:
     x = condition._flat
     t = a if isinstance(a, Tensor) else b
     if not isinstance(t, Tensor):
-        return None
+        return _number_chosen(condition, a, b)
     d, size = t._dtype, condition._size
     if x is None or x.size >= PARALLEL_THRESHOLD or d.category != FLOATING or d.np is not d.compute:
         return None
@@ -293,6 +293,20 @@ def _chosen_directly(condition: Tensor, a, b) -> Tensor | None:
     if mode.enabled and (getattr(a, "_requires_grad", False) or getattr(b, "_requires_grad", False)):
         _record_choice(condition, a, b, y)
     return y
+
+
+def _number_chosen(condition: Tensor, a, b) -> Tensor | None:
+    """`choose` between two floats, or two integers, by a small mask; None for others."""
+    mask, kind = condition._flat, a.__class__
+    if mask is None or kind is not b.__class__ or mask.size >= PARALLEL_THRESHOLD or condition._device is not cpu:
+        return None
+    d = _dtype.get_default_dtype() if kind is float else _dtype.int64 if kind is int else None
+    if d is None or d.np is not d.compute or kind is int and not -(2**63) <= min(a, b) <= max(a, b) < 2**63:
+        return None
+    out = np.empty(mask.size, d.np)
+    out.fill(b)
+    np.putmask(out, mask, a)
+    return wrap(out, condition._size, d)
 
 
 def _record_choice(condition: Tensor, a, b, y: Tensor) -> None:

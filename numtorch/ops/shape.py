@@ -34,7 +34,7 @@ from .._size import (
     view_strides,
     wrap_dim,
 )
-from .._tensor import Tensor, _new, alias
+from .._tensor import Tensor, _new, alias, wrap
 from .._views import AsStridedBackward0, make_view, plain_view, tracked
 
 # -- the shape, asked for ---------------------------------------------------------------------------------------------
@@ -125,9 +125,7 @@ def as_strided(input, size, stride, storage_offset: int | None = None) -> Tensor
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
     if any(n < 0 for n in size):
-        raise RuntimeError(
-            f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}"
-        )
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
     if offset + extent(size, stride) > input._get_storage().nbytes // input.itemsize and 0 not in size:
         item = input._dtype.itemsize
         need = (offset + extent(size, stride)) * item
@@ -279,6 +277,10 @@ def reshape(input, *args, shape=None) -> Tensor:
         result = _reshaped_view(input, args, ViewBackward0)
         if result is not None:
             return result
+        plain = _plain_shape(args)
+        if plain is not None and not input._requires_grad and input._device is cpu:
+            size, _ = _view_geometry.reshaped(input._size, input._stride, plain)
+            return wrap(raw_contiguous(input)._flat, size, input._dtype)
     new_size = infer_size(flatten_sizes(args if shape is None else (shape,), "shape"), input._size.numel())
     result = _view_as(input, new_size, ViewBackward0)
     if result is None:
@@ -429,7 +431,7 @@ def _matrix_transposed(self):
 @property
 def _matrix_adjoint(self):
     if len(self._size) == 0:
-        return self
+        return self.conj() if self.is_complex() else self
     if len(self._size) < 2:
         raise RuntimeError(
             f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {len(self._size)}-D tensor."
