@@ -16,6 +16,7 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from ..pieces import piece
 from .indexing import SUM, combine, first_bad_index
 from .row_indexing import any_outside
 
@@ -134,7 +135,7 @@ def gather_block(source, index, size, start, outer, stride, step, across, count,
                 out[np.uint64(o)] = source[np.uint64(start + o * stride + index[np.uint64(o)] * step)]
         elif inner == 1:
             for o in range(o0, o1):
-                row, to = index[o * count : (o + 1) * count], out[o * count : (o + 1) * count]
+                row, to = piece(index, o * count, count), piece(out, o * count, count)
                 first = start + o * stride
                 for n in range(count):
                     to[n] = source[np.uint64(first + row[n] * step)]
@@ -142,7 +143,7 @@ def gather_block(source, index, size, start, outer, stride, step, across, count,
             for o in range(o0, o1):
                 for n in range(count):
                     first = (o * count + n) * inner + i0
-                    row, to = index[first : first + width], out[first : first + width]
+                    row, to = piece(index, first, width), piece(out, first, width)
                     origin = start + o * stride + i0 * across
                     for i in range(width):
                         to[i] = source[np.uint64(origin + row[i] * step + i * across)]
@@ -155,7 +156,7 @@ def gather_block(source, index, size, start, outer, stride, step, across, count,
 @jit
 def _scatter_part(target, index, values, step, mode, place, start, inner, width):
     """One line of a block: `width` elements from `place` on into the columns that begin at `start`."""
-    row = index[place : place + width]
+    row = piece(index, place, width)
     if inner == 1:
         # A whole row of the target: the line runs along the dimension that is indexed.
         if mode == SET:
@@ -194,7 +195,7 @@ def scatter_block(before, index, values, size, outer, count, inner, mode, fresh,
         parts = (index.size + TASK - 1) // TASK
         outside = np.zeros(parts, np.int8)
         for part in prange(parts):
-            outside[part] = any_outside(index, part * TASK, (part + 1) * TASK, size, 0)
+            outside[part] = any_outside(index, part * TASK, min((part + 1) * TASK, index.size), size, 0)
         for part in range(parts):
             if outside[part]:
                 return first_bad_index(index, size, 0)
@@ -216,13 +217,13 @@ def scatter_block(before, index, values, size, outer, count, inner, mode, fresh,
                     target[first : first + (size * inner if width == inner else width)] = before[0]
             elif copies:
                 if width == inner:
-                    to, held = target[block : block + size * inner], before[block : block + size * inner]
+                    to, held = piece(target, block, size * inner), piece(before, block, size * inner)
                     for e in range(size * inner):
                         to[e] = held[e]
                 else:
                     for s in range(size):
                         first = block + s * inner + i0
-                        to, held = target[first : first + width], before[first : first + width]
+                        to, held = piece(target, first, width), piece(before, first, width)
                         for e in range(width):
                             to[e] = held[e]
             # The index of a row is read twice, the second time from the first-level cache.

@@ -38,7 +38,7 @@ SET, ADD = 0, 1
 @jit(inline=True)
 def any_outside(index, first, last, size, low):
     """Whether some index[first:last] lies outside [low, size): the sign bit of (i - low) | (size - 1 - i)."""
-    part = index[first:last]
+    part = piece(index, first, last - first)
     top = np.int64(size - 1)
     signs = np.int64(0)
     for p in range(part.size):
