@@ -43,6 +43,17 @@ def affine(weight, bias, c):
 
 
 @jit(bare=True)
+def line(like, mean, rstd, w, b):
+    """(centre, scale, shift) of y = (x - centre) * scale + shift, in the dtype of like.
+
+    Where x is the mean, that is exactly b; x * scale + shift would not be, as one fused instruction. What rounding the
+    centre took from the mean is in the shift.
+    """
+    centre, scale = like.dtype.type(mean), rstd * w
+    return centre, like.dtype.type(scale), like.dtype.type(b + (centre - mean) * scale)
+
+
+@jit(bare=True)
 def update_running(running_mean, running_var, c, mean, m2, count, momentum):
     """running = (1 - momentum) * running + momentum * (mean, unbiased variance)."""
     if len(running_mean) > 0:
@@ -57,13 +68,13 @@ def update_running(running_mean, running_var, c, mean, m2, count, momentum):
 
 @jit(inline=True, bare=True)
 def train_channel(c, mean, m2, count, weight, bias, running_mean, running_var, momentum, eps, save_mean, save_rstd):
-    """Keep the statistics of one channel; gives its (scale, shift): y = x * scale + shift."""
+    """Keep the statistics of one channel; gives its `line`."""
     rstd = 1 / np.sqrt(m2 / count + eps)
     save_mean[c] = mean
     save_rstd[c] = rstd
     update_running(running_mean, running_var, c, mean, m2, count, momentum)
     w, b = affine(weight, bias, c)
-    return rstd * w, b - mean * rstd * w
+    return line(weight, mean, rstd, w, b)
 
 
 @jit(bare=True)
@@ -76,13 +87,12 @@ def batch_norm_train_channel(
         mean_b, m2_b = range_moments(x, lo, lo + length)
         mean, m2 = merge_moments(i * length, mean, m2, length, mean_b, m2_b)
     rest = (weight, bias, running_mean, running_var, momentum, eps, save_mean, save_rstd)
-    scale_of_c, shift_of_c = train_channel(c, mean, m2, n * length, *rest)
-    scale, shift = x.dtype.type(scale_of_c), x.dtype.type(shift_of_c)
+    centre, scale, shift = train_channel(c, mean, m2, n * length, *rest)
     for i in range(n):
         lo = (i * channels + c) * length
         v, y = piece(x, lo, length), piece(out, lo, length)
         for j in range(length):
-            y[j] = v[j] * scale + shift
+            y[j] = (v[j] - centre) * scale + shift
 
 
 @jit(bare=True)
@@ -111,10 +121,11 @@ def train_columns(
     eps,
     save_mean,
     save_rstd,
+    centre,
     scale,
     shift,
 ):
-    """The statistics of short channels from those of their columns; scale, shift: (channels * length,)."""
+    """The statistics of short channels from those of their columns; centre, scale, shift: (channels * length,)."""
     for c in range(channels):
         # columns of equally many elements: the mean of their means, their M2 and what the means lie apart
         at = c * length
@@ -128,43 +139,45 @@ def train_columns(
             m2 += m2s[at + k]
         m2 += apart * n
         rest = (weight, bias, running_mean, running_var, momentum, eps, save_mean, save_rstd)
-        s, t = train_channel(c, mean, m2, n * length, *rest)
+        m, s, t = train_channel(c, mean, m2, n * length, *rest)
         for k in range(length):
+            centre[c * length + k] = m
             scale[c * length + k] = s
             shift[c * length + k] = t
 
 
 @jit(bare=True)
-def eval_columns(channels, repeat, mean, var, weight, bias, eps, scale, shift):
-    """scale, shift: (channels * repeat,) of y = x * scale + shift = (x - mean) / sqrt(var + eps) * w + b."""
+def eval_columns(channels, repeat, mean, var, weight, bias, eps, centre, scale, shift):
+    """centre, scale, shift: (channels * repeat,) of y = (x - mean) / sqrt(var + eps) * w + b, see `line`."""
     for c in range(channels):
         w, b = affine(weight, bias, c)
-        rstd = 1 / np.sqrt(np.float64(var[c]) + eps)
+        m, s, t = line(scale, mean[c], 1 / np.sqrt(np.float64(var[c]) + eps), w, b)
         for k in range(repeat):
-            scale[c * repeat + k] = rstd * w
-            shift[c * repeat + k] = b - mean[c] * rstd * w
+            centre[c * repeat + k] = m
+            scale[c * repeat + k] = s
+            shift[c * repeat + k] = t
 
 
 @jit(bare=True)
-def scale_rows(p, x, rows, channels, length, scale, shift, out):
-    """out = x * scale + shift on PART elements of x: (rows, length); row r is of channel r % channels."""
+def scale_rows(p, x, rows, channels, length, centre, scale, shift, out):
+    """out = (x - centre) * scale + shift on PART elements of x: (rows, length); row r is of channel r % channels."""
     block = max(1, PART // length)
     for r in range(p * block, min((p + 1) * block, rows)):
-        s, t = scale[r % channels], shift[r % channels]
+        m, s, t = centre[r % channels], scale[r % channels], shift[r % channels]
         v, y = piece(x, r * length, length), piece(out, r * length, length)
         for j in range(length):
-            y[j] = v[j] * s + t
+            y[j] = (v[j] - m) * s + t
 
 
 @jit(bare=True)
-def scale_columns(p, x, n, columns, scale, shift, out):
-    """out = x * scale + shift on PART elements of x: (n, columns); scale, shift: (columns,)."""
+def scale_columns(p, x, n, columns, centre, scale, shift, out):
+    """out = (x - centre) * scale + shift on PART elements of x: (n, columns); centre, scale, shift: (columns,)."""
     block = max(1, PART // columns)
-    s, t = scale[:columns], shift[:columns]
+    m, s, t = centre[:columns], scale[:columns], shift[:columns]
     for r in range(p * block, min((p + 1) * block, n)):
         v, y = piece(x, r * columns, columns), piece(out, r * columns, columns)
         for j in range(columns):
-            y[j] = v[j] * s[j] + t[j]
+            y[j] = (v[j] - m[j]) * s[j] + t[j]
 
 
 @jit(bare=True)
@@ -297,29 +310,25 @@ def batch_norm_train(
         _train_channels(x.size, _parts(channels, n * length), x, n, channels, length, *rest, out, save_mean, save_rstd)
         return
     columns = channels * length
-    means, m2s, scale, shift = (
-        np.empty(columns),
-        np.empty(columns),
-        np.empty(columns, x.dtype),
-        np.empty(columns, x.dtype),
-    )
+    means, m2s = np.empty(columns), np.empty(columns)
+    centre, scale, shift = np.empty(columns, x.dtype), np.empty(columns, x.dtype), np.empty(columns, x.dtype)
     moments(x, 1, n, columns, means, m2s)
-    train_columns(n, channels, length, means, m2s, *rest, save_mean, save_rstd, scale, shift)
-    _scale_columns(x.size, _parts(n, columns), x, n, columns, scale, shift, out)
+    train_columns(n, channels, length, means, m2s, *rest, save_mean, save_rstd, centre, scale, shift)
+    _scale_columns(x.size, _parts(n, columns), x, n, columns, centre, scale, shift, out)
 
 
 def batch_norm_eval(x, n, channels, length, mean, var, weight, bias, eps, out):
     """x: (n, channels, length) -> out, with the given mean and var."""
     along = _along_channels(n, length)
     repeat = 1 if along else length
-    scale, shift = np.empty(channels * repeat, x.dtype), np.empty(channels * repeat, x.dtype)
-    eval_columns(channels, repeat, mean, var, weight, bias, eps, scale, shift)
+    centre, scale, shift = (np.empty(channels * repeat, x.dtype) for _ in range(3))
+    eval_columns(channels, repeat, mean, var, weight, bias, eps, centre, scale, shift)
     if not along:
         columns = channels * length
-        _scale_columns(x.size, _parts(n, columns), x, n, columns, scale, shift, out)
+        _scale_columns(x.size, _parts(n, columns), x, n, columns, centre, scale, shift, out)
     else:
         rows = n * channels
-        _scale_rows(x.size, _parts(rows, length), x, rows, channels, length, scale, shift, out)
+        _scale_rows(x.size, _parts(rows, length), x, rows, channels, length, centre, scale, shift, out)
 
 
 def batch_norm_backward(grad, x, n, channels, length, weight, mean, rstd, train, gx, gw, gb):
@@ -499,12 +508,11 @@ def group_norm_row(p, x, first, depth, length, inverse, weight, bias, eps, out, 
     save_rstd[p] = rstd
     for d in range(depth):
         w, b = affine(weight, bias, first + d)
-        scale = x.dtype.type(rstd * w)
-        shift = x.dtype.type(b - mean * rstd * w)
+        centre, scale, shift = line(x, mean, rstd, w, b)
         at = lo + d * length
         v, y = piece(x, at, length), piece(out, at, length)
         for j in range(length):
-            y[j] = v[j] * scale + shift
+            y[j] = (v[j] - centre) * scale + shift
 
 
 @jit(bare=True)
