@@ -1,6 +1,6 @@
 """Linear algebra under torch's names: `numtorch.linalg.solve`, `svd`, `norm` and so on.
 
-The operators are defined in `numtorch/ops` (linalg, solve, decompositions, norms) and published from there.
+The operators are defined in `numtorch/ops` (linalg, solve, decompositions, singular_values, norms) and published from there.
 """
 
 from __future__ import annotations

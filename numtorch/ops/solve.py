@@ -346,7 +346,7 @@ _lstsq.derivative_of("A", "B")
 
 @_lstsq.backward
 def _(ctx, grad_X, grad_residuals):
-    from .decompositions import pinv, pinv_backward
+    from .singular_values import pinv, pinv_backward
 
     A, B = ctx.A, ctx.B
     grad_A = grad_B = None
