@@ -74,6 +74,8 @@ def moved(n: int, source: tuple, destination: tuple) -> tuple[int, ...]:
             "movedim: Invalid source or destination dims: source "
             f"({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
         )
+    if not n:
+        return ()
     order = [-1] * n
     for s, d in zip(src, dst):
         order[d] = s

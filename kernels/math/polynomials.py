@@ -24,6 +24,12 @@ def chebyshev_recurrence(x, n, first):
 
 
 @wide
+def order(n):
+    """The whole part of n; -1 for nan and what no int64 holds, for which a recurrence would never end."""
+    return np.trunc(n) if abs(n) < 9e18 else -1.0
+
+
+@wide
 def sign_of(n):
     """(-1)**n"""
     return 1.0 if n % 2.0 == 0.0 else -1.0
@@ -32,7 +38,7 @@ def sign_of(n):
 @in_double
 def chebyshev_polynomial_t(x, n):
     """T_n(x), cos(n acos(x))."""
-    n = np.trunc(n)
+    n = order(n)
     if n < 0.0:
         return 0.0
     if abs(x) == 1.0:
@@ -45,7 +51,7 @@ def chebyshev_polynomial_t(x, n):
 @in_double
 def chebyshev_polynomial_u(x, n):
     """U_n(x), sin((n + 1) t) / sin(t) with t = acos(x)."""
-    n = np.trunc(n)
+    n = order(n)
     if n < 0.0:
         return 0.0
     if abs(x) == 1.0:
@@ -59,7 +65,7 @@ def chebyshev_polynomial_u(x, n):
 @in_double
 def chebyshev_polynomial_v(x, n):
     """V_n(x), cos((n + 1/2) t) / cos(t / 2) with t = acos(x)."""
-    n = np.trunc(n)
+    n = order(n)
     if n < 0.0:
         return 0.0
     if abs(x) == 1.0:
@@ -73,7 +79,7 @@ def chebyshev_polynomial_v(x, n):
 @in_double
 def chebyshev_polynomial_w(x, n):
     """W_n(x), sin((n + 1/2) t) / sin(t / 2) with t = acos(x)."""
-    n = np.trunc(n)
+    n = order(n)
     if n < 0.0:
         return 0.0
     if abs(x) == 1.0:
@@ -111,7 +117,7 @@ def shifted_chebyshev_polynomial_w(x, n):
 @in_double
 def hermite_polynomial_h(x, n):
     """The physicists' Hermite polynomial: H(k + 1) = 2 x H(k) - 2 k H(k - 1)."""
-    n = np.trunc(n)
+    n = order(n)
     if n <= 0.0:
         return 1.0 if n == 0.0 else 0.0
     if n > 128.0:
@@ -125,7 +131,7 @@ def hermite_polynomial_h(x, n):
 @in_double
 def hermite_polynomial_he(x, n):
     """The probabilists' Hermite polynomial: He(k + 1) = x He(k) - k He(k - 1)."""
-    n = np.trunc(n)
+    n = order(n)
     if n <= 0.0:
         return 1.0 if n == 0.0 else 0.0
     if n > 128.0:
@@ -139,7 +145,7 @@ def hermite_polynomial_he(x, n):
 @in_double
 def laguerre_polynomial_l(x, n):
     """(k + 1) L(k + 1) = (2 k + 1 - x) L(k) - k L(k - 1)"""
-    n = np.trunc(n)
+    n = order(n)
     if n <= 0.0:
         return 1.0 if n == 0.0 else 0.0
     if x == 0.0:
@@ -153,7 +159,7 @@ def laguerre_polynomial_l(x, n):
 @in_double
 def legendre_polynomial_p(x, n):
     """(k + 1) P(k + 1) = (2 k + 1) x P(k) - k P(k - 1)"""
-    n = np.trunc(n)
+    n = order(n)
     if n <= 0.0:
         return 1.0 if n == 0.0 else 0.0
     if abs(x) == 1.0:

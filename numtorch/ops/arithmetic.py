@@ -361,8 +361,8 @@ copysign_ = binary(
 _logaddexp = binary(
     "logaddexp",
     lambda a, b: logaddexp(a, b),
-    lambda g, a, y: g * exp(a - y),
-    lambda g, b, y: g * exp(b - y),
+    lambda g, a, b: g / (exp(b - a) + 1),
+    lambda g, a, b: g / (exp(a - b) + 1),
     category=FLOATING,
     refuse=(BOOL, INTEGRAL),
     function=False,

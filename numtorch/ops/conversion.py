@@ -538,7 +538,10 @@ def resize_(self, *sizes, memory_format=None) -> Tensor:
     """Change the size in place; memory is kept where it suffices, and what is new in it is undefined."""
     if self._requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
-    resize(self, flatten_sizes(sizes))
+    size = flatten_sizes(sizes)
+    if any(n < 0 for n in size):
+        raise RuntimeError(f"Trying to resize a tensor to a negative dimension: {list(size)}")
+    resize(self, size)
     return self
 
 

@@ -270,6 +270,9 @@ def empty_strided(
         raise RuntimeError(
             f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"
         )
+    _check_size(size)
+    if any(s < 0 for s in stride):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
     d = dtype or _dtype.get_default_dtype()
     storage = Storage(np.empty(extent(size, stride), d.np))
     result = strided(storage, _check_size(size), stride, 0, d)

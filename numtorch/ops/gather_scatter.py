@@ -408,6 +408,8 @@ def _part(src: Tensor, size) -> Tensor:
     if src._size == size:
         return src
     part = src.detach()
+    if not part._size:
+        return part.reshape((1,) * len(size))
     for d, n in enumerate(size):
         if part._size[d] != n:
             part = part.narrow(d, 0, n)

@@ -61,8 +61,14 @@ def _inplace_view(name: str, view_of):
     """`x.name(...)`: x itself takes the geometry (and the node) of a view of it; no element moves."""
 
     def call(self, *args, **kwargs) -> Tensor:
-        if self._requires_grad and mode.enabled and self.grad_fn is None:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        if self._requires_grad and mode.enabled:
+            if self.grad_fn is None:
+                raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+            base = self._base
+            if base is not None and base._requires_grad and base.grad_fn is None:
+                raise RuntimeError(
+                    "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                )
         result = view_of(old_self(self), *args, **kwargs)
         self._size, self._stride, self._offset = result._size, result._stride, result._offset
         self._flat, self._storage = result._flat, result._storage

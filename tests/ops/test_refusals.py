@@ -73,6 +73,10 @@ REFUSED = {
         RuntimeError,
         lambda: F.soft_margin_loss(ones(3, dtype=torch.int64), ones(3)),
     ),
+    "empty_strided: a negative stride": (RuntimeError, lambda: torch.empty_strided((2, 2), (-1, 1))),
+    "new_empty_strided: a negative size": (RuntimeError, lambda: ones(3).new_empty_strided((2, -2), (1, 1))),
+    "resize_: a negative size": (RuntimeError, lambda: ones(3).resize_(1, -2)),
+    "t_: a view of a leaf": (RuntimeError, lambda: torch.ones(2, 2, requires_grad=True)[:].t_()),
     "addr: beta True of floats": (RuntimeError, lambda: torch.addr(ones(2, 2), ones(2), ones(2), beta=True)),
 }
 
@@ -106,6 +110,26 @@ def test_addr_of_mixed_dtypes_scales_in_the_common_one():
     ring = torch.tensor([True, False])
     result = torch.addr(ring, ring, torch.tensor([2, 3]), beta=3, alpha=2)
     assert result.dtype is torch.int64 and result.tolist() == [[7, 6], [3, 0]]
+
+
+def test_tensors_without_dimensions_are_scattered_and_moved():
+    one, zero = torch.tensor(1.0), torch.tensor([0])
+    assert one.scatter_add(0, zero, torch.tensor(5.0)).item() == 6.0
+    assert one.scatter(0, zero, torch.tensor(5.0)).item() == 5.0
+    assert one.movedim(0, -1).item() == 1.0
+    assert torch.tensor(1 + 2j).H.item() == 1 - 2j
+
+
+def test_polynomials_of_no_order_end():
+    for n in (float("inf"), float("nan"), 1e30):
+        assert torch.special.chebyshev_polynomial_t(torch.tensor(2.0), torch.tensor(n)).item() == 0.0
+        assert torch.special.laguerre_polynomial_l(torch.tensor(2.0), torch.tensor(n)).item() == 0.0
+
+
+def test_gradients_of_logaddexp_at_infinity():
+    x, y = torch.tensor(1.0, requires_grad=True), torch.tensor(float("inf"), requires_grad=True)
+    torch.logaddexp(x, y).backward()
+    assert (x.grad.item(), y.grad.item()) == (0.0, 1.0)
 
 
 def test_complex_infinities_and_zeros():
