@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from numba import types
+from numba import from_dtype, types
 
 from numtorch.graph import Node, mode, next_sequence
 from numtorch.kernels.compiler import entry_point
@@ -142,8 +142,9 @@ def _uniform_float32() -> Callable:
 
 
 @functools.cache
-def _randint32() -> Callable:
-    return entry_point(_kernels.randint32, (types.uint32[::1], types.int64[::1], types.int64, types.int64))
+def _randint32(d: np.dtype = _INT64) -> Callable:
+    out = types.Array(from_dtype(d), 1, "C")
+    return entry_point(_kernels.randint32, (types.uint32[::1], out, types.int64, types.int64))
 
 
 # --- fillers ------------------------------------------------------------------------------------------------
@@ -378,6 +379,10 @@ def _fill_words(t: Tensor, span: int, low: int, wide: bool, generator: Generator
     if wide:
         modulus = np.uint64(span % 2**64)
         fill_from(t, lambda out: _kernels.randint64(state, out, modulus, low), int64)
+        return
+    flat, d = t.flat(), t._dtype
+    if flat.__class__ is np.ndarray and d.np is d.compute and d.category != BOOL:
+        _randint32(d.np)(state, flat, span, low)
     else:
         fill_from(t, lambda out: _randint32()(state, out, span, low), int64)
 
@@ -386,9 +391,7 @@ def _fill_words(t: Tensor, span: int, low: int, wide: bool, generator: Generator
 def _random_(self, *args, generator: Generator | None = None, **kwargs) -> None:
     """Fill with integers: random_() up to the dtype's largest exact one, random_(to), random_(from, to)."""
     if not args and not kwargs and self._dtype is float32 and self._device is cpu and self._flat is not None:
-        words = np.empty(self._flat.size, np.int64)
-        _randint32()(stream(generator)[0], words, (1 << _DIGITS[float32]) + 1, 0)
-        self._flat[:] = words
+        _randint32(_FLOAT32)(stream(generator)[0], self._flat, (1 << _DIGITS[float32]) + 1, 0)
         return
     names = ("to",) if len(args) == 1 and "to" not in kwargs else ("from", "to")
     bounds = {**dict(zip(names, args, strict=False)), **kwargs}

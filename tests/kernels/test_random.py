@@ -130,6 +130,15 @@ def test_words_are_numpys_legacy_generator_at_any_chunk_boundary():
     np.testing.assert_array_equal(np.concatenate(got), want)
 
 
+@pytest.mark.parametrize("span", [1, 2, 3, 7, 77, 1000, 2**16, 99999, 2**27 + 5, 2**28 - 1])
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float64])
+def test_integers_are_the_remainders_of_words(span, dtype):
+    words = np.random.RandomState(7).randint(0, 2**32, 5000, dtype=np.uint32)
+    out = np.empty(5000, dtype)
+    k.randint32(start(7)[0], out, span, -5)
+    np.testing.assert_array_equal(out, (words % np.uint32(span)).astype(np.int64) - 5)
+
+
 @pytest.mark.parametrize("draw", [uniform32, uniform64, integers, bernoulli, bernoulli_of_tensor])
 def test_two_fills_continue_the_stream_of_one(draw):
     whole = draw(*start(3), 5000)

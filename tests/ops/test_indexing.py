@@ -312,6 +312,15 @@ def test_any_layout_is_read_where_it_lies(layout, dtype):
     rows, columns = rng.integers(-len(held), len(held), 30), rng.integers(0, held.shape[1], 30)
     for key in ((rows, columns), (rows[:, None], columns), (rows, columns[:4, None])):
         np.testing.assert_array_equal(x[as_tensors(key)].numpy(), held[key], strict=True)
+    third = rng.integers(-held.shape[2], held.shape[2], 30)
+    for key in (
+        (rows, slice(None), third),
+        (slice(1, None), columns, third),
+        (rows, slice(None, None, 2), third[:4, None]),
+    ):
+        np.testing.assert_array_equal(x[as_tensors(key)].numpy(), held[key], strict=True)
+    np.testing.assert_array_equal(x[as_tensors((rows, 0, third))].numpy(), held[:, 0][rows, third], strict=True)
+    np.testing.assert_array_equal(x[as_tensors((0, columns, third))].numpy(), held[0][columns, third], strict=True)
     with pytest.raises(IndexError, match=f"index {held.shape[1]} is out of bounds for dimension 1 with size"):
         x[torch.tensor([[0], [0]]), torch.tensor([0, held.shape[1]])]
     with pytest.raises(RuntimeError, match="out of bounds for dimension 2"):
