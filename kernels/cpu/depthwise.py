@@ -36,13 +36,13 @@ TALL_TAPS = TILE_ROWS - 1
 
 # Fields of a geometry: sizes of the source and the output; step of the output's rows and columns in the padded plane; zeros
 # between the source's elements in a row (1 for none); padded rows and length of one; the columns of taps that plane_tile takes
-# together, and all columns and single taps; images, groups, outputs of a group; vectors of a plane that is computed flat, or
-# 0; all taps; and where lists begin: of the number in the kernel of each tap (in the order of the offsets), of a mask for
-# each tap and vector of flat planes, of the rows to copy (place in the source, in the padded plane) and of what to copy of
-# each (the same, and how many elements).
-(HEIGHT, WIDTH, OUT_HEIGHT, OUT_WIDTH, STEP_HEIGHT, STEP_WIDTH, APART, ROWS, PITCH, TALL, ENTRIES, IMAGES, GROUPS, OUTPUTS, FLAT,
- KERNEL, ORDER, MASKS, LINES, LINE_COUNT, SPANS, SPAN_COUNT) = range(22)  # fmt: skip
-OFFSETS = 22  # where each entry begins in the padded plane; behind them, how many taps each of the tall ones has
+# together, how many taps they have if all have as many (else 0), and all columns and single taps; images, groups, outputs of
+# a group; vectors of a plane that is computed flat, or 0; all taps; and where lists begin: of the number in the kernel of each
+# tap (in the order of the offsets), of a mask for each tap and vector of flat planes, of the rows to copy (place in the
+# source, in the padded plane) and of what to copy of each (the same, and how many elements).
+(HEIGHT, WIDTH, OUT_HEIGHT, OUT_WIDTH, STEP_HEIGHT, STEP_WIDTH, APART, ROWS, PITCH, TALL, TAPS, ENTRIES, IMAGES, GROUPS,
+ OUTPUTS, FLAT, KERNEL, ORDER, MASKS, LINES, LINE_COUNT, SPANS, SPAN_COUNT) = range(23)  # fmt: skip
+OFFSETS = 23  # where each entry begins in the padded plane; behind them, how many taps each of the tall ones has
 
 
 def _entries(kernel, dilation, step, rows):
@@ -108,10 +108,12 @@ def depthwise_plan(kind, images, groups, outputs, src, kernel, stride, padding, 
             high = min(length, (src[2] - 1 + front[1] - residue) // step[1] + 1)
             spans.append((low * step[1] + residue - front[1], residue * length + low, high - low))
     spans = [span for span in spans if span[2] > 0]
+    counts = {len(column) for column in columns}
+    same = counts.pop() if len(counts) == 1 else 0
     lists = [[*offsets, *map(len, columns)], order, masks, [*chain(*lines)], [*chain(*spans)]]
     at = np.cumsum([OFFSETS, *map(len, lists)]).tolist()
     return np.array([
-        *src[1:], *out[1:], *step, apart[1], rows, pitch, len(columns), len(offsets), images, groups, outputs, flat,
+        *src[1:], *out[1:], *step, apart[1], rows, pitch, len(columns), same, len(offsets), images, groups, outputs, flat,
         len(order), at[1], at[2], at[3], len(lines), at[4], len(spans), *chain(*lists),
     ], dtype=np.int64)  # fmt: skip
 
@@ -125,36 +127,49 @@ def _padded_plane(src, start, geometry, plane):
     step, apart, lines, count = geometry[STEP_WIDTH], geometry[APART], geometry[LINES], geometry[LINE_COUNT]
     for span in range(geometry[SPANS], geometry[SPANS] + 3 * geometry[SPAN_COUNT], 3):
         x, to, some = start + geometry[span], geometry[span + 1], geometry[span + 2]
-        for line in range(lines, lines + 2 * count, 2):
-            far, near = x + geometry[line], to + geometry[line + 1]
-            if apart == 2:
-                spread_row(src, far, plane, near, some)
-            elif apart > 2:
+        if apart == 2:
+            for line in range(lines, lines + 2 * count, 2):
+                spread_row(src, x + geometry[line], plane, to + geometry[line + 1], some)
+        elif apart > 2:
+            for line in range(lines, lines + 2 * count, 2):
                 for e in range(some):
-                    plane[near + e * apart] = src[far + e]
-            elif step == 1:
-                copy_row(1, src, far, plane, near, some)
-            elif step == 2:
-                copy_row(2, src, far, plane, near, some)
-            else:
+                    plane[to + geometry[line + 1] + e * apart] = src[x + geometry[line] + e]
+        elif step == 1:
+            for line in range(lines, lines + 2 * count, 2):
+                copy_row(1, src, x + geometry[line], plane, to + geometry[line + 1], some)
+        elif step == 2:
+            for line in range(lines, lines + 2 * count, 2):
+                copy_row(2, src, x + geometry[line], plane, to + geometry[line + 1], some)
+        else:
+            for line in range(lines, lines + 2 * count, 2):
                 for e in range(some):
-                    plane[near + e] = src[far + e * step]
+                    plane[to + geometry[line + 1] + e] = src[x + geometry[line] + e * step]
 
 
 @jit(bare=True)
 def _some_rows(rows, vectors, w, geometry, plane, at, shift, out, to, count):
     """plane_tile for some rows and vectors."""
     tall, ldo, pitch = geometry[TALL], geometry[OUT_WIDTH], geometry[PITCH] * geometry[STEP_HEIGHT]
-    singles = geometry[ENTRIES] - tall
+    singles, taps, o0 = geometry[ENTRIES] - tall, geometry[TAPS], OFFSETS
     if rows == 1:
         if vectors == 2:
-            plane_tile(1, 2, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+            plane_tile(1, 0, 2, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
         else:
-            plane_tile(1, 1, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+            plane_tile(1, 0, 1, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+    elif taps == 3:
+        if vectors == 2:
+            plane_tile(TILE_ROWS, 3, 2, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+        else:
+            plane_tile(TILE_ROWS, 3, 1, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+    elif taps == 5:
+        if vectors == 2:
+            plane_tile(TILE_ROWS, 5, 2, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+        else:
+            plane_tile(TILE_ROWS, 5, 1, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
     elif vectors == 2:
-        plane_tile(TILE_ROWS, 2, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+        plane_tile(TILE_ROWS, 0, 2, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
     else:
-        plane_tile(TILE_ROWS, 1, w, geometry, OFFSETS, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
+        plane_tile(TILE_ROWS, 0, 1, w, geometry, o0, tall, singles, plane, at, pitch, shift, out, to, ldo, count)
 
 
 @jit(bare=True)
