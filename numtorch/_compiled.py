@@ -11,9 +11,9 @@ from numtorch.kernels.compiler import entry_point
 class Compiled(dict):
     """The compiled builtins of one kernel by numpy dtype, made when first asked for.
 
-    `letters` describes the arguments: x an array of the dtype, v one of its numbers, i an array of int64, w one of
-    float64, s the words of a random stream, m a mask, n an integer, d a float64, b a boolean, j an array of int32, k an array of sorting
-    keys. The caller answers for the types. `parallel` chooses the form of a prange kernel.
+    `letters` describes the arguments: x an array of the dtype, v one of its numbers, i an array of int64, j one of int32,
+    w one of float64, s the words of a random stream, k an array of sorting keys, m a mask, n an integer, d a float64, b a
+    boolean. The caller answers for the types. `parallel` chooses the form of a prange kernel.
     """
 
     def __init__(self, kernel, letters: str, parallel: bool = False):

@@ -8,7 +8,7 @@ from numtorch.kernels.cpu import ctc as _kernels
 
 from .. import _dtype
 from .._primitive import primitive
-from .._registry import op, register
+from .._registry import op
 from .._tensor import Tensor, wrap
 from .loss_reduction import reduction_name
 from .reducing import check_cpu, elements
@@ -162,10 +162,10 @@ def ctc_loss(
     return loss if batched else loss.squeeze(0)
 
 
-register(
-    "ctc_loss",
-    lambda log_probs, targets, input_lengths, target_lengths, blank=0, reduction=1, zero_infinity=False: ctc_loss(
-        log_probs, targets, input_lengths, target_lengths, blank, reduction_name(reduction), zero_infinity
-    ),
-    method=False,
-)
+@op("ctc_loss", method=False)
+def _ctc_loss(
+    log_probs, targets, input_lengths, target_lengths, blank: int = 0, reduction: int = 1, zero_infinity: bool = False
+) -> Tensor:
+    """`nn.functional.ctc_loss` with the reduction as a number (0 none, 1 mean, 2 sum)."""
+    reduction = reduction_name(reduction)
+    return ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)

@@ -17,7 +17,7 @@ from .. import _dtype, _lapack
 from .._compiled import Compiled
 from .._dtype import COMPLEX
 from .._primitive import primitive
-from .._registry import FUNCTIONS, op, register
+from .._registry import FUNCTIONS, op
 from .._tensor import Tensor, wrap
 from ..return_types import named
 from .linalg import LinAlgError, batch_element, check_matrix, check_square, from_array
@@ -256,7 +256,10 @@ def householder_product(A, tau) -> Tensor:
     return result.clone() if not steps else result
 
 
-register("orgqr", lambda input, tau: householder_product(input, tau))
+@op()
+def orgqr(input, tau) -> Tensor:
+    """`linalg.householder_product` under its older name."""
+    return householder_product(input, tau)
 
 
 @op(out=True)

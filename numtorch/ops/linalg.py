@@ -19,7 +19,7 @@ from .._compiled import Compiled
 from .._copy import cast
 from .._dtype import COMPLEX, FLOATING, promote_types
 from .._primitive import primitive
-from .._registry import FUNCTIONS, op, register
+from .._registry import FUNCTIONS, op
 from .._size import broadcast_sizes, wrap_dim
 from .._tensor import Tensor, wrap
 from ..return_types import named
@@ -141,7 +141,13 @@ def _det_backward(ctx, grad):
 
 
 det.derivative(A=_det_backward)
-register("det", lambda input: det(input))
+
+
+@op("det")
+def _det(input) -> Tensor:
+    """`linalg.det` under its older name."""
+    return det(input)
+
 
 _slogdet_result = named("linalg_slogdet", "sign", "logabsdet")
 
@@ -168,8 +174,13 @@ def _slogdet_backward(ctx, grad_sign, grad_logabs):
 
 
 slogdet.derivative(A=_slogdet_backward)
-_slogdet = named("slogdet", "sign", "logabsdet")
-register("slogdet", lambda input: _slogdet(*slogdet(input)))
+_old_slogdet_result = named("slogdet", "sign", "logabsdet")
+
+
+@op("slogdet")
+def _slogdet(input) -> tuple[Tensor, Tensor]:
+    """`linalg.slogdet` under its older name."""
+    return _old_slogdet_result(*slogdet(input))
 
 
 @op()
@@ -264,7 +275,13 @@ def _matrix_exp_backward(ctx, grad):
 
 
 matrix_exp.derivative(A=_matrix_exp_backward)
-register("matrix_exp", lambda input: matrix_exp(input))
+
+
+@op("matrix_exp")
+def _matrix_exp(input) -> Tensor:
+    """`linalg.matrix_exp` under its older name."""
+    return matrix_exp(input)
+
 
 # -- products ---------------------------------------------------------------------------------------------------------
 

@@ -335,13 +335,11 @@ def _bce_target_rule(ctx, grad):
 _weighted_bce_with_logits.derivative(self=_bce_input_rule, target=_bce_target_rule)
 
 
-register(
-    "binary_cross_entropy_with_logits",
-    lambda input, target, weight=None, pos_weight=None, reduction=1: binary_cross_entropy_with_logits(
-        input, target, weight, reduction=reduction_name(reduction), pos_weight=pos_weight
-    ),
-    method=False,
-)
+@op("binary_cross_entropy_with_logits", method=False)
+def _bce_with_logits_by_number(input, target, weight=None, pos_weight=None, reduction: int = 1) -> Tensor:
+    """`nn.functional.binary_cross_entropy_with_logits` with the reduction as a number (0 none, 1 mean, 2 sum)."""
+    reduction = reduction_name(reduction)
+    return binary_cross_entropy_with_logits(input, target, weight, reduction=reduction, pos_weight=pos_weight)
 
 
 @op(**_FUNCTIONAL)
@@ -381,13 +379,10 @@ def _kl_div(input, target, reduction: str, log_target: bool) -> Tensor:
     return reduced(FUNCTIONS[""]["xlogy"](target, target) - target * input, reduction)
 
 
-register(
-    "kl_div",
-    lambda input, target, reduction=1, *, log_target=False: _kl_div(
-        input, target, reduction_name(reduction), log_target
-    ),
-    method=False,
-)
+@op("kl_div", method=False)
+def _kl_div_by_number(input, target, reduction: int = 1, *, log_target: bool = False) -> Tensor:
+    """`nn.functional.kl_div` with the reduction as a number (0 none, 1 mean, 2 sum)."""
+    return _kl_div(input, target, reduction_name(reduction), log_target)
 
 
 @op(**_FUNCTIONAL)
