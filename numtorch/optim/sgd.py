@@ -84,10 +84,7 @@ class SGD(ElementwiseOptimizer):
 
     def _enter(self, rows: Rows, param: Tensor, grad: Tensor, state: dict, group: dict, options: tuple) -> bool:
         if options[1] == 0.0:
-            if not rows.add(param, grad):
-                return False
-            rows.numbers()
-            return True
+            return rows.add(param, grad)
         buf = state.get("momentum_buffer")
         first = buf is None
         if first:
