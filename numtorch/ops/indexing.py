@@ -15,11 +15,12 @@ import numpy as np
 from numtorch.graph import Node, mode
 from numtorch.kernels.cpu.row_indexing import SET, joint_index
 
+from .._copy import contiguous
 from .._device import cpu
 from .._dtype import bool_, int64, uint8
 from .._inplace import check_writable
 from .._primitive import primitive
-from .._size import Size, is_contiguous, overlap
+from .._size import Size, is_contiguous, is_dense, overlap
 from .._tensor import Tensor, wrap
 from .._views import make_view
 from .advanced_indexing import (
@@ -536,14 +537,14 @@ def _put_directly(self: Tensor, key, value) -> bool:
         values = value.flat()
         if shared and not (is_contiguous(size, stride) and abs(value._offset - self._offset - offset) >= size.numel()):
             # One part of a tensor to another. Where these overlap torch raises, or says nothing and reads them before.
-            to, given = self._offset + offset, value._offset
             n = size.numel()
-            if (
-                n > _FILLED
-                or overlap(size, stride, range(to, to + n), size, value._stride, range(given, given + n)) != "no"
-            ):
+            if n > _FILLED:
                 return False
-            values = value._nd().flatten()
+            if is_dense(size, stride) and is_dense(size, value._stride):
+                to, given = self._offset + offset, value._offset
+                if overlap(size, stride, range(to, to + n), size, value._stride, range(given, given + n)) != "no":
+                    return False
+            values = values.copy() if values is not None else contiguous(value)._flat
             value = wrap(values, size, value._dtype)
     elif fits(value, self._dtype):
         values = value

@@ -463,6 +463,16 @@ def _register_at_least(n: int):
 atleast_1d, atleast_2d, atleast_3d = (_register_at_least(n) for n in (1, 2, 3))
 
 
+def _are_matrices(tensors) -> bool:
+    """Whether these are tensors of two dimensions or more, in a list or tuple: what vstack joins as they are."""
+    if type(tensors) is not list and type(tensors) is not tuple:
+        return False
+    for t in tensors:
+        if t.__class__ is not Tensor or len(t._size) < 2:
+            return False
+    return bool(tensors)
+
+
 def _are_vectors(tensors) -> bool:
     """Whether these are vectors of one length outside the graph: to stack them is one step, without a view of each."""
     if (tensors.__class__ is not list and tensors.__class__ is not tuple) or not tensors:
@@ -492,6 +502,8 @@ def vstack(tensors) -> Tensor:
     """Below each other: along dimension 0, vectors as rows."""
     if _are_vectors(tensors):
         return stack(tensors)
+    if _are_matrices(tensors):
+        return cat(tensors)
     return cat([_at_least(2, t) for t in _check_list("vstack", tensors)], 0)
 
 
@@ -525,11 +537,22 @@ def block_diag(*tensors) -> Tensor:
 
 @primitive("block_diag", node="BlockDiagBackward0", public=False)
 def _block_diagonal(tensors):
+    dtype = tensors[0]._dtype
+    for t in tensors[1:]:
+        if t._dtype is not dtype:
+            dtype = promote_types(dtype, t._dtype)
+    if all(t._device is cpu for t in tensors):
+        sizes = [(1, 1, *t._size)[-2:] for t in tensors]
+        out = np.zeros((sum([n for n, _ in sizes]), sum([m for _, m in sizes])), dtype.np)
+        row = column = 0
+        for t, (n, m) in zip(tensors, sizes):
+            values = t if t._dtype is dtype else cast(t, dtype)
+            out[row : row + n, column : column + m] = values._nd().reshape(n, m)
+            row += n
+            column += m
+        return wrap(out.reshape(-1), Size(out.shape), dtype)
     blocks = [_at_least(2, t.detach()) for t in tensors]
     columns = sum(b._size[1] for b in blocks)
-    dtype = blocks[0]._dtype
-    for b in blocks[1:]:
-        dtype = promote_types(dtype, b._dtype)
     rows, before = [], 0
     for b in blocks:
         n, m = b._size
