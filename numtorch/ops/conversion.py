@@ -97,7 +97,7 @@ _device_class = device
 
 
 def _dtype_method(name: str, d: dtype):
-    def call(self, memory_format=None):
+    def call(self, memory_format=None) -> Tensor:
         return self if self._dtype is d else to(self, d)
 
     call.__name__ = name

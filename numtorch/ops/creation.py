@@ -63,7 +63,7 @@ def filled(size, value, d: dtype) -> Tensor:
     return wrap(out, size, d)
 
 
-def python_number(value, d: dtype):
+def python_number(value, d: dtype) -> bool | int | float | complex:
     if isinstance(value, Tensor):
         value = value.item()
     if d.category < FLOATING and isinstance(value, float) and not math.isfinite(value):
@@ -121,7 +121,7 @@ def _filled_constructor(name: str, value, doc: str):
             return finish(wrap(np.empty(checked.numel(), d.np), checked, d), device, requires_grad)
         return finish(filled(size, value, d), device, requires_grad)
 
-    def constructor(*args, size=None, dtype=None, device=None, requires_grad=False, **kwargs):
+    def constructor(*args, size=None, dtype=None, device=None, requires_grad=False, **kwargs) -> Tensor:
         if size is not None:
             args = (size,)
         if not kwargs and (device is None or device is cpu or device == "cpu"):
@@ -170,7 +170,9 @@ def full(
 
 
 def _like(name: str, value, doc: str):
-    def call(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None):
+    def call(
+        input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None
+    ) -> Tensor:
         d = dtype or input._dtype
         if device is None and not requires_grad and input._flat is not None and input._device is cpu:
             result = direct(input._size, value, d)
@@ -226,7 +228,9 @@ _MISSING = object()
 
 
 def _new_constructor(name: str, make, value, doc: str):
-    def call(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **kwargs):
+    def call(
+        self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **kwargs
+    ) -> Tensor:
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
         if device is None and not requires_grad and not kwargs and self._device is cpu:

@@ -620,7 +620,7 @@ def _like(name: str, fill):
         requires_grad=False,
         pin_memory=False,
         memory_format=None,
-    ):
+    ) -> Tensor:
         flat = input._flat
         if flat is not None and dtype is device is None and input._device is cpu and not requires_grad:
             result = wrap_as(kept_empty(flat.size, flat.dtype), input)

@@ -355,7 +355,12 @@ def where_(condition, input=None, other=None, *, out=None) -> Tensor | tuple[Ten
     return y if out is None else write_out(y, out, "where")
 
 
-Tensor.where = lambda self, condition, other: where_(condition, self, other)
+def _where_method(self, condition, other) -> Tensor:
+    """self where the condition is true, else other."""
+    return where_(condition, self, other)
+
+
+Tensor.where = _where_method
 
 heaviside = binary(
     "heaviside",
