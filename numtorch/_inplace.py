@@ -11,6 +11,8 @@ import functools
 import warnings
 from collections.abc import Callable
 
+import numpy as np
+
 from numtorch.graph import Node, mode, next_sequence
 
 from ._copy import clone, copy_into
@@ -252,18 +254,21 @@ def resize_out(out: Tensor, size: Size) -> None:
     resize(out, size)
 
 
-def resize(t: Tensor, size) -> None:
-    """Give `t` a new contiguous size; the storage grows (for all its views) when it is too small."""
-    import numpy as np
-
-    size = Size(size)
-    storage = t._get_storage()
-    needed = t._offset + size.numel()
+def make_room(t: Tensor, needed: int) -> None:
+    """Let the storage of `t` (for all its views) grow to `needed` of its elements where it is smaller."""
+    storage = t._storage
     if needed > storage.buffer.size * storage.buffer.itemsize // t._dtype.itemsize:
         grown = np.empty(needed, t._dtype.np)
         old = t._buffer()
         grown[: old.size] = old
         storage.buffer = grown
+
+
+def resize(t: Tensor, size) -> None:
+    """Give `t` a new contiguous size; the storage grows (for all its views) when it is too small."""
+    size = Size(size)
+    t._get_storage()
+    make_room(t, t._offset + size.numel())
     t._size, t._stride, t._flat = size, contiguous_strides(size), None
     t.flat()
 

@@ -15,7 +15,7 @@ from .._copy import cast_array, contiguous, copy_elements, copy_flat, copy_into
 from .._derivatives import reduce_to
 from .._device import cpu, device, parse_device
 from .._dtype import ALIASES, ALL, COMPLEX, FLOATING, dtype
-from .._inplace import assign, check_apart, check_writable, old_self, rebase, resize
+from .._inplace import assign, check_apart, check_writable, make_room, old_self, rebase, resize
 from .._primitive import primitive
 from .._promotion import result_type
 from .._registry import op, register
@@ -553,9 +553,15 @@ def resize_as_(self, the_template, memory_format=None) -> Tensor:
 
 @op(function=False)
 def set_(self, source=None, storage_offset=0, size=None, stride=None) -> Tensor:
-    """Use the storage, size and strides of another tensor (or of a storage)."""
-    from .._size import contiguous_strides
+    """Use the storage, size and strides of another tensor (or of a storage, which grows where it is too small)."""
+    from .._size import contiguous_strides, extent
 
+    if self._requires_grad and mode.enabled and self.is_leaf:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    if storage_offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {storage_offset}")
+    if stride is not None and size is not None and len(stride) != len(size):
+        raise RuntimeError(f"unequal size length ({len(size)}) and stride length ({len(stride)})")
     if source is None:
         from .creation import empty
 
@@ -570,6 +576,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None) -> Tensor:
         tuple(stride) if stride is not None else (source._stride if size is None else contiguous_strides(self._size))
     )
     self._offset = storage_offset or source._offset
+    if 0 not in self._size:
+        make_room(self, self._offset + extent(self._size, self._stride))
     self.flat()
     return self
 

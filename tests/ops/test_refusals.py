@@ -76,6 +76,9 @@ REFUSED = {
     "empty_strided: a negative stride": (RuntimeError, lambda: torch.empty_strided((2, 2), (-1, 1))),
     "new_empty_strided: a negative size": (RuntimeError, lambda: ones(3).new_empty_strided((2, -2), (1, 1))),
     "resize_: a negative size": (RuntimeError, lambda: ones(3).resize_(1, -2)),
+    "set_: an offset below 0": (RuntimeError, lambda: ones(1).set_(ones(6), -1, (2,), (1,))),
+    "set_: fewer strides than sizes": (RuntimeError, lambda: ones(1).set_(ones(6), 0, (2, 2), (1,))),
+    "set_: a leaf": (RuntimeError, lambda: torch.ones(2, requires_grad=True).set_(ones(6))),
     "t_: a view of a leaf": (RuntimeError, lambda: torch.ones(2, 2, requires_grad=True)[:].t_()),
     "addr: beta True of floats": (RuntimeError, lambda: torch.addr(ones(2, 2), ones(2), ones(2), beta=True)),
 }
@@ -86,6 +89,11 @@ def test_refused(name):
     error, call = REFUSED[name]
     with pytest.raises(error):
         call()
+
+
+def test_storages_grow_for_set_():
+    x = ones(1).set_(ones(6), 5, (2, 2), (3, 1))
+    assert x.storage_offset() == 5 and x.untyped_storage().nbytes() == 4 * 10 and x[0, 0] == 1.0
 
 
 def test_vecdot_broadcasts_what_is_no_vector():
