@@ -9,6 +9,7 @@ the formula in tensor operators instead, so that it can be differentiated again.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -90,6 +91,15 @@ def _gradients(arrays: dict[str, tuple]) -> dict[str, Tensor]:
     }
 
 
+def _with_statistics(norm: Callable, args: tuple, found: tuple, size) -> tuple[Tensor, Tensor, Tensor]:
+    """What a norm found as tensors, (y, mean, 1 / standard deviation), of which only y belongs to the graph."""
+    y, mean, rstd = found
+    if mode.enabled and any(isinstance(t, Tensor) and t._requires_grad for t in args[:3]):
+        norm.primitive.record(args, {}, y, (mean, rstd))
+    d = compute_dtype(args[0]._dtype)
+    return y, wrap(mean, size, d), wrap(rstd, size, d)
+
+
 # -- batch norm ----------------------------------------------------------------------------------------------
 
 
@@ -111,11 +121,17 @@ def _running(t: Tensor | None, wanted: np.dtype) -> np.ndarray:
 @primitive(
     "native_batch_norm_",
     node="NativeBatchNormBackward0",
-    save=("input", "weight", "running_mean", "running_var", "result1", "result2"),
-    nondifferentiable=(1, 2),
+    save=("input", "weight", "running_mean", "running_var"),
+    keeps=("mean", "rstd"),
     public=False,
 )
 def _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+    return _batch_norm_found(input, weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+def _batch_norm_found(
+    input, weight, bias, running_mean, running_var, training, momentum, eps
+) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """(y, batch mean, batch 1 / sqrt(var + eps)); in evaluation the last two are empty."""
     _floating(input, "batch_norm")
     n, c, length = _geometry(input)
@@ -128,8 +144,7 @@ def _batch_norm(input, weight, bias, running_mean, running_var, training, moment
         mean, var = _parameter(running_mean, d), _parameter(running_var, d)
         if x.size:
             _kernels.batch_norm_eval(x, n, c, length, mean, var, w, b, eps, out)
-        nothing = wrap(np.empty(0, d), (0,), stats)
-        return finished(out, input._size, stats, input._dtype), nothing, nothing
+        return finished(out, input._size, stats, input._dtype), _absent[d], _absent[d]
     mean, rstd = np.empty(c, d), np.empty(c, d)
     rm, rv = _running(running_mean, d), _running(running_var, d)
     if x.size:
@@ -140,7 +155,7 @@ def _batch_norm(input, weight, bias, running_mean, running_var, training, moment
     else:
         mean.fill(np.nan)
         rstd.fill(np.nan)
-    return finished(out, input._size, stats, input._dtype), wrap(mean, (c,), stats), wrap(rstd, (c,), stats)
+    return finished(out, input._size, stats, input._dtype), mean, rstd
 
 
 def _write_back(buffer: Tensor, values: np.ndarray) -> None:
@@ -157,9 +172,8 @@ def _write_back(buffer: Tensor, values: np.ndarray) -> None:
 @_batch_norm.backward
 def _batch_norm_rule(ctx, grad):
     t, weight = ctx.input, ctx.weight
-    if ctx.training:
-        mean, rstd = ctx.result1.detach(), ctx.result2.detach()
-    else:
+    mean, rstd = ctx.mean, ctx.rstd
+    if not ctx.training:
         mean = ctx.running_mean.to(compute_dtype(t._dtype))
         rstd = (ctx.running_var.to(mean._dtype) + ctx.eps).rsqrt()
     if mode.enabled:
@@ -170,9 +184,9 @@ def _batch_norm_rule(ctx, grad):
     gx, gw, gb = empty(x.size, d), np.zeros(c, d), np.zeros(c, d)
     if x.size:
         w = _parameter(weight, d)
-        _kernels.batch_norm_backward(
-            g, x, n, c, length, w, elements(mean), elements(rstd), bool(ctx.training), gx, gw, gb
-        )
+        if not ctx.training:
+            mean, rstd = elements(mean), elements(rstd)
+        _kernels.batch_norm_backward(g, x, n, c, length, w, mean, rstd, bool(ctx.training), gx, gw, gb)
     d = t._dtype if weight is None else weight._dtype
     return _gradients({"input": (gx, t._size, t._dtype), "weight": (gw, (c,), d), "bias": (gb, (c,), d)})
 
@@ -234,7 +248,7 @@ def native_order_batch_norm(
         return y if bias is None else y + bias[0]
     if _is_plain(input, weight, bias, running_mean, running_var):
         return _batch_norm_alone(input, weight, bias, running_mean, running_var, training, momentum, float(eps))
-    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))[0]
+    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))
 
 
 def _batch_norm_alone(input, weight, bias, running_mean, running_var, training, momentum, eps) -> Tensor:
@@ -257,7 +271,9 @@ def native_batch_norm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(y, batch mean, batch 1 / sqrt(var + eps))."""
     _check_batch_norm(input, weight, bias, running_mean, running_var, training)
-    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))
+    args = (input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))
+    found = _batch_norm_found(*args)
+    return _with_statistics(_batch_norm, args, found, found[1].shape)
 
 
 register("native_batch_norm", native_batch_norm, method=False, out=True)
@@ -411,7 +427,7 @@ def _row_norm_in_tensors(ctx, grad, t, weight, shape, centred: bool):
     keeps=("mean", "rstd"),
     public=False,
 )
-def _layer_norm(input, normalized_shape, weight, bias, eps):
+def _layer_norm(input, weight, bias, normalized_shape, eps):
     return _row_norm(input, weight, bias, normalized_shape, True, eps)
 
 
@@ -480,7 +496,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
     shape = _normalized_shape(input, normalized_shape, weight, bias, "LayerNormKernelImpl")
     if _is_plain(input, weight, bias):
         return _row_norm_alone(input, weight, bias, shape, True, float(eps))
-    return _layer_norm(input, shape, weight, bias, float(eps))
+    return _layer_norm(input, weight, bias, shape, float(eps))
 
 
 register("layer_norm", layer_norm, namespace="nn.functional", method=False)
@@ -490,11 +506,9 @@ register("layer_norm", layer_norm, namespace="nn.functional", method=False)
 def native_layer_norm(input, normalized_shape, weight, bias, eps) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, 1 / sqrt(var + eps))."""
     shape = _normalized_shape(input, normalized_shape, weight, bias, "LayerNormKernelImpl")
-    eps, lead, d = float(eps), _row_geometry(input._size, len(shape))[2], compute_dtype(input._dtype)
-    y, mean, rstd = _row_norm(input, weight, bias, shape, True, eps)
-    if mode.enabled and any(t is not None and t._requires_grad for t in (input, weight, bias)):
-        _layer_norm.primitive.record((input, shape, weight, bias, eps), {}, y, (mean, rstd))
-    return y, wrap(mean, lead, d), wrap(rstd, lead, d)
+    found = _row_norm(input, weight, bias, shape, True, float(eps))
+    args = (input, weight, bias, shape, float(eps))
+    return _with_statistics(_layer_norm, args, found, _row_geometry(input._size, len(shape))[2])
 
 
 @op(method=False)
@@ -521,24 +535,27 @@ register("rms_norm", rms_norm, namespace="nn.functional", method=False)
 @primitive(
     "native_group_norm_",
     node="NativeGroupNormBackward0",
-    save=("input", "weight", "result1", "result2"),
-    nondifferentiable=(1, 2),
+    save=("input", "weight"),
+    keeps=("mean", "rstd"),
     public=False,
 )
 def _group_norm(input, weight, bias, N, C, HxW, group, eps):
+    return _group_norm_found(input, weight, bias, N, C, HxW, group, eps)
+
+
+def _group_norm_found(input, weight, bias, N, C, HxW, group, eps) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """(y, mean, 1 / sqrt(var + eps)), the last two by sample and group."""
     _floating(input, "GroupNormKernelImpl")
     x = elements(input)
     d = x.dtype
     out, mean, rstd = empty(x.size, d), np.zeros(N * group, d), np.zeros(N * group, d)
     if x.size:
         w, b = _parameter(weight, d), _parameter(bias, d)
-        _kernels.group_norm(x, N, group, C // group, HxW, w, b, eps, out, mean, rstd)
-    stats = compute_dtype(input._dtype)
-    return (
-        finished(out, input._size, stats, input._dtype),
-        wrap(mean, (N, group), stats),
-        wrap(rstd, (N, group), stats),
-    )
+        if x.size < PARALLEL_SIZE:
+            _group_norms[d](x, N * group, group, C // group, HxW, w, b, eps, out, mean, rstd)
+        else:
+            _kernels.group_norm(x, N, group, C // group, HxW, w, b, eps, out, mean, rstd)
+    return finished(out, input._size, compute_dtype(input._dtype), input._dtype), mean, rstd
 
 
 @_group_norm.backward
@@ -560,8 +577,8 @@ def _group_norm_rule(ctx, grad):
     d = x.dtype
     gx, gw, gb = empty(x.size, d), np.zeros(c, d), np.zeros(c, d)
     if x.size:
-        w, mean, rstd = _parameter(weight, d), elements(ctx.result1), elements(ctx.result2)
-        _kernels.group_norm_backward(g, x, n, groups, c // groups, length, w, mean, rstd, gx, gw, gb)
+        w = _parameter(weight, d)
+        _kernels.group_norm_backward(g, x, n, groups, c // groups, length, w, ctx.mean, ctx.rstd, gx, gw, gb)
     d = t._dtype if weight is None else weight._dtype
     return _gradients({"input": (gx, t._size, t._dtype), "weight": (gw, (c,), d), "bias": (gb, (c,), d)})
 
@@ -572,7 +589,8 @@ _group_norm.derivative_of("input", "weight", "bias")
 @op(method=False)
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, 1 / sqrt(var + eps)) of N samples of C channels of HxW elements."""
-    return _group_norm(input, weight, bias, N, C, HxW, group, float(eps))
+    args = (input, weight, bias, N, C, HxW, group, float(eps))
+    return _with_statistics(_group_norm, args, _group_norm_found(*args), (N, group))
 
 
 @op("group_norm", method=False)
@@ -603,7 +621,7 @@ def native_order_group_norm(input, num_groups, weight=None, bias=None, eps=1e-05
         out, stats = empty(x.size, d), np.empty(n * num_groups, d)
         _group_norms[d](x, n * num_groups, num_groups, c // num_groups, length, w, b, float(eps), out, stats, stats)
         return wrap(out, input._size, input._dtype)
-    return _group_norm(input, weight, bias, n, c, length, num_groups, float(eps))[0]
+    return _group_norm(input, weight, bias, n, c, length, num_groups, float(eps))
 
 
 @op(namespace="nn.functional", method=False)
