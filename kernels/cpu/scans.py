@@ -1,7 +1,7 @@
 """Running sums, products, extremes and log-sum-exps along the middle dim of a contiguous (outer, n, inner).
 
 One text: `scan(widen, step)` with widen(x) the element in the precision that is carried, step(carried,
-element). float32 is carried in float64, as torch does. A part is one row or four, or (inner > 1) one tile of columns.
+element). float32 is carried in float64, as torch does. A part is some rows, or (inner > 1) one tile of columns.
 """
 
 from __future__ import annotations
@@ -15,6 +15,17 @@ from ..math import exp, log1p
 from ..pieces import piece
 from .softmax import TILE, tile_bounds
 from .spread import spread
+
+# Elements of a part of short rows, 1 us: a row that is a part of its own costs 25 ns more.
+PART = 1024
+# Columns from which they are followed side by side.
+FEW = 8
+
+
+@jit(bare=True)
+def rows_of_part(n):
+    """How many rows of n make a part, by fours."""
+    return max(PART // (4 * n), 1) * 4
 
 
 def scan(widen, step, light: bool = False) -> Callable:
@@ -57,6 +68,19 @@ def scan(widen, step, light: bool = False) -> Callable:
             y[at], second_y[at], third_y[at], fourth_y[at] = a, b, c, d
 
     @jit(bare=True)
+    def some_rows(p, x, outer, n, reverse, out):
+        """As many rows as make a PART."""
+        many = rows_of_part(n)
+        for r in range(p * many, min(p * many + many, outer)):
+            row(r, x, n, reverse, out)
+
+    @jit(bare=True)
+    def some_fours(p, x, outer, n, reverse, out):
+        many = rows_of_part(n)
+        for q in range(p * many // 4, (min(p * many + many, outer) + 3) // 4):
+            four_rows(q, x, outer, n, reverse, out)
+
+    @jit(bare=True)
     def tile(p, x, n, inner, carried, reverse, out):
         lo, width = tile_bounds(p, n, inner, TILE)
         first, by = (lo + (n - 1) * inner, -inner) if reverse else (lo, inner)
@@ -71,13 +95,12 @@ def scan(widen, step, light: bool = False) -> Callable:
                 run[j] = step(run[j], widen(v[j]))
                 y[j] = run[j]
 
-    rows, tiles = spread(four_rows if light else row, bare=True), spread(tile, bare=True)
+    rows, tiles = spread(some_fours if light else some_rows, bare=True), spread(tile, bare=True)
 
     def run(x, outer, n, inner, out, reverse=False):
-        if inner == 1 and light:
-            rows(x.size, (outer + 3) // 4, x, outer, n, reverse, out)
-        elif inner == 1:
-            rows(x.size, outer, x, n, reverse, out)
+        if inner == 1:
+            many = max(PART // (4 * n), 1) * 4
+            rows(x.size, (outer + many - 1) // many, x, outer, n, reverse, out)
         else:
             count = outer * ((inner + TILE - 1) // TILE)
             kind = x.dtype.kind
@@ -94,23 +117,48 @@ def extreme_scan(replaces, behind) -> Callable:
     """
 
     @jit(bare=True)
-    def line(p, x, n, inner, values, indices):
-        lo = p // inner * n * inner + p % inner
-        best = x[lo]
-        at = 0
-        for r in range(n):
-            place = np.uint64(lo + r * inner)
-            v = x[place]
-            if not behind(v, best) and replaces(v, best):
-                best = v
-                at = r
-            values[place] = best
-            indices[place] = at
+    def lines(p, x, count, n, inner, values, indices):
+        """As many lines as make a PART, one after the other."""
+        many = max(PART // n, 1)
+        for q in range(p * many, min(p * many + many, count)):
+            lo = q // inner * n * inner + q % inner
+            best = x[lo]
+            at = 0
+            for r in range(n):
+                place = np.uint64(lo + r * inner)
+                v = x[place]
+                if not behind(v, best) and replaces(v, best):
+                    best = v
+                    at = r
+                values[place] = best
+                indices[place] = at
 
-    lines = spread(line, bare=True)
+    @jit(bare=True)
+    def tile(p, x, n, inner, values, indices):
+        """Columns side by side: each row from the one before it."""
+        lo, width = tile_bounds(p, n, inner, TILE)
+        v, best, place = piece(x, lo, width), piece(values, lo, width), piece(indices, lo, width)
+        for j in range(width):
+            best[j] = v[j]
+            place[j] = 0
+        for r in range(1, n):
+            at = lo + r * inner
+            v, y, k = piece(x, at, width), piece(values, at, width), piece(indices, at, width)
+            best, place = piece(values, at - inner, width), piece(indices, at - inner, width)
+            for j in range(width):
+                takes = replaces(v[j], best[j])
+                y[j] = v[j] if takes else best[j]
+                k[j] = r if takes else place[j]
+
+    in_lines, in_tiles = spread(lines, bare=True), spread(tile, bare=True)
 
     def run(x, outer, n, inner, values, indices):
-        lines(x.size, outer * inner, x, n, inner, values, indices)
+        if inner < FEW:
+            count = outer * inner
+            many = max(PART // n, 1)
+            in_lines(x.size, (count + many - 1) // many, x, count, n, inner, values, indices)
+        else:
+            in_tiles(x.size, outer * ((inner + TILE - 1) // TILE), x, n, inner, values, indices)
 
     return run
 
