@@ -46,17 +46,20 @@ def _forward_plane(plane, x, out, rows, src, dst, taps, place, weight):
     columns, shares = piece(place, w0, dst[2] * tw), piece(weight, w0, dst[2] * tw)
     for od in range(dst[0]):
         for oh in range(dst[1]):
-            first = True
-            for a in range(td):
-                for b in range(th):
-                    factor = weight[od * td + a] * weight[h0 + oh * th + b]
-                    line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
-                    if factor != 0:
-                        _add_scaled(factor, x, line, width, first, rows, plane * width)
-                        first = False
-            if first:
-                for e in range(width):
-                    row[e] = 0
+            if td * th == 1 and weight[od] * weight[h0 + oh] == 1:  # one dimension: the row is that of the input
+                row = piece(x, plane * volume + (place[od] * src[1] + place[h0 + oh]) * width, width)
+            else:
+                first = True
+                for a in range(td):
+                    for b in range(th):
+                        factor = weight[od * td + a] * weight[h0 + oh * th + b]
+                        line = plane * volume + (place[od * td + a] * src[1] + place[h0 + oh * th + b]) * width
+                        if factor != 0:
+                            _add_scaled(factor, x, line, width, first, rows, plane * width)
+                            first = False
+                if first:
+                    for e in range(width):
+                        row[e] = 0
             to = piece(out, ((plane * dst[0] + od) * dst[1] + oh) * dst[2], dst[2])
             if tw == 1:
                 for ow in range(dst[2]):
@@ -100,7 +103,7 @@ def by_source(place, weight, first, outputs, tw, sources):
 @jit(bare=True)
 def _backward_plane(plane, grad, out, sums, src, dst, taps, place, weight, ends, order, shares):
     td, th = taps[0], taps[1]
-    h0 = dst[0] * td
+    h0, w0 = dst[0] * td, dst[0] * td + dst[1] * th
     height, width, wide = src[0] * src[1], src[2], dst[2]
     base = plane * height * wide
     zero = grad.dtype.type(0)
@@ -118,6 +121,15 @@ def _backward_plane(plane, grad, out, sums, src, dst, taps, place, weight, ends,
                         _add_scaled(factor, grad, at, wide, False, sums, base + row * wide)
     for r in range(height):
         row, to = piece(sums, base + r * wide, wide), piece(out, (plane * height + r) * width, width)
+        if order.size < width:  # fewer samples than sources: most of these have none
+            for s in range(width):
+                to[s] = zero
+            e = w0
+            for ow in range(wide):
+                for _ in range(taps[2]):
+                    to[np.uint64(place[e])] += weight[e] * row[ow]
+                    e += 1
+            continue
         k = np.int64(0)
         for s in range(width):
             total = zero
