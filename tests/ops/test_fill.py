@@ -46,3 +46,25 @@ def test_what_lies_on_a_filled_diagonal_has_no_gradient():
     x = torch.ones(3, 2, requires_grad=True)
     (x * 2).fill_diagonal_(7.0).sum().backward()
     assert x.grad.tolist() == [[0.0, 2.0], [2.0, 0.0], [2.0, 2.0]]
+
+
+LAYOUTS = {
+    "transposed": lambda x: x.t(),
+    "part of each row": lambda x: x[:, 3:-4],
+    "every second column": lambda x: x[:, ::2],
+    "every second row": lambda x: x[::2],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.mark.parametrize("size", [(5, 11), (300, 257)], ids=str)
+def test_views_of_any_layout_are_overwritten_where_they_lie(layout, size):
+    x = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    expected, t = x.copy(), torch.from_numpy(x.copy())
+    view = expected.T if layout is LAYOUTS["transposed"] else layout(expected)
+    layout(t).relu_().neg_()
+    view[...] = -np.maximum(view, 0)
+    assert np.array_equal(t.numpy(), expected)
+    layout(t).fill_(2.0)
+    view[...] = 2
+    assert np.array_equal(t.numpy(), expected)
