@@ -244,17 +244,19 @@ def sort_columns(tile, n, pairs):
 @jit(bare=True)
 def sort_side(bits, floating, flip, first, count, n, tile, keys):
     """Rows first .. first + count - 1, at most SIDE of them, through the network: keys and places into the columns of
-    tile, as key * 2**32 + place (n, SIDE) for keys of 32 bits, as keys and then places (2n, SIDE) for those of 64."""
+    tile, as key * 2**32 + place (n, SIDE) for keys of 32 bits, as keys and then places (2n, SIDE) for those of 64.
+
+    `keys` has room for SIDE rows: they are adjacent, and their keys are found in one loop."""
     narrow = bits.itemsize == 4
+    row_keys(piece(bits, first * n, count * n), floating, flip, keys)
     for c in range(SIDE):
-        r = first + min(c, count - 1)
-        row_keys(piece(bits, r * n, n), floating, flip, keys)
+        row = min(c, count - 1) * n
         if narrow:
             for i in range(n):
-                tile[np.uint64(i * SIDE + c)] = (np.uint64(keys[i]) << np.uint64(32)) | np.uint64(i)
+                tile[np.uint64(i * SIDE + c)] = (np.uint64(keys[np.uint64(row + i)]) << np.uint64(32)) | np.uint64(i)
         else:
             for i in range(n):
-                tile[np.uint64(i * SIDE + c)] = np.uint64(keys[i])
+                tile[np.uint64(i * SIDE + c)] = np.uint64(keys[np.uint64(row + i)])
                 tile[np.uint64((n + i) * SIDE + c)] = np.uint64(i)
     sort_columns(tile, n, not narrow)
 
@@ -302,19 +304,24 @@ def select_rows(bits, floating, nan_key, rows, n, k, median, skip_nan, out, plac
     side = COUNT_MAX < n <= SORTED_MAX and rows >= FEW_ROWS
     chunk = (max(TASK // n, 1) + SIDE - 1) // SIDE * SIDE if side else max(TASK // n, 1)
     for task in prange((rows + chunk - 1) // chunk):
-        keys = np.empty(n, nan_key.dtype)
-        tile = np.empty(2 * n * SIDE if side else 0, np.uint64)
+        few = n <= COUNT_MAX  # the keys of all short rows in one loop
         last = min((task + 1) * chunk, rows)
+        held = np.empty((last - task * chunk) * n if few else n * SIDE if side else n, nan_key.dtype)
+        tile = np.empty(2 * n * SIDE if side else 0, np.uint64)
+        if few:
+            row_keys(piece(bits, task * chunk * n, held.size), floating, 0, held)
         for first in range(task * chunk, last if side else 0, SIDE):
             count = min(SIDE, last - first)
-            sort_side(bits, floating, 0, first, count, n, tile, keys)
+            sort_side(bits, floating, 0, first, count, n, tile, held)
             for c in range(count):
                 place = _place_in_column(tile, nan_key, floating, n, c, k, median, skip_nan)
                 out[first + c] = bits[(first + c) * n + place]
                 places[first + c] = place
         for r in range(last if side else task * chunk, last):
             row = piece(bits, r * n, n)
-            row_keys(row, floating, 0, keys)
+            keys = piece(held, (r - task * chunk) * n if few else 0, n)
+            if not few:
+                row_keys(row, floating, 0, keys)
             wanted = np.int64(k)
             place = -1
             if median:
@@ -415,7 +422,7 @@ def topk_rows(bits, floating, flip, kind, rows, n, k, out, places):
     small = k <= 16 or k * 64 <= n
     digits = not small and (k * parts > NETWORK_MAX or (rows < FEW_ROWS and k > RANK_MAX))
     for task in prange((rows + chunk - 1) // chunk):
-        keys = np.empty(n, kind.dtype)
+        keys = np.empty(n * SIDE if whole else n, kind.dtype)
         held = np.empty(k, kind.dtype)
         order = np.empty(k, np.int64)
         tile = np.empty((n if whole else k if not (small or digits) else 0) * SIDE * parts, np.uint64)
@@ -570,7 +577,7 @@ def sort_short_rows(bits, floating, flip, kind, rows, n, out, places):
     chunk = max(TASK // (n * SIDE), 1) * SIDE
     for task in prange((rows + chunk - 1) // chunk):
         tile = np.empty(n * SIDE * (1 if narrow else 2), np.uint64)
-        keys = np.empty(n, kind.dtype)
+        keys = np.empty(n * SIDE, kind.dtype)
         for first in range(task * chunk, min((task + 1) * chunk, rows), SIDE):
             count = min(SIDE, rows - first)
             sort_side(bits, floating, flip, first, count, n, tile, keys)
