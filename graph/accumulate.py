@@ -19,8 +19,8 @@ _accumulating = threading.RLock()
 class AccumulateGrad(Node):
     """Owned by its leaf, which it holds only weakly: the two form no cycle.
 
-    The leaf implements ``_accumulate_grad(grad, create_graph)``.  The engine runs these nodes after all
-    others, each once with its total, whence the sequence number below every other.
+    The leaf implements ``_accumulate_grad(grad, create_graph)`` and ``_requires_grad``.  The engine runs these nodes
+    after all others, each once with its total, whence the sequence number below every other.
     """
 
     sequence_nr = -1
@@ -36,7 +36,8 @@ class AccumulateGrad(Node):
 
     def apply(self, grads: tuple) -> tuple:
         variable = self._variable()
-        if variable is not None and grads[0] is not None:
+        # (A leaf that was frozen or detached since it was used takes nothing.)
+        if variable is not None and grads[0] is not None and variable._requires_grad:
             with _accumulating:
                 variable._accumulate_grad(grads[0], mode.enabled)
             if self.post_accumulate:

@@ -465,3 +465,11 @@ def test_a_gradient_has_the_dtype_of_its_leaf():
     x, y = torch.tensor([1.0, 3.0], requires_grad=True), torch.zeros(2, dtype=torch.float64, requires_grad=True)
     torch.dist(x, y, 1).backward()
     assert x.grad.dtype == torch.float32 and y.grad.dtype == torch.float64
+
+
+def test_a_leaf_that_was_frozen_since_takes_no_gradient():
+    x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    total = (x * y).sum()
+    x.requires_grad_(False)
+    total.backward()
+    assert x.grad is None and y.grad.tolist() == [1.0, 1.0]
