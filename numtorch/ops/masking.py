@@ -18,6 +18,7 @@ from .._tensor import Tensor, wrap
 from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
+from .few_places import fits
 from .gather_scatter import copied, inplace
 from .true_places import FEW, selected, true_ends, true_positions
 
@@ -55,6 +56,11 @@ def _check_fill(self: Tensor, mask: Tensor, value) -> object:
 
 
 def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
+    held, flat = self._flat, mask._flat
+    laid = held is not None and flat is not None and self._device is cpu and mask._device is cpu
+    if laid and mask._dtype is bool_ and mask._size == self._size and fits(value, self._dtype):
+        at.fill_flat(held, flat, value)
+        return
     number = _check_fill(self, mask, value)
     if broadcast_size(self._size, mask._size) != self._size:
         raise RuntimeError(
