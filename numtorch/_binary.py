@@ -17,6 +17,7 @@ from ._inplace import check_apart, check_writable, inplace_form, old_values, wri
 from ._layout import broadcast
 from ._loops import run, run_apart, run_broadcast, run_over
 from ._operands import laid_flat
+from ._ownership import has_aliases
 from ._pointwise import Pointwise, large, publish
 from ._promotion import in_one_dtype
 from ._tensor import Tensor, _new, wrap
@@ -265,6 +266,8 @@ class Binary(Pointwise):
             found, y = self.fast.get(d), getattr(other, "_flat", None)
             if y is None or found is None or found[2] is not d or other._dtype is not d or input._size != other._size:
                 return False
+            if not needs_grad and has_aliases(input):
+                return False  # views of it have to join the graph too
             keep_input, _, keep_result = self.node_class.keeps[needs_grad + 2 * other._requires_grad]
             if keep_result or not apart(x, y):
                 return False

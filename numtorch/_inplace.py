@@ -8,8 +8,10 @@ takes the gradient of the written part from the result and of all the rest from 
 from __future__ import annotations
 
 import functools
+import gc
 import warnings
 from collections.abc import Callable
+from sys import getrefcount
 
 import numpy as np
 
@@ -17,7 +19,8 @@ from numtorch.graph import Node, mode, next_sequence
 
 from ._copy import clone, copy_into
 from ._device import cpu
-from ._dtype import can_cast
+from ._dtype import FLOATING, can_cast
+from ._ownership import ATTRIBUTE, has_aliases
 from ._size import Size, contiguous_strides, may_overlap, overlap
 from ._tensor import Tensor, alias, wrap_as
 from ._views import part_of
@@ -147,9 +150,12 @@ def rebase(t: Tensor, result: Tensor) -> None:
     if result._dtype is not t._dtype:
         result = result.to(t._dtype)
     if base is None:
+        joins = needs_grad and not t._requires_grad
         t._grad_fn = result._grad_fn
         t._output_nr = result._output_nr
         t._requires_grad = needs_grad
+        if joins and has_aliases(t):
+            _join_views(t)
         return
     node = CopySlices.__new__(CopySlices)
     node.sequence_nr = next_sequence()
@@ -161,9 +167,24 @@ def rebase(t: Tensor, result: Tensor) -> None:
     if base._stride != dense:
         stride, offset = tuple([_convert(s, base, dense) for s in stride]), _convert(offset, base, dense)
     node.geometry = (t._size, stride, offset)
+    joins = not base._requires_grad
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
     t._requires_grad = True
     t._view_version = -1  # its own node is made when somebody asks for it, as those of the base's other views
+    storage = t._storage
+    if joins and getrefcount(storage) != ATTRIBUTE + 1:  # the base's, beside that of `t`
+        _join_views(base)
+
+
+def _join_views(base: Tensor) -> None:
+    """Have the views that were taken of `base` before it joined the graph need gradients too.
+
+    No tensor knows its views: to keep a list would cost every view, while a tensor that joins the graph by a write has
+    some in few programs. So the collector's list of all objects is looked through, a few milliseconds."""
+    for each in gc.get_objects():
+        if issubclass(type(each), Tensor) and each._base is base and each._dtype.category >= FLOATING:
+            each._requires_grad = True
+            each._view_version = -1
 
 
 def _convert(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:

@@ -59,3 +59,9 @@ def alone(flat) -> bool:
     """Whether no other array shares the memory of `flat`, which nobody else holds."""
     base = flat.base
     return base is None or base.__class__ is _Lent and getrefcount(base) == ATTRIBUTE
+
+
+def has_aliases(t) -> bool:
+    """Whether another tensor may lie over the storage of `t`."""
+    storage = t._storage
+    return storage is not None and getrefcount(storage) != ATTRIBUTE

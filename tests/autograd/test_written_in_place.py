@@ -74,3 +74,61 @@ def test_a_view_taken_before_a_write_to_its_base_belongs_to_what_was_written():
     row.mul_(2)
     h.sum().backward()
     assert x.grad.tolist() == [[1.0] * 3, [2.0] * 3, [1.0] * 3, [1.0] * 3]
+
+
+def _a_row(x):
+    h = torch.zeros(3, 4)
+    row = h[1]
+    h.add_(x)
+    return row
+
+
+def _a_part(x):
+    h = torch.zeros(3, 4)
+    parts = h.unbind(0)
+    h.mul_(2).add_(x * 2)
+    return parts[2]
+
+
+def _a_view_of_a_view(x):
+    h = torch.zeros(3, 4)
+    flat = h.view(12)
+    some = flat[2:5]
+    flat.add_(x.view(12))
+    return some
+
+
+def _another_row(x):
+    rows = torch.zeros(3, 4).unbind(0)
+    rows[1].copy_(x[1])
+    return rows[0]
+
+
+def _made_without_the_graph(x):
+    h = torch.zeros(3, 4)
+    with torch.no_grad():
+        row = h[1]
+    h.sub_(x)
+    return row
+
+
+@pytest.mark.parametrize(
+    "view, slopes",
+    [(_a_row, {4, 5, 6, 7}), (_a_part, {8, 9, 10, 11}), (_a_view_of_a_view, {2, 3, 4}), (_another_row, set()),
+     (_made_without_the_graph, {4, 5, 6, 7})],
+)  # fmt: skip
+def test_views_of_what_joins_the_graph_join_it(view, slopes):
+    x = torch.ones(3, 4, requires_grad=True)
+    for _ in range(2):  # a write takes a shorter way once its loops are there
+        x.grad = None
+        part = view(x)
+        assert part.requires_grad
+        part.sum().backward()
+        assert {i for i, slope in enumerate(x.grad.view(-1).tolist()) if slope} == slopes
+
+
+def test_what_shares_memory_but_not_history_does_not_join_the_graph():
+    h, x = torch.zeros(3, 4), torch.ones(3, 4, requires_grad=True)
+    apart, counted = h.detach(), h.view(torch.int32)
+    h.add_(x)
+    assert not apart.requires_grad and not counted.requires_grad
