@@ -48,19 +48,24 @@ def prelu_backward_unit(u, grad, x, w, rows, channels, inner, gx, gws):
     for r in range(u * block, min((u + 1) * block, rows)):
         at = r * width
         count = min(width, x.size - at)
-        g, v, y = piece(grad, at, count), piece(x, at, count), piece(gx, at, count)
         if inner == 1:
+            g, v, y = piece(grad, at, count), piece(x, at, count), piece(gx, at, count)
             for j in range(count):
                 y[j] = g[j] if v[j] > zero else g[j] * w[j]
             sums = piece(gws, u * channels, channels)
             for j in range(count):
                 sums[j] += zero if v[j] > zero else g[j] * v[j]
         else:
-            slope, total = w[r % channels], zero
-            for j in range(count):
-                total = lane_add(total, zero if v[j] > zero else g[j] * v[j])
-            for j in range(count):
-                y[j] = g[j] if v[j] > zero else g[j] * slope
+            slope, total = w[r % channels], 0.0
+            for lo in range(0, count, PART):  # in float64 from block to block: rows may be long
+                some = min(PART, count - lo)
+                g, v, y = piece(grad, at + lo, some), piece(x, at + lo, some), piece(gx, at + lo, some)
+                s = zero
+                for j in range(some):
+                    s = lane_add(s, zero if v[j] > zero else g[j] * v[j])
+                for j in range(some):
+                    y[j] = g[j] if v[j] > zero else g[j] * slope
+                total += s
             gws[r] = total
 
 
