@@ -65,6 +65,7 @@ class Loops:
         self.by_dtype: dict = {}  # the same by our own dtypes, whose hash does not take 0.3 us
         self.small_row: dict = {}  # dtype -> the loops of `run_broadcast`
         self.small_strided: dict = {}
+        self.large_strided: dict = {}
 
     def output(self, np_dtype) -> np.dtype:
         if self.result == "bool":
@@ -170,7 +171,10 @@ def run_broadcast(loops: Loops, found: tuple, a: Tensor, b: Tensor) -> Tensor | 
     d = a._dtype
     if n >= PARALLEL_THRESHOLD:
         out = _empty(n, found[1])
-        loops.entry_for("strided parallel", d, 0)(a._flat, 0, b._flat, 0, out, 0, meta, ())
+        entry = loops.large_strided.get(d)
+        if entry is None:
+            entry = loops.large_strided[d] = loops.entry("strided parallel", d.np, 0)
+        entry(a._flat, 0, b._flat, 0, out, 0, meta, ())
     elif by_row:
         out = _np_empty(n, found[1])
         entry = loops.small_row.get(d)
