@@ -38,6 +38,17 @@ UNIT = 65536
 # that memory is read in runs of a page: 1024 x 1000 in 60 us, in tiles of 512 in 70. A unit has 129 rows and more.
 TILE = 1024
 COLUMN_UNIT = 131072
+# Rows of up to so many elements that follow each other in memory are folded one after the other where the tensor is larger
+# than the second-level cache: the one stream that the machine reads ahead, 26-32 GB/s of the 29 that it can, four rows side
+# by side 15-18. What is folded (8 KiB of float32, and as much of LEVEL rows) has to stay in the first-level cache: of wider
+# rows four pieces of WIDE come side by side, at 22 GB/s from memory where TILE reaches 19, but 5 % behind it from the
+# third-level cache.
+WHOLE = 2048
+WIDE = 4096
+# Elements from which a tensor is taken for larger than the second-level cache, and for larger than the third.
+LARGE, VAST = 1 << 18, 1 << 23
+# Rows that are folded before what they make joins the rest, so that rounding does not grow with all of them.
+LEVEL = 32
 # A plane of up to so many elements is folded element by element: 5 x 7 take 26 ns, and 30 by vectors; 23 x 2 43 and 31.
 FEW = 36
 # So are rows of less than a vector: sums of 8 take 1 ns a row, and 4 by vectors.
@@ -66,6 +77,14 @@ def zero(x, i):
 @jit(bare=True)
 def one(x, i):
     return x.dtype.type(1)
+
+
+@jit(bare=True)
+def tile_of(size, step, inner):
+    """How many columns are folded together."""
+    if inner <= WHOLE and step == inner and size >= LARGE:
+        return inner
+    return min(WIDE if size >= VAST else TILE, inner)
 
 
 def reduction(of, combine, start, finish=only, by_vectors=None):
@@ -161,59 +180,78 @@ def reduction(of, combine, start, finish=only, by_vectors=None):
             out[o] = finish(join(parts, o * units, units), n)
 
     @jit(bare=True)
-    def columns_unit(x, lo, count, stride, group, width, side, out, to):
+    def one_after_another(x, lo, rows, wide, part, total):
+        """total[j] = fold over r < rows of x[lo + r * wide + j], j < wide: along memory, LEVEL rows at a time."""
+        for r in range(0, rows, LEVEL):
+            target = part if r > 0 else total
+            v = piece(x, lo + r * wide, wide)
+            for j in range(wide):
+                target[j] = of(v[j])
+            for q in range(r + 1, min(r + LEVEL, rows)):
+                v = piece(x, lo + q * wide, wide)
+                for j in range(wide):
+                    target[j] = combine(target[j], of(v[j]))
+            if r > 0:
+                for j in range(wide):
+                    total[j] = combine(total[j], part[j])
+
+    @jit(bare=True)
+    def columns_unit(x, lo, count, stride, group, width, along, side, out, to):
         """out[to + j] = fold over r < count of x[lo + r * stride + j], j < width.
 
-        With group > 1 (few columns, stride == width) `group` rows are folded side by side, in `side` of TILE
-        elements, so that vectors are full.
+        With group > 1 (few columns, stride == width) `group` rows are folded side by side, in the second half of `side`,
+        2 * WHOLE elements, so that vectors are full. `along`: rows that follow each other are taken one by one.
         """
         wide = group * width
-        total = side[:wide] if group > 1 else piece(out, to, width)
-        first = piece(x, lo, wide)
-        for j in range(wide):
-            total[j] = of(first[j])
-        step = group * stride
-        rows_left = count // group - 1
-        # Four rows at a time, in pairs: a quarter of the traffic with `total`, and of the rounding.
-        for r in range(rows_left // 4):
-            at = lo + (1 + 4 * r) * step
-            v, w = piece(x, at, wide), piece(x, at + step, wide)
-            y, z = piece(x, at + 2 * step, wide), piece(x, at + 3 * step, wide)
+        total = piece(side, WHOLE, wide) if group > 1 else piece(out, to, width)
+        if along and group * stride == wide and wide <= WHOLE:
+            one_after_another(x, lo, count // group, wide, side, total)
+        else:
+            first = piece(x, lo, wide)
             for j in range(wide):
-                four = combine(combine(of(v[j]), of(w[j])), combine(of(y[j]), of(z[j])))
-                total[j] = combine(total[j], four)
-        for r in range(rows_left // 4 * 4, rows_left):
-            at = lo + (1 + r) * step
-            v = piece(x, at, wide)
-            for j in range(wide):
-                total[j] = combine(total[j], of(v[j]))
+                total[j] = of(first[j])
+            step = group * stride
+            rows_left = count // group - 1
+            # Four rows at a time, in pairs: a quarter of the traffic with `total`, and of the rounding.
+            for r in range(rows_left // 4):
+                at = lo + (1 + 4 * r) * step
+                v, w = piece(x, at, wide), piece(x, at + step, wide)
+                y, z = piece(x, at + 2 * step, wide), piece(x, at + 3 * step, wide)
+                for j in range(wide):
+                    four = combine(combine(of(v[j]), of(w[j])), combine(of(y[j]), of(z[j])))
+                    total[j] = combine(total[j], four)
+            for r in range(rows_left // 4 * 4, rows_left):
+                v = piece(x, lo + (1 + r) * step, wide)
+                for j in range(wide):
+                    total[j] = combine(total[j], of(v[j]))
         if group > 1:
             done = count // group * wide
             for i in range(count * width - done):
                 total[i] = combine(total[i], of(x[lo + done + i]))
             while group > 1:  # by halves, as in join
                 half = (group + 1) // 2
-                low, high = piece(side, 0, (group - half) * width), piece(side, half * width, (group - half) * width)
+                low, high = piece(total, 0, (group - half) * width), piece(total, half * width, (group - half) * width)
                 for i in range(len(low)):
                     low[i] = combine(low[i], high[i])
                 group = half
             for j in range(width):
-                out[to + j] = side[j]
+                out[to + j] = total[j]
 
     @jit
-    def columns_of(x, x0, first, last, some, far, near, n, step, inner, tile, j, out):
-        """The columns from j on, a tile of them, of x[first] .. x[last - 1]."""
+    def columns_of(x, x0, first, last, outer, some, far, near, n, step, inner, tile, j, out):
+        """The columns from j on, a tile of them, of x[first] .. x[last - 1] of `outer`."""
         width = min(tile, inner - j)
         group = min(TILE // inner, n) if inner * 8 <= TILE and step == inner else 1
         is_few = n * inner <= FEW
-        side = np.empty(TILE if group > 1 and not is_few else 0, out.dtype)
+        along = outer * n * inner >= LARGE
+        side = np.empty(0 if is_few or group == 1 and not along else 2 * WHOLE, out.dtype)
         for o in range(first, last):
             lo, to = x0 + o // some * far + o % some * near + j, o * inner + j
             if is_few:
                 for i in range(width):
                     out[to + i] = finish(few(x, lo + i, n, step), n)
                 continue
-            columns_unit(x, lo, n, step, group, width, side, out, to)
+            columns_unit(x, lo, n, step, group, width, along, side, out, to)
             total = piece(out, to, width)
             for i in range(width):
                 total[i] = finish(total[i], n)
@@ -221,23 +259,23 @@ def reduction(of, combine, start, finish=only, by_vectors=None):
     @jit(nogil=True)
     def columns(x, outer, n, inner, out):
         """out[o, j] = finish(fold of x[o, :, j], n); x: (outer, n, inner), n >= 1, inner >= 1."""
-        columns_of(x, 0, 0, outer, outer, 0, n * inner, n, inner, inner, inner, 0, out)
+        columns_of(x, 0, 0, outer, outer, outer, 0, n * inner, n, inner, inner, inner, 0, out)
 
     @jit(parallel=True)
     def column_tiles_parallel(x, x0, outer, some, far, near, n, step, inner, out):
-        """As columns, in tiles of TILE columns and parts of PART elements spread over the threads."""
-        tile = min(TILE, inner)
+        """As columns, in tiles of them and parts of PART elements spread over the threads."""
+        tile = tile_of(outer * n * inner, step, inner)
         tiles = (inner + tile - 1) // tile
         many = max(PART // (n * tile), 1)
         for p in prange((outer + many - 1) // many * tiles):
             first = np.int64(p // tiles * many)
             last, j = min(first + many, outer), np.int64(p % tiles * tile)
-            columns_of(x, x0, first, last, some, far, near, n, step, inner, tile, j, out)
+            columns_of(x, x0, first, last, outer, some, far, near, n, step, inner, tile, j, out)
 
     @jit(parallel=True)
     def columns_parallel(x, x0, outer, some, far, near, n, step, inner, unit_rows, out):
         """As columns, for columns of several units of so many rows, which are spread over the threads."""
-        tile = min(TILE, inner)
+        tile = tile_of(outer * n * inner, step, inner)
         tiles = (inner + tile - 1) // tile
         units = (n + unit_rows - 1) // unit_rows
         parts = np.empty(outer * units * inner, out.dtype)
@@ -246,8 +284,10 @@ def reduction(of, combine, start, finish=only, by_vectors=None):
             count = min(unit_rows, n - u * unit_rows)
             group = min(TILE // inner, count) if inner * 8 <= TILE and step == inner else 1
             lo = x0 + o // some * far + o % some * near + u * unit_rows * step + j
-            side = np.empty(TILE if group > 1 else 0, out.dtype)
-            columns_unit(x, lo, count, step, group, min(tile, inner - j), side, parts, (o * units + u) * inner + j)
+            along = outer * n * inner >= LARGE
+            side = np.empty(2 * WHOLE if group > 1 or along else 0, out.dtype)
+            width, to = min(tile, inner - j), (o * units + u) * inner + j
+            columns_unit(x, lo, count, step, group, width, along, side, parts, to)
         for o in range(outer):
             count = units
             base = o * units * inner
