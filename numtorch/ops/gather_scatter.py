@@ -565,9 +565,22 @@ def _scatter_with(self: Tensor, dim: int, index: Tensor, src, reduce: str) -> Te
             UserWarning,
             stacklevel=3,
         )
+    return _scatter_reduced(self, dim, index, src, _SCATTER_MODES[reduce])
+
+
+@primitive(node="NotImplemented", public=False)
+def _scatter_reduced(self, dim, index, src, mode):
     result = copied(self)
-    reduce_into(result, dim, index, src, _SCATTER_MODES[reduce], "scatter")
+    reduce_into(result, dim, index, src, mode, "scatter")
     return result
+
+
+def _no_rule(ctx, grad):
+    # (nor in torch, which has scatter_reduce for it)
+    raise RuntimeError("derivative for aten::scatter is not implemented")
+
+
+_scatter_reduced.derivative(self=_no_rule, src=_no_rule)
 
 
 def _source(src, value):

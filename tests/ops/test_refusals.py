@@ -148,3 +148,12 @@ def test_complex_infinities_and_zeros():
     zero.requires_grad_()
     zero.angle().sum().backward()
     assert zero.grad.tolist() == [0j, 0j]
+
+
+@pytest.mark.parametrize("reduce", ["add", "multiply"])
+def test_scatter_with_a_reduction_refuses_to_be_differentiated(reduce):
+    x, index = torch.ones(3, 4, requires_grad=True), torch.zeros(2, 4, dtype=torch.int64)
+    for result in (x.scatter(0, index, 2.0, reduce=reduce), x.clone().scatter_(0, index, 2.0, reduce=reduce)):
+        with pytest.raises(RuntimeError, match="derivative for aten::scatter is not implemented"):
+            result.sum().backward()
+    assert not x.detach().scatter(0, index, 2.0, reduce=reduce).requires_grad
