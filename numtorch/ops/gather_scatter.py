@@ -13,6 +13,8 @@ from math import prod
 
 import numpy as np
 
+from numtorch.graph import Node, next_sequence
+from numtorch.graph import mode as grad_mode
 from numtorch.kernels.cpu import gather_scatter as _kernels
 from numtorch.kernels.cpu.gather_scatter import SET
 from numtorch.kernels.cpu.indexing import PROD, SUM
@@ -565,22 +567,23 @@ def _scatter_with(self: Tensor, dim: int, index: Tensor, src, reduce: str) -> Te
             UserWarning,
             stacklevel=3,
         )
-    return _scatter_reduced(self, dim, index, src, _SCATTER_MODES[reduce])
-
-
-@primitive(node="NotImplemented", public=False)
-def _scatter_reduced(self, dim, index, src, mode):
     result = copied(self)
-    reduce_into(result, dim, index, src, mode, "scatter")
+    reduce_into(result, dim, index, src, _SCATTER_MODES[reduce], "scatter")
+    parents = [t for t in (self, src) if isinstance(t, Tensor) and t._requires_grad]
+    if parents and grad_mode.enabled:
+        node = _WithoutRule()
+        node.sequence_nr = next_sequence()
+        node.next_nodes = tuple([t._edge() for t in parents])
+        node.next_nrs = tuple([t._output_nr for t in parents])
+        result._grad_fn, result._requires_grad = node, True
     return result
 
 
-def _no_rule(ctx, grad):
-    # (nor in torch, which has scatter_reduce for it)
-    raise RuntimeError("derivative for aten::scatter is not implemented")
+class _WithoutRule(Node):
+    """scatter with a reduction has no derivative (nor has torch's; scatter_reduce has one)."""
 
-
-_scatter_reduced.derivative(self=_no_rule, src=_no_rule)
+    def apply(self, grads) -> tuple:
+        raise RuntimeError("derivative for aten::scatter is not implemented")
 
 
 def _source(src, value):
