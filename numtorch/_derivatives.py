@@ -217,7 +217,39 @@ class MissingRule:
         self.needs = (False,) * len(operand_names)
 
     def __call__(self, values: tuple, params: tuple):
-        raise NotImplementedError(f"the derivative for '{self.of}' is not implemented.")
+        raise NotImplementedError(_MISSING.format(self.of))
+
+
+_MISSING = "the derivative for '{}' is not implemented."
+
+
+class UndifferentiableNode(Node):
+    """The node of an operator without a derivative: a gradient that is asked of it is refused, not dropped."""
+
+    error: type[Exception] = NotImplementedError
+    message = ""
+
+    def apply(self, grads: tuple) -> tuple:
+        raise self.error(self.message)
+
+
+def undifferentiable(
+    node: str, of: str, error: type[Exception] = NotImplementedError, message: str = _MISSING
+) -> type[UndifferentiableNode]:
+    """The class of nodes, under torch's name for them, whose backward says that `of` has no derivative."""
+    return type(node, (UndifferentiableNode,), {"error": error, "message": message.format(of)})
+
+
+def record_undifferentiable(node_class: type[UndifferentiableNode], result: Tensor, *operands) -> Tensor:
+    """`result` itself, with such a node where grad mode is on and one of the operands requires a gradient."""
+    parents = [t for t in operands if isinstance(t, Tensor) and t._requires_grad]
+    if parents and mode.enabled:
+        node = _new(node_class)
+        node.sequence_nr = next_sequence()
+        node.next_nodes = tuple([t._edge() for t in parents])
+        node.next_nrs = tuple([t._output_nr for t in parents])
+        result._grad_fn, result._requires_grad = node, True
+    return result
 
 
 def rule(derivative, operand_names: tuple[str, ...], param_names: tuple[str, ...]) -> Rule | MissingRule | None:

@@ -13,14 +13,13 @@ from math import prod
 
 import numpy as np
 
-from numtorch.graph import Node, next_sequence
-from numtorch.graph import mode as grad_mode
 from numtorch.kernels.cpu import gather_scatter as _kernels
 from numtorch.kernels.cpu.gather_scatter import SET
 from numtorch.kernels.cpu.indexing import PROD, SUM
 
 from .._allocator import empty
 from .._copy import cast, cast_array, clone, contiguous, copy_into
+from .._derivatives import record_undifferentiable, undifferentiable
 from .._device import cpu
 from .._dtype import BOOL, COMPLEX, float32, int32, int64
 from .._inplace import inplace_form, write_out
@@ -555,6 +554,10 @@ _scatter_add.derivative(input=lambda ctx, grad: grad, src=_src_gradient)
 inplace("scatter_add_", _scatter_add, _scatter_add_into)
 
 _SCATTER_MODES = {"add": SUM, "multiply": PROD}
+# scatter with a reduction has no derivative, as in torch; scatter_reduce has one.
+_NOT_IMPLEMENTED = undifferentiable(
+    "NotImplemented", "aten::scatter", RuntimeError, "derivative for {} is not implemented"
+)
 
 
 def _scatter_with(self: Tensor, dim: int, index: Tensor, src, reduce: str) -> Tensor:
@@ -569,21 +572,7 @@ def _scatter_with(self: Tensor, dim: int, index: Tensor, src, reduce: str) -> Te
         )
     result = copied(self)
     reduce_into(result, dim, index, src, _SCATTER_MODES[reduce], "scatter")
-    parents = [t for t in (self, src) if isinstance(t, Tensor) and t._requires_grad]
-    if parents and grad_mode.enabled:
-        node = _WithoutRule()
-        node.sequence_nr = next_sequence()
-        node.next_nodes = tuple([t._edge() for t in parents])
-        node.next_nrs = tuple([t._output_nr for t in parents])
-        result._grad_fn, result._requires_grad = node, True
-    return result
-
-
-class _WithoutRule(Node):
-    """scatter with a reduction has no derivative (nor has torch's; scatter_reduce has one)."""
-
-    def apply(self, grads) -> tuple:
-        raise RuntimeError("derivative for aten::scatter is not implemented")
+    return record_undifferentiable(_NOT_IMPLEMENTED, result, self, src)
 
 
 def _source(src, value):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from numtorch.graph import Node, mode, next_sequence
 from numtorch.kernels.cpu import sorting as _kernels
 from numtorch.kernels.cpu.row_selection import NETWORK_MAX
 
 from .._allocator import empty
 from .._copy import cast_array, contiguous
+from .._derivatives import record_undifferentiable, undifferentiable
 from .._dtype import BOOL, COMPLEX, INTEGRAL, bool_, float32, int32, int64, promote_types
 from .._inplace import write_out
 from .._promotion import result_type
 from .._registry import op
 from .._size import wrap_dim
-from .._tensor import Tensor, _new, wrap
+from .._tensor import Tensor, wrap
 from . import positions as at
 from .masking import true_positions
 from .sorting import bits_to_order, comparable, order_rows, sort_rows, values_of_bits
@@ -25,21 +25,9 @@ _INT64 = np.dtype(np.int64)
 # --- unique -------------------------------------------------------------------------------------------------
 
 
-class Unique2Backward0(Node):
-    def apply(self, grads) -> tuple:
-        raise NotImplementedError(
-            "the derivative for '_unique2' is not implemented. If this is intended, please open an issue."
-        )
-
-
-def _undifferentiable(result: Tensor, t: Tensor) -> Tensor:
-    if mode.enabled and t._requires_grad:
-        node = _new(Unique2Backward0)
-        node.sequence_nr = next_sequence()
-        node.next_nodes = (t._edge(),)
-        node.next_nrs = (t._output_nr,)
-        result._grad_fn, result._requires_grad = node, True
-    return result
+_UNIQUE = undifferentiable("Unique2Backward0", "_unique2")
+_UNIQUE_CONSECUTIVE = undifferentiable("UniqueConsecutiveBackward0", "unique_consecutive")
+_UNIQUE_DIM = undifferentiable("UniqueDimBackward0", "unique_dim")
 
 
 def _pick(found: tuple, return_inverse: bool, return_counts: bool):
@@ -117,6 +105,7 @@ def _runs_of_parts(t: Tensor, dim: int, in_order: bool):
     _kernels.scatter_inverse(order, inverse, places)
     chosen = wrap(order[first[:runs]].astype(np.int64), (runs,), int64)
     values = t.detach().index_select(dim, chosen)
+    record_undifferentiable(_UNIQUE_CONSECUTIVE if in_order else _UNIQUE_DIM, values, t)
     return values, wrap(places, (count,), int64), wrap(counts[:runs].copy(), (runs,), int64)
 
 
@@ -157,7 +146,7 @@ def unique(
             _kernels.scatter_inverse(order, inverse, places)
             inverse = places
         values = _take(ordered, first) if compared is flat else _take(flat, _take(order, first))
-    values = _undifferentiable(wrap(values, (values.size,), input._dtype), input)
+    values = record_undifferentiable(_UNIQUE, wrap(values, (values.size,), input._dtype), input)
     places = wrap(inverse, input._size, int64) if return_inverse else None
     return _pick((values, places, wrap(counts, (counts.size,), int64)), return_inverse, return_counts)
 
@@ -175,9 +164,10 @@ def unique_consecutive(
     if not return_inverse and not return_counts and input._dtype.np == input._dtype.compute:
         kept = empty(flat.size, flat.dtype)
         runs = _kernels.unique_consecutive_values(flat, kept)
-        return wrap(kept[:runs] if 2 * runs > kept.size else kept[:runs].copy(), (runs,), input._dtype)
+        kept = kept[:runs] if 2 * runs > kept.size else kept[:runs].copy()
+        return record_undifferentiable(_UNIQUE_CONSECUTIVE, wrap(kept, (runs,), input._dtype), input)
     first, inverse, counts = _runs_of_elements(comparable(flat, input._dtype), return_inverse, return_counts)
-    values = wrap(_take(flat, first), (first.size,), input._dtype)
+    values = record_undifferentiable(_UNIQUE_CONSECUTIVE, wrap(_take(flat, first), (first.size,), input._dtype), input)
     places = wrap(inverse, input._size, int64) if return_inverse else None
     return _pick((values, places, wrap(counts, (counts.size,), int64)), return_inverse, return_counts)
 

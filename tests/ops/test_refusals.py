@@ -157,3 +157,20 @@ def test_scatter_with_a_reduction_refuses_to_be_differentiated(reduce):
         with pytest.raises(RuntimeError, match="derivative for aten::scatter is not implemented"):
             result.sum().backward()
     assert not x.detach().scatter(0, index, 2.0, reduce=reduce).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("of", "unique"),
+    [
+        ("_unique2", lambda x: x.unique()),
+        ("unique_consecutive", lambda x: x.unique_consecutive()),
+        ("unique_consecutive", lambda x: x.unique_consecutive(return_counts=True)[0]),
+        ("unique_dim", lambda x: x.unique(dim=0)),
+        ("unique_consecutive", lambda x: x.unique_consecutive(dim=1)),
+    ],
+)
+def test_distinct_elements_refuse_to_be_differentiated(of, unique):
+    x = torch.ones(3, 4, requires_grad=True)
+    with pytest.raises(NotImplementedError, match=f"^the derivative for '{of}' is not implemented"):
+        unique(x).sum().backward()
+    assert not unique(x.detach()).requires_grad
