@@ -24,7 +24,7 @@ from .gemm_tiles import product_tile, transpose_tile
 from .tile_sizes import ROWS, VECTORS
 
 _DEPTH_BYTES = host.cache_bytes(1) * 3 // 8 // ROWS
-_BLOCK_BYTES = host.cache_bytes(2) // 2
+BLOCK_BYTES = host.cache_bytes(2) // 2
 _FEWER = ROWS // 2
 # Rows of a from which it pays to copy a b that does not fit the second-level cache into panels. Measured (Zen 4): tiles
 # that read b where it lies run at 114 GFLOP/s up to there, panels included 110; with b of 4 MB and more 99 against 104.
@@ -37,7 +37,7 @@ _MEMORY_BYTES = host.cache_bytes(3)
 
 
 @jit(inline=True)
-def _tile(
+def multiply_tile(
     a, a0, row_a, column_a, b, b0, row_b, depth, start, s0, row_s, has_start, alpha, beta, out, o0, row_out, used,
     vectors, width,
 ):  # fmt: skip
@@ -115,7 +115,7 @@ def _tile(
 
 
 @jit(inline=True)
-def _panel_vectors(columns, width):
+def panel_vectors(columns, width):
     """How many vectors wide the next panel is, with `columns` columns left: three, but four are two and two."""
     vectors = (columns + width - 1) // width
     if vectors > VECTORS + 1 or vectors == VECTORS:
@@ -131,7 +131,7 @@ def _pack_rows(b, b0, row_b, depth, columns, panels):
         source = b0 + p * row_b
         j = 0
         while j < columns:
-            vectors = _panel_vectors(columns - j, width)
+            vectors = panel_vectors(columns - j, width)
             target = j * depth + p * vectors * width
             for v in range(vectors):
                 at = j + v * width
@@ -148,7 +148,7 @@ def pack_columns(b, b0, row_b, column_b, depth, columns, panels):
     width = lanes(b)
     j = 0
     while j < columns:
-        vectors = _panel_vectors(columns - j, width)
+        vectors = panel_vectors(columns - j, width)
         for v in range(vectors):
             at = j + v * width
             target = j * depth + v * width
@@ -172,7 +172,7 @@ def pack_columns(b, b0, row_b, column_b, depth, columns, panels):
 
 
 @jit(inline=True)
-def _cut(k, m, width, itemsize):
+def cut_blocks(k, m, width, itemsize):
     """(depth, columns): how k and m are cut. Equal cuts of k; columns in whole panels."""
     depth = max(k, 1)
     if depth * itemsize > _DEPTH_BYTES:
@@ -180,10 +180,10 @@ def _cut(k, m, width, itemsize):
         blocks = (k + most - 1) // most
         depth = (k + blocks - 1) // blocks
     whole = max((m + width - 1) & -width, width)
-    if depth * whole * itemsize <= _BLOCK_BYTES:
+    if depth * whole * itemsize <= BLOCK_BYTES:
         return depth, whole
     panel = VECTORS * width
-    return depth, max(1, _BLOCK_BYTES // (depth * itemsize * panel)) * panel
+    return depth, max(1, BLOCK_BYTES // (depth * itemsize * panel)) * panel
 
 
 @jit(inline=True)
@@ -219,11 +219,11 @@ def _pack_tile_rows(a, a0, column_a, rows, depth, work, at):
 def scratch(a, n, k, m, row_a, column_a, row_b, column_b):
     """The memory that `gemm` needs for a product of these sizes and for parts of it."""
     width = lanes(a)
-    depth, columns = _cut(k, m, width, a.itemsize)
+    depth, columns = cut_blocks(k, m, width, a.itemsize)
     size = 0
     if _packs(n, k, row_b, column_b, a.itemsize):
         # Parts of m are cut by their own size: up to a whole block, where the cut above may be a little narrower.
-        size += depth * min((m + width - 1) & -width, max(columns, _BLOCK_BYTES // (depth * a.itemsize)))
+        size += depth * min((m + width - 1) & -width, max(columns, BLOCK_BYTES // (depth * a.itemsize)))
     if _packs_rows(m, k, row_a, column_a, a.itemsize):
         size += 2 * (depth * ROWS + width)
     # An empty allocation costs a tenth of the smallest products.
@@ -242,7 +242,7 @@ def gemm(
     `work` is scratch(...) of the whole product of which this may be a part. Nothing is checked.
     """
     width = lanes(a)
-    depth, most_columns = _cut(k, m, width, a.itemsize)
+    depth, most_columns = cut_blocks(k, m, width, a.itemsize)
     packs = _packs(n, k, row_b, column_b, a.itemsize)
     packs_rows = _packs_rows(m, k, row_a, column_a, a.itemsize)
     tile_rows = depth * ROWS + width
@@ -267,9 +267,9 @@ def gemm(
                         _pack_tile_rows(a, a0 + i + p0 * column_a, column_a, n - i, here, work, rows_at)
                 j = 0
                 while j < columns:
-                    vectors = _panel_vectors(columns - j, width)
+                    vectors = panel_vectors(columns - j, width)
                     o = o0 + i * row_out + j0 + j
-                    _tile(
+                    multiply_tile(
                         work if packs_rows else a, rows_at if packs_rows else a0 + i * row_a + p0 * column_a,
                         row_a, ROWS if packs_rows else column_a,
                         work if packs else b, j * here if packs else source + j,

@@ -58,7 +58,7 @@ def _largest_share(size, step, pieces):
 
 
 @jit
-def _cut(sizes, width, parts):
+def share_out(sizes, width, parts):
     """(pieces of each matrix, whether those are columns). Matrices are cut where there are too few for equal shares."""
     outer, inner, n, k, m = sizes
     pieces = 1 if outer * inner % parts == 0 or outer * inner >= 4 * parts else parts
@@ -67,7 +67,7 @@ def _cut(sizes, width, parts):
 
 
 @jit
-def _piece(number, pieces, by_columns, sizes, width):
+def share_of(number, pieces, by_columns, sizes, width):
     """Piece `number` of all: (outer, inner) of its matrix, its rows i0 <= i < i1 and columns j0 <= j < j1."""
     matrix, piece = number // pieces, number % pieces
     i0, i1, j0, j1 = 0, sizes[2], 0, sizes[4]
@@ -89,11 +89,11 @@ def multiply_part(
     """
     outer, inner, n, k, m = sizes
     width = lanes(a)
-    pieces, by_columns = _cut(sizes, width, parts)
+    pieces, by_columns = share_out(sizes, width, parts)
     work = scratch(a, n, k, m, a_strides[2], a_strides[3], b_strides[2], b_strides[3])
     total = outer * inner * pieces
     for number in range(part * total // parts, (part + 1) * total // parts):
-        x, y, i0, i1, j0, j1 = _piece(number, pieces, by_columns, sizes, width)
+        x, y, i0, i1, j0, j1 = share_of(number, pieces, by_columns, sizes, width)
         if i0 < i1 and j0 < j1:
             gemm(
                 a, a0 + x * a_strides[0] + y * a_strides[1] + i0 * a_strides[2], a_strides[2], a_strides[3],
@@ -110,11 +110,11 @@ def vectors_part(
     """`multiply_part` by the loops for vectors that `form` names."""
     outer, inner, n, k, m = sizes
     width = lanes(a)
-    pieces, by_columns = _cut(sizes, width, parts)
+    pieces, by_columns = share_out(sizes, width, parts)
     work = vector_scratch(a, k, form)
     total = outer * inner * pieces
     for number in range(part * total // parts, (part + 1) * total // parts):
-        x, y, i0, i1, j0, j1 = _piece(number, pieces, by_columns, sizes, width)
+        x, y, i0, i1, j0, j1 = share_of(number, pieces, by_columns, sizes, width)
         if i0 < i1 and j0 < j1:
             multiply_vectors(
                 a, a0 + x * a_strides[0] + y * a_strides[1] + i0 * a_strides[2], a_strides[2], a_strides[3],

@@ -14,8 +14,8 @@ import numpy as np
 from ..compiler import jit
 from ..pieces import piece
 from ..simd import bfloat16_to_single, half_to_single, lanes, single_to_bfloat16, single_to_half
-from .gemm import _BLOCK_BYTES, gemm, scratch
-from .gemm_batches import _cut, _piece
+from .gemm import BLOCK_BYTES, gemm, scratch
+from .gemm_batches import share_of, share_out
 from .gemv import DOT_ROWS, rows_times_rows
 from .tile_sizes import VECTORS
 
@@ -69,14 +69,14 @@ def halfs_part(a, a0, a_strides, b, b0, b_strides, bias, out, sizes, is_bfloat, 
     outer, inner, n, k, m = sizes
     width = lanes(bias)
     one = bias.dtype.type(1)
-    pieces, by_columns = _cut(sizes, width, parts)
+    pieces, by_columns = share_out(sizes, width, parts)
     panel = VECTORS * width
-    most_columns = min(max(_BLOCK_BYTES // (max(k, 1) * 4 * panel), 1) * panel, m)
+    most_columns = min(max(BLOCK_BYTES // (max(k, 1) * 4 * panel), 1) * panel, m)
     wide_a, wide_b = np.empty(n * k, np.float32), np.empty(k * most_columns, np.float32)
     sums = np.empty(n * most_columns, np.float32)
     total = outer * inner * pieces
     for number in range(part * total // parts, (part + 1) * total // parts):
-        x, y, i0, i1, j0, j1 = _piece(number, pieces, by_columns, sizes, width)
+        x, y, i0, i1, j0, j1 = share_of(number, pieces, by_columns, sizes, width)
         if i0 >= i1 or j0 >= j1:
             continue
         rows = i1 - i0

@@ -32,9 +32,8 @@ from ..simd.emit import (
     round_to_bfloat16,
     store_vector,
 )
-from .gemm import _BLOCK_BYTES, _panel_vectors, _tile, pack_columns
-from .gemm import _cut as _blocks
-from .gemm_batches import _cut, _piece
+from .gemm import BLOCK_BYTES, cut_blocks, multiply_tile, pack_columns, panel_vectors
+from .gemm_batches import share_of, share_out
 from .tile_sizes import ROWS
 from .tile_sizes import lanes as lanes_of
 
@@ -157,7 +156,7 @@ def _pack_pairs(b, b0, row_b, column_b, pairs, left, columns, panels):
         source, is_pair = b0 + 2 * p * row_b, 2 * p + 1 < left
         j = 0
         while j < columns:
-            panel = _panel_vectors(columns - j, width) * width
+            panel = panel_vectors(columns - j, width) * width
             target = j * pairs + p * panel
             here = min(panel, columns - j)
             if column_b == 1 and is_pair:
@@ -180,7 +179,7 @@ def _gemm_pairs(
     width = lanes(panels)
     one = sums.dtype.type(1)
     all_pairs = (k + 1) // 2
-    depth, most_columns = _blocks(all_pairs, m, width, panels.itemsize)
+    depth, most_columns = cut_blocks(all_pairs, m, width, panels.itemsize)
     a_is_words = _are_words(a0, row_a, column_a, k)
     b_is_words = _are_words(b0, column_b, row_b, k) and m > 1
     a_words = a[: a.size // 2 * 2].view(np.int32)
@@ -204,10 +203,10 @@ def _gemm_pairs(
                 strip = 0 if pairs == all_pairs else i * most_columns
                 j = 0
                 while j < columns:
-                    vectors = _panel_vectors(columns - j, width)
+                    vectors = panel_vectors(columns - j, width)
                     target = strip + j
                     adds_bias = p0 == 0 and bias.size > 0
-                    _tile(
+                    multiply_tile(
                         a_words if a_is_words else words, at // 2 if a_is_words else 0,
                         row_a // 2 if a_is_words else 1, 1 if a_is_words else ROWS,
                         panels, j * pairs, vectors * width, pairs,
@@ -230,9 +229,9 @@ def _memory(n, k, m, width):
     Those are the rows of one tile, or all rows of a block of columns where k is cut.
     """
     pairs = (k + 1) // 2
-    depth, columns = _blocks(pairs, m, width, 4)
+    depth, columns = cut_blocks(pairs, m, width, 4)
     # Parts of m are cut by their own size, up to a whole block, where the cut above may be a little narrower.
-    columns = min((m + width - 1) & -width, max(columns, _BLOCK_BYTES // (depth * 4)))
+    columns = min((m + width - 1) & -width, max(columns, BLOCK_BYTES // (depth * 4)))
     return depth * columns, depth * ROWS, columns * (ROWS if depth >= pairs else (n + ROWS - 1) // ROWS * ROWS)
 
 
@@ -245,12 +244,12 @@ def pairs_part(a, a0, a_strides, b, b0, b_strides, bias, out, sizes, part, parts
     """
     outer, inner, n, k, m = sizes
     width = lanes(bias)
-    pieces, by_columns = _cut(sizes, width, parts)
+    pieces, by_columns = share_out(sizes, width, parts)
     for_panels, for_words, for_sums = _memory(n, k, m, width)
     panels, words, sums = np.empty(for_panels, np.int32), np.empty(for_words, np.int32), np.empty(for_sums, np.float32)
     total = outer * inner * pieces
     for number in range(part * total // parts, (part + 1) * total // parts):
-        x, y, i0, i1, j0, j1 = _piece(number, pieces, by_columns, sizes, width)
+        x, y, i0, i1, j0, j1 = share_of(number, pieces, by_columns, sizes, width)
         if i0 < i1 and j0 < j1:
             _gemm_pairs(
                 a, a0 + x * a_strides[0] + y * a_strides[1] + i0 * a_strides[2], a_strides[2], a_strides[3],

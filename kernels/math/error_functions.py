@@ -90,7 +90,7 @@ def erf64(x):
     return select(a < 0.85, erf_curve64(x) * x + x, copysign(far, x))
 
 
-def _elementwise(function):
+def elementwise(function):
     """A function of Python floats on numpy scalars of any float type."""
 
     def apply(x):
@@ -99,7 +99,7 @@ def _elementwise(function):
     return apply
 
 
-@formulas(erf32, erf64, python=_elementwise(math.erf))
+@formulas(erf32, erf64, python=elementwise(math.erf))
 def erf(x):
     """2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
 
@@ -182,7 +182,7 @@ def erfc64(x):
     return select(a < 0.8, (1.0 - x) - erf_curve64(x) * x, far)
 
 
-@formulas(erfc32, erfc64, python=_elementwise(math.erfc))
+@formulas(erfc32, erfc64, python=elementwise(math.erfc))
 def erfc(x):
     """1 - erf(x), exact to the last bits where that is small."""
 
@@ -256,6 +256,6 @@ def _erfinv_of_number(x):
     return math.copysign(y, x)
 
 
-@formulas(erfinv32, erfinv64, python=_elementwise(_erfinv_of_number))
+@formulas(erfinv32, erfinv64, python=elementwise(_erfinv_of_number))
 def erfinv(x):
     """The number of which x is the erf; infinite at -1 and 1, nan outside."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .bits import floor, rint, select
-from .error_functions import _elementwise
+from .error_functions import elementwise
 from .exp_log import log64
 from .naming import any_type, double, formulas
 from .trig import tan64
@@ -23,7 +23,7 @@ def _lgamma_of_number(x):
     return math.inf if x <= 0 and x == math.floor(x) or math.isinf(x) else math.lgamma(x)
 
 
-@formulas(lgamma_any, lgamma_any, python=_elementwise(_lgamma_of_number))
+@formulas(lgamma_any, lgamma_any, python=elementwise(_lgamma_of_number))
 def lgamma(x):
     """log |gamma(x)|."""
 
@@ -105,6 +105,6 @@ def _digamma_of_number(x):
     return total + math.log(x) - 0.5 / x - sum(b * v ** (k + 1) for k, b in enumerate(series))
 
 
-@formulas(digamma32, digamma64, python=_elementwise(_digamma_of_number))
+@formulas(digamma32, digamma64, python=elementwise(_digamma_of_number))
 def digamma(x):
     """The derivative of lgamma."""

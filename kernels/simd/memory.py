@@ -11,7 +11,7 @@ from .emit import element_pointer, element_pointers
 from .vector import Vector, declare, splat
 
 
-def _vector_of(array, count=None) -> Vector | None:
+def vector_of(array, count=None) -> Vector | None:
     """The vector type for an array's dtype: a full register, or `count` elements."""
     if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
         return None
@@ -35,7 +35,7 @@ def _first(builder, vector: Vector, count):
 @intrinsic
 def lanes(typingctx, array):
     """How many elements of the array's dtype one vector holds."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
     if vector is None:
         return None
 
@@ -48,7 +48,7 @@ def lanes(typingctx, array):
 @intrinsic
 def broadcast(typingctx, array, value):
     """A vector for the array's dtype with `value` in every lane."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
     if vector is None:
         return None
 
@@ -61,7 +61,7 @@ def broadcast(typingctx, array, value):
 @intrinsic
 def load(typingctx, array, position):
     """The vector that starts at array[position]."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
     if vector is None or not isinstance(position, types.Integer):
         return None
 
@@ -75,7 +75,7 @@ def load(typingctx, array, position):
 @intrinsic
 def store(typingctx, array, position, value):
     """Write a vector to array[position] and what follows."""
-    if not isinstance(value, Vector) or _vector_of(array, value.count) != value:
+    if not isinstance(value, Vector) or vector_of(array, value.count) != value:
         return None
 
     def codegen(context, builder, signature, args):
@@ -89,7 +89,7 @@ def store(typingctx, array, position, value):
 @intrinsic
 def load_part(typingctx, array, position, count):
     """The first `count` elements from array[position], 0 in the lanes after them, which are not read."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
     if vector is None:
         return None
 
@@ -107,7 +107,7 @@ def load_part(typingctx, array, position, count):
 @intrinsic
 def load_every(typingctx, array, position, step, count):
     """array[position], array[position + step], ...: `count` elements, 0 in the lanes after them, which are not read."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
     if vector is None:
         return None
 
@@ -128,7 +128,7 @@ def load_every(typingctx, array, position, step, count):
 def load_at(typingctx, array, position, places, count):
     """array[position + place] for the first `count` of a vector of places, 0 in the lanes after them and where a place is
     negative, which are not read."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
     if vector is None or not isinstance(places, Vector) or places.count != vector.count:
         return None
 
@@ -151,7 +151,7 @@ def load_at(typingctx, array, position, places, count):
 @intrinsic
 def store_part(typingctx, array, position, count, value):
     """Write the first `count` elements of a vector to array[position] and what follows."""
-    if not isinstance(value, Vector) or _vector_of(array, value.count) != value:
+    if not isinstance(value, Vector) or vector_of(array, value.count) != value:
         return None
 
     def codegen(context, builder, signature, args):

@@ -10,13 +10,13 @@ from numba.extending import intrinsic
 
 from . import plain
 from .emit import element_pointer, first_lanes, masked_memory
-from .memory import _vector_of
+from .memory import vector_of
 from .vector import Vector
 
 
 @intrinsic(prefer_literal=True)
 def _products_with_rows(typingctx, clamped, vector, array, position, step, length, count):
-    if not isinstance(clamped, types.IntegerLiteral) or not isinstance(vector, Vector) or _vector_of(array) != vector:
+    if not isinstance(clamped, types.IntegerLiteral) or not isinstance(vector, Vector) or vector_of(array) != vector:
         return None
     word = types.int64
 
