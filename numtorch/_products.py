@@ -6,19 +6,51 @@ nodes below call it for a first derivative; a recorded one (create_graph=True) i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from numtorch.graph import Node, mode, next_sequence, rare, save, stamp, unpack
-from numtorch.kernels.cpu.matmul import bmm, mm, scaled_matmul
+from numtorch.kernels.cpu.matmul import bmm, in_small_batch, kernels_of, mm, scaled_matmul
+from numtorch.kernels.cpu.small_matmul import is_small
 
 from ._device import cpu
-from ._dtype import FLOATING
+from ._dtype import FLOATING, float32, float64
 from ._size import broadcast_size, dense, expanded_strides
 from ._tensor import Tensor, _new
 
 # Elements from which a product over a dimension of one is an ordinary product: the tiles would make one multiply-add of
 # every load and store.
 _OUTER = 2**15
+
+#: The compiled kernels of the two dtypes whose products are ours.
+singles, doubles = kernels_of("float32"), kernels_of("float64")
+
+
+@lru_cache(maxsize=4096)
+def matrix_sizes(a, b):
+    """Of the product of a matrix and a matrix or a vector of these sizes: (n, k, m), size, strides, number of elements.
+
+    Behind them whether the loop for small matrices computes it, as b is stored and with b stored transposed, for which
+    the callers skip the way that looks for the kernel. None where the sizes do not match.
+    """
+    if len(a) != 2 or not 1 <= len(b) <= 2 or a[1] != b[0]:
+        return None
+    (n, k), m = a, (*b, 1)[1]
+    size, stride, count = dense((n, *b[1:]))
+    return (n, k, m), size, stride, count, count > 0 and is_small(n, k, m, False), count > 0 and is_small(n, k, m, True)
+
+
+@lru_cache(maxsize=4096)
+def batch_sizes(a, b, is_single: bool):
+    """Of the products of two batches of matrices: (batch, n, k, m), size, strides, number of elements, and whether the
+    loop for small matrices computes them; None where the sizes do not match."""
+    if not len(a) == len(b) == 3 or a[0] != b[0] or a[2] != b[1]:
+        return None
+    sizes = (*a, b[2])
+    size, stride, count = dense((a[0], a[1], b[2]))
+    width = (singles if is_single else doubles).width
+    return sizes, size, stride, count, count > 0 and in_small_batch(*sizes, width)
 
 
 def is_plain(a: Tensor, b: Tensor) -> bool:
@@ -62,40 +94,94 @@ def are_apart(flat, *tensors: Tensor) -> bool:
     return True
 
 
-def multiplied_into(out, a: Tensor, b: Tensor) -> bool:
-    """Write the product of a and b (vectors, matrices, batches of matrices) straight into `out`.
+def multiplied_into(out, a: Tensor, b: Tensor, rank: int) -> bool:
+    """Write the product of a and b (b a vector, a matrix or a batch of matrices, by `rank`) straight into `out`.
 
     False, and nothing has happened, where one of the three is unusual.
     """
+    d = a._dtype
     if (
         out.__class__ is not Tensor
         or (flat := out._flat) is None
-        or not flat.size
-        or out._dtype is not a._dtype
-        or not is_plain(a, b)
-        or out._device is not cpu
+        or (d is not float32 and d is not float64)
+        or d is not b._dtype
+        or d is not out._dtype
         or (mode.enabled and (out._requires_grad or a._requires_grad or b._requires_grad))
-        or not are_apart(flat, a, b)
+        or a._device is not cpu
+        or b._device is not cpu
+        or out._device is not cpu
+        or not flat.size
+        or len(b._size) != rank
     ):
         return False
-    size_a, size_b = a._size, b._size
-    if len(size_a) == 2 and 1 <= len(size_b) <= 2:
-        left = dense_matrix(a)
-        right = dense_matrix(b) if len(size_b) == 2 else (b._flat, False) if b.flat() is not None else None
-        if size_a[1] != size_b[0] or out._size != (size_a[0], *size_b[1:]) or left is None or right is None:
-            return False
-        m = size_b[1] if len(size_b) == 2 else 1
-        mm(left[0], right[0], size_a[0], size_a[1], m, flat, None, left[1], right[1])
-    elif len(size_a) == len(size_b) == 3:
-        batch, n, k = size_a
-        m = size_b[2]
-        if size_b[:2] != (batch, k) or out._size != (batch, n, m):
-            return False
-        bmm(a._buffer(), a._offset, a._stride, b._buffer(), b._offset, b._stride, batch, n, k, m, flat)
-    else:
+    x, y = a._flat, b._flat
+    # Arrays that own their memory share it with none that does.
+    apart = (
+        x is not None and y is not None and flat is not x and flat is not y and flat.base is x.base is y.base is None
+    )
+    if not (apart or are_apart(flat, a, b)):
         return False
-    out._bump_version()
+    kernels = singles if d is float32 else doubles
+    found = matrix_sizes(a._size, b._size)
+    if found is not None:
+        (n, k, m), size, _, _, small, small_turned = found
+        turned_x = turned_y = False
+        if x is None or y is None:
+            left = dense_matrix(a)
+            right = dense_matrix(b) if rank == 2 else (b._flat, False) if b.flat() is not None else None
+            if left is None or right is None:
+                return False
+            (x, turned_x), (y, turned_y) = left, right
+        if out._size != size:
+            return False
+        if small_turned if turned_y else small:
+            kernels.small(x, turned_x, y, turned_y, kernels.none, flat, n, k, m)
+        else:
+            mm(x, y, n, k, m, flat, None, turned_x, turned_y)
+    else:
+        found = batch_sizes(a._size, b._size, d is float32)
+        if found is None or out._size != found[1]:
+            return False
+        _multiply_batches(kernels, a, b, found, kernels.none, flat)
+    storage = out._storage
+    if storage is None:
+        out._bump_version()
+    else:
+        storage.version += 1
     return True
+
+
+def _multiply_batches(kernels, a: Tensor, b: Tensor, found, start, flat) -> None:
+    """flat = a b for batches of matrices, of which `batch_sizes` has found something to compute."""
+    (batch, n, k, m), _, _, _, small = found
+    x, y, x0, y0 = a._flat, b._flat, 0, 0
+    if x is None:
+        x, x0 = a._buffer(), a._offset
+    if y is None:
+        y, y0 = b._buffer(), b._offset
+    if small:
+        kernels.bmm_small_part(x, x0, a._stride, y, y0, b._stride, start, flat, 0, batch, n, k, m)
+    else:
+        bmm(x, x0, a._stride, y, y0, b._stride, batch, n, k, m, flat)
+
+
+def multiplied_batches(a: Tensor, b: Tensor) -> Tensor | None:
+    """The products of two batches of matrices, outside the graph; None where they are not plain or sizes differ."""
+    d = a._dtype
+    if (d is not float32 and d is not float64) or d is not b._dtype or a._device is not cpu or b._device is not cpu:
+        return None
+    found = batch_sizes(a._size, b._size, d is float32)
+    if found is None:
+        return None
+    sizes, size, stride, count, small = found
+    if not small:
+        return multiplied(a, b)
+    result = _new(Tensor)
+    result._size, result._stride, result._dtype = size, stride, d
+    kernels = singles if d is float32 else doubles
+    result._flat = flat = np.empty(count, d.np)
+    _multiply_batches(kernels, a, b, found, kernels.none, flat)
+    return result
 
 
 def _joins(t: Tensor) -> bool:

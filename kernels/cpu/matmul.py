@@ -41,7 +41,7 @@ from .gemv import (
     long_sums,
     vector_form,
 )
-from .small_matmul import SMALL, bmm_small_parallel, bmm_small_part, is_small_in_batch, mm_small
+from .small_matmul import SMALL, bmm_small_parallel, bmm_small_part, is_small, is_small_in_batch, mm_small
 
 # One panel of b: 64 * 256 * 8 bytes = 128 KiB stay in a level 2 cache.
 _ROWS_PER_PANEL = 64
@@ -51,9 +51,6 @@ _COLUMNS_PER_PANEL = 256
 #: a vector wait for memory and reach 10 us sooner.
 PARALLEL_WORK = 2**19
 PARALLEL_VECTOR_WORK = 2**18
-# Up to here a column, or a row times a transposed matrix, takes the loops for small matrices, with one lane in use: 0.30 us
-# against 0.45 for 9 x 4, but 0.74 against 0.50 for 32 x 32.
-_SMALL_WITH_VECTOR = 256
 # Small matrices of a batch run at half the speed of large ones: 10 us on one core.
 PARALLEL_SMALL_WORK = 2**18
 # What a small matrix of a batch costs before its first multiply-add, counted in those: 20 ns.
@@ -66,10 +63,7 @@ _WORK_OF_SEVERAL_PARTS = 2**21
 # nan and inf are data here, as in torch; an errstate around each product would cost 0.4 us a call.
 warnings.filterwarnings("ignore", ".* encountered in (dot|matmul|add)", RuntimeWarning, re.escape(__name__))
 
-# Multiply-adds of a matrix, and elements of all results, up to which a small batch is added to something by numpy.
-_TINY = 512
-
-_add, _dot, _matmul, _empty, _ndarray = np.add, np.dot, np.matmul, np.empty, np.ndarray
+_dot, _matmul, _empty, _ndarray = np.dot, np.matmul, np.empty, np.ndarray
 
 
 @jit(nogil=True)
@@ -137,7 +131,7 @@ class _Kernels:
             signature = (flat, flat, flat, size, size)
         elif name.startswith("bmm_small"):
             operand = (flat, size, types.UniTuple(size, 3))
-            signature = (*operand, *operand, flat, *(size,) * 5)
+            signature = (*operand, *operand, flat, flat, *(size,) * 5)
         else:
             three, four, five = (types.UniTuple(size, n) for n in (3, 4, 5))
             operand = (flat, size, four)
@@ -168,6 +162,16 @@ _float32 = np.dtype("float32")
 _single = _kernels[_float32]  # found without hashing the dtype, which costs 80 ns
 
 
+def kernels_of(dtype) -> _Kernels:
+    """The compiled kernels of float32 or float64, for callers to whom every 100 ns count."""
+    return _kernels[np.dtype(dtype)]
+
+
+def in_small_batch(batch: int, n: int, k: int, m: int, width: int) -> bool:
+    """Whether `bmm` takes bmm_small_part for such a batch, whatever the strides, on any number of threads."""
+    return is_small_in_batch(n, k, m, 0, width) and batch * (n * k * m + _WORK_OF_A_MATRIX) < PARALLEL_SMALL_WORK
+
+
 def _threads_for(work: int, n: int, m: int) -> int:
     """How many threads share a product of `work` multiply-adds."""
     if work < PARALLEL_VECTOR_WORK or (work < PARALLEL_WORK and n > 1 and m > 1):
@@ -193,7 +197,7 @@ def mm(a, b, n: int, k: int, m: int, out=None, bias=None, transpose_a=False, tra
         if bias is None:
             bias = kernels.none
         work = n * k * m
-        if work <= SMALL and ((work <= _SMALL_WITH_VECTOR and k <= 64) or (m > 1 and (n > 1 or not transpose_b))):
+        if work <= SMALL and is_small(n, k, m, transpose_b):
             kernels.small(a, transpose_a, b, transpose_b, bias, out, n, k, m)
             return out
         form = TILES
@@ -290,10 +294,10 @@ def bmm(a, a0: int, a_strides, b, b0: int, b_strides, batch: int, n: int, k: int
     if is_small_in_batch(n, k, m, b_strides[2], kernels.width):
         work = batch * (n * k * m + _WORK_OF_A_MATRIX)
         if work < PARALLEL_SMALL_WORK or (threads := get_num_threads()) == 1:
-            kernels.bmm_small_part(a, a0, a_strides, b, b0, b_strides, out, 0, batch, n, k, m)
+            kernels.bmm_small_part(a, a0, a_strides, b, b0, b_strides, kernels.none, out, 0, batch, n, k, m)
         else:
             parts = _parts(work, threads)
-            kernels.bmm_small_parallel(a, a0, a_strides, b, b0, b_strides, out, batch, n, k, m, parts)
+            kernels.bmm_small_parallel(a, a0, a_strides, b, b0, b_strides, kernels.none, out, batch, n, k, m, parts)
     elif batch * n * k * m < PARALLEL_VECTOR_WORK and n > DOT_ROWS and m > 1:
         kernels.serial(
             a, a0, (0, *a_strides), b, b0, (0, *b_strides), kernels.none, 0, (0, 0, 0), False, 1.0, 1.0,
@@ -382,7 +386,9 @@ def mm_added(a, b, start, n: int, k: int, m: int, alpha, beta, transpose_a=False
     kernels = _single if a.dtype is _float32 else _kernels[a.dtype]
     if out is None:
         out = _empty(n * m, a.dtype)
-    if n > DOT_ROWS and m > 1 and n * k * m < PARALLEL_VECTOR_WORK:
+    if alpha == beta == 1 and is_small(n, k, m, True) and out.size:
+        kernels.small(a, transpose_a, b, transpose_b, start, out, n, k, m)
+    elif n > DOT_ROWS and m > 1 and n * k * m < PARALLEL_VECTOR_WORK:
         kernels.serial(
             a, 0, (0, 0, 1, n) if transpose_a else (0, 0, k, 1), b, 0, (0, 0, 1, k) if transpose_b else (0, 0, m, 1),
             start, 0, (0, 0, m), beta != 0, alpha, beta, out, (1, 1, n, k, m), 0, 1,
@@ -405,9 +411,8 @@ def bmm_added(a, a0: int, a_strides, b, b0: int, b_strides, start, batch, n, k, 
     kernels = _single if a.dtype is _float32 else _kernels[a.dtype]
     if out is None:
         out = _empty(batch * n * m, a.dtype)
-    if alpha == beta == 1 and n * k * m <= _TINY and batch * n * m <= _TINY:
-        # The small loop has no start: another pass over so few elements costs less than gemm's way to each matrix.
-        _add(bmm(a, a0, a_strides, b, b0, b_strides, batch, n, k, m, _empty(batch * n * m, a.dtype)), start, out)
+    if alpha == beta == 1 and in_small_batch(batch, n, k, m, kernels.width):
+        kernels.bmm_small_part(a, a0, a_strides, b, b0, b_strides, start, out, 0, batch, n, k, m)
     elif out.size:
         _multiply(
             kernels, a, a0, (0, *a_strides), b, b0, (0, *b_strides), start if beta else None, 0, (0, n * m, m),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from numtorch.graph import mode
 from numtorch.kernels.cpu import matmul as _kernels
 
@@ -9,7 +11,15 @@ from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, float32, float64, promote_types
 from .._inplace import inplace_form, write_out
 from .._primitive import primitive
-from .._products import are_apart, dense_matrix, is_plain, multiplied_and_added
+from .._products import (
+    are_apart,
+    dense_matrix,
+    doubles,
+    is_plain,
+    matrix_sizes,
+    multiplied_and_added,
+    singles,
+)
 from .._registry import register
 from .._size import dense
 from .._tensor import Tensor, _new
@@ -154,7 +164,12 @@ def _target(out, input: Tensor, size, d, first: Tensor, second: Tensor):
         return None
     if mode.enabled and (out._requires_grad or (out._base is not None and out._base._requires_grad)):
         return None
-    if not are_apart(flat, first, second) or (out is not input and not are_apart(flat, input)):
+    x, y = first._flat, second._flat
+    # Arrays that own their memory share it with none that does.
+    apart = (
+        x is not None and y is not None and flat is not x and flat is not y and flat.base is x.base is y.base is None
+    )
+    if not (apart or are_apart(flat, first, second)) or (out is not input and not are_apart(flat, input)):
         return None
     return flat
 
@@ -175,16 +190,12 @@ def _dense_added(input: Tensor, mat1: Tensor, mat2: Tensor, beta, alpha, out=Non
 
     mat2 may be a vector, input then is one too. With `out` the result is written there, which may be `input`.
     """
-    a, b, d, start = mat1._size, mat2._size, input._dtype, input._flat
+    d, start = input._dtype, input._flat
     if start is None and input._device is cpu:
         start = input.flat()
     if (
         (d is not float32 and d is not float64)
         or start is None
-        or len(a) != 2
-        or not 1 <= len(b) <= 2
-        or a[1] != b[0]
-        or input._size != (a[0], *b[1:])
         or mat1._dtype is not d
         or mat2._dtype is not d
         or not alpha  # nan and inf of the product do not count
@@ -192,6 +203,10 @@ def _dense_added(input: Tensor, mat1: Tensor, mat2: Tensor, beta, alpha, out=Non
         or type(beta) not in _NUMBERS
     ):
         return None
+    found = matrix_sizes(mat1._size, mat2._size)
+    if found is None or found[1] != input._size:
+        return None
+    (n, k, m), size, stride, count, _, small = found
     x, y = mat1._flat, mat2._flat
     turned_x = turned_y = False
     if x is None:
@@ -199,23 +214,30 @@ def _dense_added(input: Tensor, mat1: Tensor, mat2: Tensor, beta, alpha, out=Non
         if left is None:
             return None
         x, turned_x = left
-    m = 1
-    if len(b) == 2:
-        m = b[1]
-        if y is None:
-            right = dense_matrix(mat2) if mat2._device is cpu else None
-            if right is None:
-                return None
-            y, turned_y = right
-    elif y is None:
-        return None
+    if y is None:
+        right = None
+        if mat2._device is cpu:
+            right = dense_matrix(mat2) if len(mat2._size) == 2 else (mat2.flat(), False)
+        if right is None or right[0] is None:
+            return None
+        y, turned_y = right
     flat = None
     if out is not None:
-        flat = _target(out, input, input._size, d, mat1, mat2)
+        flat = _target(out, input, size, d, mat1, mat2)
         if flat is None:
             return None
-    flat = _kernels.mm_added(x, y, start, a[0], a[1], m, float(alpha), float(beta), turned_x, turned_y, flat)
-    return _finished(out, flat, input._size, d)
+    if small and alpha == beta == 1:
+        if flat is None:
+            flat = np.empty(count, d.np)
+        (singles if d is float32 else doubles).small(x, turned_x, y, turned_y, start, flat, n, k, m)
+    else:
+        flat = _kernels.mm_added(x, y, start, n, k, m, float(alpha), float(beta), turned_x, turned_y, flat)
+    if out is not None:
+        out._bump_version()
+        return out
+    result = _new(Tensor)
+    result._flat, result._size, result._stride, result._dtype = flat, size, stride, d
+    return result
 
 
 def _outer_added(input: Tensor, vec1: Tensor, vec2: Tensor, beta, alpha, out=None) -> Tensor | None:

@@ -19,19 +19,25 @@ from .._loops import check_devices
 from .._primitive import primitive
 from .._products import (
     ProductBackward,
+    doubles,
     is_plain,
+    matrix_sizes,
     multiplied,
+    multiplied_batches,
     multiplied_by_vector,
     multiplied_into,
     recorded,
+    singles,
 )
 from .._registry import op, register
 from .._size import EMPTY, Size, broadcast_size, dense
 from .._tensor import Tensor, _new, wrap
 from .shape import unsafe_view
 
-_multiply = _kernels.mm
+_multiply, _empty = _kernels.mm, np.empty
 _uint16 = np.dtype("uint16")
+# Between these lengths a product of two vectors is the loop DOT in one piece, as `mm` finds too.
+_SHORTEST_DOT, _LONGEST_DOT = 65, min(_kernels.LONG, _kernels.PARALLEL_VECTOR_WORK)
 # Elements up to which an outer product is one of small matrices over a dimension of one (those sums start from the bias,
 # others add it at the end), and what its sums start from: -0, so that a product of -0 stays one.
 _SMALL_OUTER = SMALL
@@ -142,9 +148,9 @@ def _turned(t: Tensor):
 def mm(input, mat2, *, out=None) -> Tensor:
     """The product of two matrices, (n, k) and (k, m) -> (n, m)."""
     if out is not None:
-        return out if multiplied_into(out, input, mat2) else write_out(mm(input, mat2), out, "mm")
-    a, b, d = input._size, mat2._size, input._dtype
-    if len(a) == len(b) == 2 and a[1] == b[0]:
+        return out if multiplied_into(out, input, mat2, 2) else write_out(mm(input, mat2), out, "mm")
+    found, d = matrix_sizes(input._size, mat2._size), input._dtype
+    if found is not None and len(found[1]) == 2:
         flat_a, flat_b = input._flat, mat2._flat
         turned_a = turned_b = False
         if flat_a is None:
@@ -163,9 +169,14 @@ def mm(input, mat2, *, out=None) -> Tensor:
             result = multiplied(input, mat2) if is_plain(input, mat2) else None
         elif d is mat2._dtype and (d is float32 or d is float64):
             result = _new(Tensor)
-            result._flat = _multiply(flat_a, flat_b, a[0], a[1], b[1], None, None, turned_a, turned_b)
-            result._size, result._stride, _ = dense((a[0], b[1]))
+            (n, k, m), result._size, result._stride, count, small, small_turned = found
             result._dtype = d
+            if small_turned if turned_b else small:
+                kernels = singles if d is float32 else doubles
+                result._flat = flat = _empty(count, d.np)
+                kernels.small(flat_a, turned_a, flat_b, turned_b, kernels.none, flat, n, k, m)
+            else:
+                result._flat = _multiply(flat_a, flat_b, n, k, m, None, None, turned_a, turned_b)
         else:
             result = None
         if result is not None:
@@ -205,10 +216,9 @@ _mm.derivative(
 def bmm(input, mat2, *, out=None) -> Tensor:
     """The products of two batches of matrices, (b, n, k) and (b, k, m) -> (b, n, m)."""
     if out is not None:
-        return out if multiplied_into(out, input, mat2) else write_out(bmm(input, mat2), out, "bmm")
-    a, b = input._size, mat2._size
-    if len(a) == len(b) == 3 and a[0] == b[0] and a[2] == b[1] and is_plain(input, mat2):
-        result = multiplied(input, mat2)
+        return out if multiplied_into(out, input, mat2, 3) else write_out(bmm(input, mat2), out, "bmm")
+    result = multiplied_batches(input, mat2)
+    if result is not None:
         if mode.enabled and (input._requires_grad or mat2._requires_grad):
             return recorded(BmmBackward, result, input, mat2)
         return result
@@ -240,18 +250,18 @@ _bmm.derivative(
 def mv(input, vec, *, out=None) -> Tensor:
     """The product of a matrix and a vector, (n, k) and (k) -> (n)."""
     if out is not None:
-        return out if multiplied_into(out, input, vec) else write_out(mv(input, vec), out, "mv")
-    a, b, d = input._size, vec._size, input._dtype
+        return out if multiplied_into(out, input, vec, 1) else write_out(mv(input, vec), out, "mv")
+    found, d = matrix_sizes(input._size, vec._size), input._dtype
     in_graph = mode.enabled and (input._requires_grad or vec._requires_grad)
-    if len(a) == 2 and len(b) == 1 and a[1] == b[0]:
+    if found is not None and len(found[1]) == 1:
         x, flat = vec._flat, input._flat
         is_turned = flat is None
         if is_turned:
             flat = _turned(input)
         if flat is not None and x is not None and d is vec._dtype and (d is float32 or d is float64):
             result = _new(Tensor)
-            result._flat = _multiply(flat, x, a[0], a[1], 1, None, None, is_turned)
-            result._size, result._stride, _ = dense(a[:1])
+            (n, k, _), result._size, result._stride, *_ = found
+            result._flat = _multiply(flat, x, n, k, 1, None, None, is_turned)
             result._dtype = d
             if in_graph:
                 _mv.primitive.record((input, vec), {}, result)
@@ -316,8 +326,13 @@ def dot(input, tensor, *, out=None) -> Tensor:
         and d is tensor._dtype
         and (d is float32 or d is float64)
     ):
-        result = _new(Tensor)
-        result._flat = _multiply(x, y, 1, x.size, 1)
+        result, n = _new(Tensor), x.size
+        if _SHORTEST_DOT <= n < _LONGEST_DOT:
+            kernels = singles if d is float32 else doubles
+            result._flat = total = _empty(1, d.np)
+            kernels.vectors_dense(x, False, y, False, kernels.none, total, 1, n, 1, _kernels.DOT)
+        else:
+            result._flat = _multiply(x, y, 1, n, 1)
         result._size = result._stride = EMPTY
         result._dtype = d
         if mode.enabled and (input._requires_grad or tensor._requires_grad):
@@ -432,7 +447,8 @@ def _row_product(a: Tensor, b: Tensor) -> Tensor | None:
 def matmul(input, other, *, out=None) -> Tensor:
     """numpy's matmul: vectors, matrices, and batches of matrices whose batch dimensions broadcast."""
     if out is not None:
-        return out if multiplied_into(out, input, other) else write_out(matmul(input, other), out, "matmul")
+        written = multiplied_into(out, input, other, len(other._size))
+        return out if written else write_out(matmul(input, other), out, "matmul")
     a, b = input, other
     na, nb = len(a._size), len(b._size)
     if na == 2 and nb == 2:

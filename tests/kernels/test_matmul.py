@@ -122,3 +122,30 @@ def test_nan_and_inf_pass_through(size):
 def test_integers_wrap_as_two_complements():
     a = np.full(9, 100, "i1")
     np.testing.assert_array_equal(k.mm(a, a, 3, 3, 3), np.full(9, np.int64(30000).astype("i1")))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    "size", [(1, 3, 5), (4, 4, 1), (5, 7, 17), (9, 0, 3), (8, 16, 33), (20, 20, 20), (21, 20, 20)], ids=str
+)
+def test_products_are_added_to_what_is_there(dtype, size):
+    n, inner, m = size
+    a, b, start = sample((n, inner), dtype, 1), sample((inner, m), dtype, 2), sample((n, m), dtype, 3)
+    for ta, tb, alpha, beta in ((False, False, 1, 1), (True, True, 1, 1), (True, False, 0.5, 1), (False, True, 1, -2)):
+        stored_a = np.ascontiguousarray(a.T if ta else a).reshape(-1)
+        stored_b = np.ascontiguousarray(b.T if tb else b).reshape(-1)
+        out = start.reshape(-1).copy()
+        assert k.mm_added(stored_a, stored_b, out, n, inner, m, float(alpha), float(beta), ta, tb, out) is out
+        check(out, alpha * exact(a, b) + beta * start, inner, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("size", [(2, 2, 2), (3, 4, 5), (8, 9, 17), (17, 16, 18)], ids=str)
+@pytest.mark.parametrize("layout", ["C", "transposed", "rows of a wider matrix", "batch last"])
+def test_batches_are_added_to_what_is_there(dtype, size, layout):
+    n, inner, m = size
+    a, b, start = sample((3, n, inner), dtype, 1), sample((3, inner, m), dtype, 2), sample((3, n, m), dtype, 3)
+    for alpha, beta in ((1.0, 1.0), (0.5, 1.0)):
+        out = start.reshape(-1).copy()
+        k.bmm_added(*strided(a, layout), *strided(b, layout), out, 3, n, inner, m, alpha, beta, out)
+        check(out, alpha * exact(a, b) + beta * start, inner, dtype)
