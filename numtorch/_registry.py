@@ -14,6 +14,7 @@ import functools
 import inspect
 from collections.abc import Callable
 
+from ._inplace import inplace_form, write_out
 from ._tensor import Tensor
 
 FUNCTIONS: dict[str, dict[str, Callable]] = {"": {}}
@@ -40,8 +41,6 @@ def register(
         if method:
             setattr(Tensor, each, fn)
         if inplace:
-            from ._inplace import inplace_form
-
             form = inplace_form(fn, each + "_")
             setattr(Tensor, each + "_", form)
             if function and not namespace:
@@ -60,8 +59,7 @@ def op(name: str | None = None, **options) -> Callable:
 
 def with_out(fn: Callable) -> Callable:
     """Give `fn` an `out=` argument: a tensor (or tuple of them) that is resized, written and returned."""
-    parameters = inspect.signature(fn).parameters
-    if "out" in parameters:
+    if "out" in inspect.signature(fn).parameters:
         return fn
     positional = getattr(fn, "positional", fn)  # what lies under a wrapper that only looks at keywords
 
@@ -71,19 +69,16 @@ def with_out(fn: Callable) -> Callable:
             return positional(*args)
         out = kwargs.pop("out", None)
         result = fn(*args, **kwargs)
-        if out is None:
-            return result
-        from ._inplace import write_out
+        return result if out is None else write_out(result, out, fn.__name__)
 
-        return write_out(result, out, fn.__name__)
-
-    signature = inspect.signature(fn)
-    call.__signature__ = signature.replace(
-        parameters=[
-            *signature.parameters.values(),
-            inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None),
-        ]
-        if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-        else list(signature.parameters.values())
-    )
+    announce_out(call)
     return call
+
+
+def announce_out(call: Callable) -> None:
+    """Add `out=`, which `call` takes beside what it wraps, to its signature."""
+    signature = inspect.signature(call)
+    parameters = list(signature.parameters.values())
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
+    call.__signature__ = signature.replace(parameters=parameters)

@@ -75,6 +75,20 @@ def contiguous_strides(size: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+class _Geometry(dict):
+    """(size, row-major strides) by size, each made once: half of what a look at an lru_cache and a fresh Size take."""
+
+    def __missing__(self, size: tuple[int, ...]) -> tuple[Size, tuple[int, ...]]:
+        if len(self) >= 4096:
+            self.clear()
+        kept = Size([int(n) for n in size])  # numpy's integers are equal to ints, and would be found in their place
+        found = self[kept] = (kept, contiguous_strides(kept))
+        return found
+
+
+geometry = _Geometry()
+
+
 @lru_cache(maxsize=4096)
 def byte_strides(stride: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Strides in elements as numpy's, in bytes."""

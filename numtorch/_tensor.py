@@ -23,7 +23,7 @@ from . import _allocator, _dtype
 from ._device import cpu, device
 from ._dtype import dtype
 from ._ownership import ARGUMENT, ATTRIBUTE, alone
-from ._size import EMPTY, Size, byte_strides, contiguous_numel, contiguous_strides, public_size
+from ._size import EMPTY, Size, byte_strides, contiguous_numel, geometry, public_size
 from ._storage import Storage
 
 _new = object.__new__
@@ -493,8 +493,7 @@ def wrap(flat, size, dtype: dtype) -> Tensor:
     """A fresh contiguous tensor over a 1-D array, without copying."""
     result = _new(Tensor)
     result._flat = flat
-    result._size = size if type(size) is Size else Size(size)
-    result._stride = contiguous_strides(size)
+    result._size, result._stride = geometry[size]
     result._dtype = dtype
     return result
 
