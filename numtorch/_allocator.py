@@ -9,8 +9,8 @@ product of 1M floats.
     statistics()       what is lent and kept
     release()          give all that is kept back to the system
 
-A block is an anonymous memory map. It is lent as a `_Lent`, an array that every view, tensor, memoryview and DLPack
-capsule over the buffer keeps alive; when the last of them has gone, so has the `_Lent`, and its block is kept, as long as
+A block is an anonymous memory map. It is lent as a `Lent`, an array that every view, tensor, memoryview and DLPack
+capsule over the buffer keeps alive; when the last of them has gone, so has the `Lent`, and its block is kept, as long as
 all blocks together, lent and kept, are within `LIMIT`.
 """
 
@@ -63,7 +63,7 @@ _reserved_peak = 0
 _made = 0
 
 
-class _Lent(np.ndarray):
+class Lent(np.ndarray):
     """The bytes of a block for as long as anybody can reach them."""
 
     __slots__ = ()
@@ -128,7 +128,7 @@ def empty(n: int, dtype: np.dtype) -> np.ndarray:
             block = _make(size)
         except (OSError, ValueError):
             return _np_empty(n, dtype)  # which says what is missing
-    return _ndarray((n,), dtype, _Lent((size,), _bytes, block))
+    return _ndarray((n,), dtype, Lent((size,), _bytes, block))
 
 
 def release() -> None:

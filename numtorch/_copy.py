@@ -26,7 +26,7 @@ from ._tensor import Tensor, _new, strided, wrap
 _COPIED_BY_ONE = 1 << 18
 
 # Layout copies move bits: one compilation for each element size serves every dtype.
-_BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
+BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
 
 
 def copy_elements(src: Tensor, dst: Tensor) -> None:
@@ -43,7 +43,7 @@ def copy_elements(src: Tensor, dst: Tensor) -> None:
 
 def layout_copy(itemsize: int, numel: int):
     """(the compiled copy(x, x0, out, o0, meta), the dtype of its arrays) for so many elements of such a size."""
-    bits, large = _BITS[itemsize], numel >= PARALLEL_THRESHOLD
+    bits, large = BITS[itemsize], numel >= PARALLEL_THRESHOLD
     entry = _layout_copies.get((bits, large))
     if entry is None:
         buffer, word = types.Array(from_dtype(np.dtype(bits)), 1, "C"), types.int64
@@ -60,7 +60,7 @@ def fill_flat(flat: np.ndarray, value: np.generic) -> None:
     if flat.size < PARALLEL_THRESHOLD:
         flat.fill(value)
     else:
-        bits = _BITS[flat.itemsize]
+        bits = BITS[flat.itemsize]
         _fill(bits, True)(flat.view(bits), 0, plan((flat.size,), (1,)), value.view(bits))
 
 
@@ -74,7 +74,7 @@ def fill_elements(t: Tensor, value: np.generic) -> None:
     if flat is not None:
         fill_flat(flat, value)
     elif n:
-        bits = _BITS[t._dtype.itemsize]
+        bits = BITS[t._dtype.itemsize]
         meta = plan(size, stride)
         _fill(bits, n >= PARALLEL_THRESHOLD)(t._buffer().view(bits), t._offset, meta, value.view(bits))
 
@@ -159,7 +159,7 @@ def copy_flat(out: np.ndarray, x: np.ndarray) -> None:
     if x.nbytes < _COPIED_BY_ONE or get_num_threads() == 1:
         np.copyto(out, x)
     else:
-        bits = _BITS[x.dtype.itemsize]
+        bits = BITS[x.dtype.itemsize]
         _kernels.copy_strided_parallel(x.view(bits), 0, out.view(bits), 0, np.array((1, x.size, 1, 1)))
 
 

@@ -165,7 +165,7 @@ def rebase(t: Tensor, result: Tensor) -> None:
     # The gradient arrives contiguous in the base's shape; the view's place is given relative to that.
     dense, stride, offset = contiguous_strides(base._size), t._stride, t._offset - base._offset
     if base._stride != dense:
-        stride, offset = tuple([_convert(s, base, dense) for s in stride]), _convert(offset, base, dense)
+        stride, offset = tuple([in_dense(s, base, dense) for s in stride]), in_dense(offset, base, dense)
     node.geometry = (t._size, stride, offset)
     joins = not base._requires_grad
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
@@ -187,7 +187,7 @@ def _join_views(base: Tensor) -> None:
             each._view_version = -1
 
 
-def _convert(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:
+def in_dense(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:
     """A distance in the base's memory as one in a contiguous tensor of its shape."""
     result = 0
     for s, c in sorted(zip(base._stride, dense), reverse=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sys import getrefcount
 
-from ._allocator import _Lent
+from ._allocator import Lent
 
 
 class _Held:
@@ -58,7 +58,7 @@ if _of_attribute_and_another() != ATTRIBUTE:  # a Python that does not count so:
 def alone(flat) -> bool:
     """Whether no other array shares the memory of `flat`, which nobody else holds."""
     base = flat.base
-    return base is None or base.__class__ is _Lent and getrefcount(base) == ATTRIBUTE
+    return base is None or base.__class__ is Lent and getrefcount(base) == ATTRIBUTE
 
 
 def has_aliases(t) -> bool:

@@ -122,13 +122,13 @@ class AsStridedBackward0(Node):
 
 def as_strided_node(base: Tensor, size, stride, offset: int) -> Node:
     """The node of a view of `base` that is regenerated after the base was written in place."""
-    from ._inplace import _convert
+    from ._inplace import in_dense
 
     dense = contiguous_strides(base._size)
     offset -= base._offset
     if base._stride != dense:
-        stride = tuple(_convert(s, base, dense) for s in stride)
-        offset = _convert(offset, base, dense)
+        stride = tuple(in_dense(s, base, dense) for s in stride)
+        offset = in_dense(offset, base, dense)
     node = _node(AsStridedBackward0)
     before = base._edge()
     # After the write to the base and before whatever uses the view, which may have its number already.

@@ -88,7 +88,7 @@ def scatter_into(t: Tensor, dim: int, index, size, values: Tensor) -> None:
     _kernels.scatter_forward(memory(t, bits), x0, step, index, meta, count, memory(values, bits), values._offset)
 
 
-def _adding_dtype(d: dtype, name: str) -> dtype:
+def adding_dtype(d: dtype, name: str) -> dtype:
     """What atomic additions work in: float32 for the halves, int32 for smaller integers."""
     if d.category == COMPLEX:
         raise NotImplementedError(f"{name}() of {d} is not implemented for CUDA tensors yet")
@@ -99,7 +99,7 @@ def _adding_dtype(d: dtype, name: str) -> dtype:
 
 def _add(t: Tensor, dim: int, index, size, index_stride, values: Tensor, name: str) -> None:
     common_device((t, values))
-    d = _adding_dtype(t._dtype, name)
+    d = adding_dtype(t._dtype, name)
     target = t if d is t._dtype else cast(t, d)
     values = cast(values, d)
     if values._storage.block is target._storage.block:
@@ -126,7 +126,7 @@ def strided_scatter_add(grad: Tensor, input_size: Size, size, stride, offset: in
     """Zeros of input_size to which `grad` is added at the places of an as_strided view of it."""
     if offset < 0 or offset + extent(size, stride) > input_size.numel():
         raise not_on_cuda()  # a view that reaches past its tensor
-    d = _adding_dtype(grad._dtype, "as_strided")
+    d = adding_dtype(grad._dtype, "as_strided")
     out = filled(input_size, 0, d, grad._device)
     if grad._size.numel():
         values = cast(grad, d)

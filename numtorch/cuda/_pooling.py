@@ -9,7 +9,7 @@ from .._dtype import dtype, int64
 from .._tensor import Tensor
 from ..ops.spatial import compute_dtype, triple
 from ._devices import activate
-from ._indexing import _adding_dtype
+from ._indexing import adding_dtype
 from ._tensors import common_device, contiguous, elements, fresh, on_device, to_host
 from ._transfer import cast, filled
 
@@ -57,7 +57,7 @@ def by_index(kind: str, value: Tensor, index: Tensor, count: int, plane: int, si
     bad = first_bad_index(places, plane) if index._size.numel() else -1
     if bad >= 0:
         return None, int(to_host(places[bad : bad + 1])[0])
-    d = _adding_dtype(value._dtype, "max_pool") if kind == "add" else compute_dtype(value._dtype)
+    d = adding_dtype(value._dtype, "max_pool") if kind == "add" else compute_dtype(value._dtype)
     out = fresh(size, d, where) if kind == "take" else filled(size, 0, d, where)
     if value._size.numel() and out._size.numel():
         kernel = {"add": _kernels.add_by_index, "put": _kernels.put_by_index, "take": _kernels.take_by_index}[kind]

@@ -6,7 +6,7 @@ import numpy as np
 
 from numtorch.kernels.cuda import copy as _kernels
 
-from .._copy import _BITS, cast_array, copy_into
+from .._copy import BITS, cast_array, copy_into
 from .._copy import contiguous as cpu_contiguous
 from .._device import cpu, device
 from .._dtype import bfloat16, dtype, float16, float32
@@ -116,7 +116,7 @@ def fill_on_cuda(t: Tensor, value) -> None:
         host = cast_array(np.full(1, value, np.float32), float32, d)
     else:
         host = np.full(1, python_number(value, d), d.np)
-    bits = _BITS[d.itemsize]
+    bits = BITS[d.itemsize]
     activate(t._device)
     meta = on_device(plan(t._size, t._stride), t._device)
     _kernels.fill_strided(memory(t, bits), t._offset, meta, n, host.view(bits)[0])

@@ -27,7 +27,7 @@ from .gather_scatter import (
     scatter_into,
     values_flat,
 )
-from .index_select import _check_source, index_fill_into
+from .index_select import check_source, index_fill_into
 from .reducing import check_cpu
 
 _MODES = {"sum": SUM, "prod": PROD, "mean": SUM, "amax": AMAX, "amin": AMIN}
@@ -182,7 +182,7 @@ def _index_reduce_into(
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
     d = dim_of(self, dim)
     flat = at.check_vector(index, "index_reduce")
-    _check_source(self, d, flat, source, "index_reduce")
+    check_source(self, d, flat, source, "index_reduce")
     if at.first_bad(flat, length(self, d)) is not None:
         raise IndexError("index out of range in self")
     if not include_self:

@@ -98,7 +98,7 @@ def _index_select_backward(grad, dim: int, index, size):
 _index_select_backward.derivative(grad=lambda ctx, grad: grad.index_select(ctx.dim, ctx.index))
 
 
-def _check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name: str) -> None:
+def check_source(self: Tensor, dim: int, flat: np.ndarray, source: Tensor, name: str) -> None:
     """`source` has one part for each index, of the size of self's parts."""
     own, given = list(self._size), list(source._size)
     if len(own) != len(given):
@@ -160,7 +160,7 @@ def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=
     if self._device is not index._device or self._device is not source._device:
         check_devices((self, index, source))
     flat = at.check_vector(index, "index_add_")
-    _check_source(self, d, flat, source, "index_add_")
+    check_source(self, d, flat, source, "index_add_")
     n = length(self, d)
     bad = at.first_bad(flat, n)
     if bad is not None:

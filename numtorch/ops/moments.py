@@ -29,13 +29,13 @@ from .reducing import (
     reduced_size,
     restore,
 )
-from .reductions import _count
+from .reductions import count_along
 
 
 def _moments(t: Tensor, dims, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
     """(sum |x - mean|**2, mean) as flat float64 arrays, for a real floating point input."""
     numel = reduced_size(t._size, dims, keepdim).numel()
-    n = _count(t._size, dims)
+    n = count_along(t._size, dims)
     mean, squares = np.empty(numel), np.empty(numel)
     if n == 0 or numel == 0:
         mean.fill(np.nan)
@@ -56,7 +56,7 @@ def _statistics(t: Tensor, dims, keepdim: bool, correction, root: bool, with_mea
     computed = compute_dtype(d)
     out = np.empty(squares.size, computed.np)
     # (Over no degrees of freedom 0 becomes nan and anything else inf.)
-    _kernels.variance(squares, float(max(0, _count(t._size, dims) - correction)), root, out)
+    _kernels.variance(squares, float(max(0, count_along(t._size, dims) - correction)), root, out)
     result = finished(out, size, computed, d)
     return result, finished(mean.astype(computed.np), size, computed, d) if with_mean else None
 
@@ -65,13 +65,13 @@ def _statistics_of_parts(t: Tensor, dims, keepdim: bool, correction, root: bool)
     """The same out of other operators, where there is no kernel for it."""
     with no_grad():
         centred = t - t.mean(dims, True)
-        variance = (centred * centred).sum(dims, keepdim) / max(0, _count(t._size, dims) - correction)
+        variance = (centred * centred).sum(dims, keepdim) / max(0, count_along(t._size, dims) - correction)
         return variance.sqrt() if root else variance, t.mean(dims, keepdim)
 
 
 def _variance_gradient(grad, t, dims, keepdim, correction):
     """d var / d x = 2 / (n - correction) * (x - mean)."""
-    freedom = _count(t.shape, dims) - correction
+    freedom = count_along(t.shape, dims) - correction
     grad = restore(grad, dims, keepdim, t.ndim)
     scale = 2.0 / freedom if freedom else math.inf
     return grad * scale * (t - t.mean(dims, True))
@@ -84,7 +84,7 @@ def _deviation_gradient(grad, result, t, dims, keepdim, correction):
 
 
 def _mean_gradient(grad, t, dims, keepdim):
-    return (restore(grad, dims, keepdim, t.ndim) / _count(t.shape, dims)).expand(t.shape)
+    return (restore(grad, dims, keepdim, t.ndim) / count_along(t.shape, dims)).expand(t.shape)
 
 
 @primitive("var_", node="VarBackward0", save=("self",), public=False)
@@ -150,7 +150,7 @@ def _check(t: Tensor, dims, correction, name: str) -> None:
     if t._dtype.category < FLOATING:
         what = "std and var" if name in ("std", "var") else name
         raise RuntimeError(f"{what} only support floating point and complex dtypes")
-    if correction >= _count(t._size, dims) and t.numel():
+    if correction >= count_along(t._size, dims) and t.numel():
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
             "factor "

@@ -20,7 +20,7 @@ from .._tensor import Tensor, wrap
 from . import positions as at
 from .reducing import check_cpu, compute_dtype, elements, finished, publish, reduced_size, rows_of
 from .reductions import put_along
-from .sorting import _sorted, bits_to_order, is_parallel, row_plan, values_of_bits
+from .sorting import bits_to_order, is_parallel, row_plan, sort_along, values_of_bits
 
 
 def _check(t: Tensor, name: str) -> None:
@@ -160,7 +160,7 @@ def _mode(self, dim, keepdim):
     else:
         t = self.detach()
         by_rows = contiguous(t if dim == t.ndim - 1 else t.movedim(dim, -1))
-    ordered, places = _sorted(by_rows, -1, False)
+    ordered, places = sort_along(by_rows, -1, False)
     flat, stood = elements(ordered), places._flat
     rows = size.numel()
     values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)

@@ -19,7 +19,7 @@ from numtorch.kernels.cpu import row_indexing as _rows
 from .._allocator import empty
 from .._compiled import Compiled as Compiled
 from .._compiled import compiled_pair
-from .._copy import _BITS, contiguous
+from .._copy import BITS, contiguous
 from .._device import cpu
 from .._dtype import int32, int64
 from .._size import Size, contiguous_strides, is_contiguous, wrap_dim
@@ -34,11 +34,11 @@ _KEPT = 1024
 def bits(t: Tensor) -> np.ndarray:
     """The whole buffer as unsigned integers of the element's size (complex128 for 16 bytes): what moving
     kernels see."""
-    return t._buffer().view(_BITS[t._dtype.itemsize])
+    return t._buffer().view(BITS[t._dtype.itemsize])
 
 
 def bits_of(flat: np.ndarray) -> np.ndarray:
-    return flat.view(_BITS[flat.itemsize])
+    return flat.view(BITS[flat.itemsize])
 
 
 @lru_cache(maxsize=1024)
@@ -151,7 +151,7 @@ def read_parts(
     return out, kernel(source, index, size, low, start, outer, stride, step, width, across, to)
 
 
-def _merged(size: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int] | None:
+def merged(size: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int] | None:
     """Dimensions as one: (elements, from one to the next), or None where they have more than one step."""
     count, step = 1, 1
     for n, s in zip(reversed(size), reversed(stride), strict=True):
@@ -168,7 +168,7 @@ def _merged(size: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int] |
 def strided_parts(size: tuple[int, ...], stride: tuple[int, ...], first: int, last: int):
     """(outer, its stride, elements of a part, from one to the next) around the dimensions first .. last that are indexed;
     None where a kernel with one step for each does not follow them, or there are no elements."""
-    outer, width = _merged(size[:first], stride[:first]), _merged(size[last + 1 :], stride[last + 1 :])
+    outer, width = merged(size[:first], stride[:first]), merged(size[last + 1 :], stride[last + 1 :])
     return None if outer is None or width is None or 0 in size else (*outer, *width)
 
 

@@ -137,17 +137,18 @@ def _mean(t: Tensor, dims, keepdim: bool) -> Tensor:
     d, size = t._dtype, t._size
     computed = compute_dtype(d)
     if t._device is not cpu:
-        result = reduce(t, dims, keepdim, _kernels.SUM, computed, 0) / _count(size, dims)
+        result = reduce(t, dims, keepdim, _kernels.SUM, computed, 0) / count_along(size, dims)
     elif t._flat is None or collapse(size, dims) is None:
         result = reduce(t, dims, keepdim, _kernels.SUM, computed, float("nan"), _kernels.SUM)
-        result._buffer()[...] /= _count(size, dims)
+        result._buffer()[...] /= count_along(size, dims)
     else:
         result = reduce(t, dims, keepdim, _kernels.MEAN, computed, float("nan"))
     return result if computed is d else result.to(d)
 
 
 @lru_cache(maxsize=4096)
-def _count(size, dims) -> int:
+def count_along(size, dims) -> int:
+    """How many elements of a tensor of this size lie along the dimensions `dims` together."""
     n = 1
     for d in dims:
         if d < len(size):
@@ -237,7 +238,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, kee
     result = _mean(t, dims, keepdim)
     if t._requires_grad and mode.enabled:
         node_class = MeanBackward0 if dim is None else MeanBackward1
-        _record_spread(node_class, t, result, dims, keepdim, _count(t._size, dims))
+        _record_spread(node_class, t, result, dims, keepdim, count_along(t._size, dims))
     if t._dtype not in _mean_entries and t._dtype in (_dtype.float32, _dtype.float64):
         _mean_entries[t._dtype] = _entry(_kernels.MEAN, t._dtype)
     return result if out is None else write_out(result, out, "mean")

@@ -143,12 +143,12 @@ def as_strided(input, size, stride, storage_offset: int | None = None) -> Tensor
 
 def _relative(t: Tensor, stride, offset: int):
     """Stride and offset of a view in `t`'s storage, as they are within a contiguous tensor of t's size."""
-    from .._inplace import _convert
+    from .._inplace import in_dense
 
     dense = contiguous_strides(t._size)
     if t._stride == dense:
         return stride, offset - t._offset
-    return tuple(_convert(s, t, dense) for s in stride), _convert(offset - t._offset, t, dense)
+    return tuple(in_dense(s, t, dense) for s in stride), in_dense(offset - t._offset, t, dense)
 
 
 # -- view and reshape -------------------------------------------------------------------------------------------------
@@ -421,6 +421,8 @@ def _transposed(self):
 
 @property
 def _matrix_transposed(self):
+    if len(self._size) == 0:
+        return self
     if len(self._size) < 2:
         raise RuntimeError(
             f"tensor.mT is only supported on matrices or batches of matrices. Got {len(self._size)}-D tensor."

@@ -173,7 +173,8 @@ def _values_back(ctx, grad, indices, dim: int):
 # --- sort ---------------------------------------------------------------------------------------------------
 
 
-def _sorted(input, dim: int, descending: bool):
+def sort_along(input, dim: int, descending: bool) -> return_types.sort:
+    """(values, indices) in order along dim, outside the graph; equal elements stay in their order."""
     flat = input._flat
     if flat is not None and input._dtype in _DIRECT and input._device is cpu and type(dim) is int:
         plan = row_plan(input._size, dim)
@@ -218,9 +219,9 @@ def _sorted(input, dim: int, descending: bool):
 
 
 # One computation under torch's two names: its node tells whether `stable` was given.
-_sort = primitive("sort", node="SortBackward0", save=("result1",), public=False)(_sorted)
+_sort = primitive("sort", node="SortBackward0", save=("result1",), public=False)(sort_along)
 _sort.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
-_sort_stable = primitive("sort", node="SortBackward1", save=("result1",), public=False)(_sorted)
+_sort_stable = primitive("sort", node="SortBackward1", save=("result1",), public=False)(sort_along)
 _sort_stable.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
 
 
@@ -232,7 +233,7 @@ def sort(input, dim: int = -1, descending: bool = False, stable: bool | None = N
     if type(dim) is bool:
         dim, descending = -1, dim
     if not input._requires_grad:
-        return _sorted(input, dim, bool(descending))
+        return sort_along(input, dim, bool(descending))
     return (_sort if stable is None else _sort_stable)(input, dim, bool(descending))
 
 
@@ -241,13 +242,13 @@ def argsort(input, dim: int = -1, descending: bool = False, stable: bool = False
     """The indices that sort `input` along dim."""
     if type(dim) is bool:
         dim, descending = -1, dim
-    return _sorted(input, dim, bool(descending))[1]
+    return sort_along(input, dim, bool(descending))[1]
 
 
 @op(out=True)
 def msort(input) -> Tensor:
     """`input` sorted along its first dimension."""
-    return (_sort if input._requires_grad else _sorted)(input, 0, False)[0]
+    return (_sort if input._requires_grad else sort_along)(input, 0, False)[0]
 
 
 # --- topk, kthvalue, median, mode ---------------------------------------------------------------------------

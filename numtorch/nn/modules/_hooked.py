@@ -13,12 +13,12 @@ from numtorch.utils.hooks import BackwardHook, RemovableHandle
 
 # Hooks that run for every module: id -> (kind, hook, options). One dictionary, so that a call of a module without
 # hooks tests one truth value for all of them.
-_global_hooks: OrderedDict[int, tuple[str, Callable, frozenset]] = OrderedDict()
+global_hooks: OrderedDict[int, tuple[str, Callable, frozenset]] = OrderedDict()
 
 
 def _register_global(kind: str, hook: Callable, *options: str) -> RemovableHandle:
-    handle = RemovableHandle(_global_hooks)
-    _global_hooks[handle.id] = (kind, hook, frozenset(options))
+    handle = RemovableHandle(global_hooks)
+    global_hooks[handle.id] = (kind, hook, frozenset(options))
     return handle
 
 
@@ -57,7 +57,7 @@ def register_module_backward_hook(hook: Callable) -> RemovableHandle:
 
 def _check_global_backward(kind: str) -> None:
     other = "backward" if kind == "full_backward" else "full_backward"
-    if any(k == other for k, _, _ in _global_hooks.values()):
+    if any(k == other for k, _, _ in global_hooks.values()):
         raise RuntimeError(
             "Cannot use both regular backward hooks and full backward hooks as a global Module hook. "
             "Please use only one of them."
@@ -156,7 +156,7 @@ class Hooked:
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
-            or _global_hooks
+            or global_hooks
         ):
             self._may_have_hooks = False
             return self.forward(*args, **kwargs)
@@ -192,7 +192,7 @@ class Hooked:
             raise
 
     def _run_forward_pre_hooks(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        hooks = [(h, False) for kind, h, _ in _global_hooks.values() if kind == "forward_pre"]
+        hooks = [(h, False) for kind, h, _ in global_hooks.values() if kind == "forward_pre"]
         hooks += [(h, i in self._forward_pre_hooks_with_kwargs) for i, h in self._forward_pre_hooks.items()]
         for hook, with_kwargs in hooks:
             if with_kwargs:
@@ -210,13 +210,13 @@ class Hooked:
         return args, kwargs
 
     def _forward_hooks_in_order(self) -> list[tuple[int, Callable, bool]]:
-        hooks = [(i, h, "with_kwargs" in o) for i, (k, h, o) in _global_hooks.items() if k == "forward"]
+        hooks = [(i, h, "with_kwargs" in o) for i, (k, h, o) in global_hooks.items() if k == "forward"]
         hooks += [(i, h, i in self._forward_hooks_with_kwargs) for i, h in self._forward_hooks.items()]
         return hooks
 
     def _run_always_called(self, ran: set[int], args: tuple, kwargs: dict) -> None:
         """After an exception: the forward hooks registered with always_call=True that have not run yet."""
-        always = {i for i, (k, _, o) in _global_hooks.items() if k == "forward" and "always_call" in o}
+        always = {i for i, (k, _, o) in global_hooks.items() if k == "forward" and "always_call" in o}
         always.update(self._forward_hooks_always_called)
         for id_, hook, with_kwargs in self._forward_hooks_in_order():
             if id_ not in always or id_ in ran:
@@ -234,8 +234,8 @@ class Hooked:
                 )
 
     def _get_backward_hooks(self) -> tuple[list[Callable], list[Callable]]:
-        full = [h for kind, h, _ in _global_hooks.values() if kind == "full_backward"]
-        plain = [h for kind, h, _ in _global_hooks.values() if kind == "backward"]
+        full = [h for kind, h, _ in global_hooks.values() if kind == "full_backward"]
+        plain = [h for kind, h, _ in global_hooks.values() if kind == "backward"]
         if self._is_full_backward_hook is True:
             full += self._backward_hooks.values()
         elif self._is_full_backward_hook is False:
@@ -243,7 +243,7 @@ class Hooked:
         return full, plain
 
     def _get_backward_pre_hooks(self) -> list[Callable]:
-        hooks = [h for kind, h, _ in _global_hooks.values() if kind == "backward_pre"]
+        hooks = [h for kind, h, _ in global_hooks.values() if kind == "backward_pre"]
         return hooks + list(self._backward_pre_hooks.values())
 
 

@@ -9,7 +9,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import Any
 
 from numtorch._tensor import Tensor
-from numtorch.nn.modules.module import Module, _indented, typename
+from numtorch.nn.modules.module import Module, indented, typename
 from numtorch.nn.parameter import Parameter
 
 __all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
@@ -194,7 +194,7 @@ class ModuleList(Module):
         lines = []
         for first, last, text in runs:
             line = f"({first}): {text}" if first == last else f"({first}-{last}): {last - first + 1} x {text}"
-            lines.append(_indented(line, 2))
+            lines.append(indented(line, 2))
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
     def insert(self, index: int, module: Module) -> None:

@@ -11,7 +11,7 @@ import numtorch
 from numtorch._tensor import Tensor
 from numtorch.nn.modules._hooked import (
     Hooked,
-    _global_hooks,
+    global_hooks,
     register_module_backward_hook,
     register_module_forward_hook,
     register_module_forward_pre_hook,
@@ -123,7 +123,7 @@ class Module(Hooked, Stateful):
     forward: Callable[..., Any] = _forward_unimplemented
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._may_have_hooks or _global_hooks:
+        if self._may_have_hooks or global_hooks:
             return self._call_impl(*args, **kwargs)
         return self.forward(*args, **kwargs)
 
@@ -538,7 +538,7 @@ class Module(Hooked, Stateful):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         extra_lines = extra.split("\n") if extra else []
-        child_lines = [f"({name}): {_indented(repr(module), 2)}" for name, module in self._modules.items()]
+        child_lines = [f"({name}): {indented(repr(module), 2)}" for name, module in self._modules.items()]
         if len(extra_lines) == 1 and not child_lines:
             return f"{self._get_name()}({extra_lines[0]})"
         lines = extra_lines + child_lines
@@ -582,7 +582,7 @@ def _check_name(kind: str, name: Any) -> None:
         raise KeyError(f'{kind} name can\'t be empty string ""')
 
 
-def _indented(text: str, by: int) -> str:
+def indented(text: str, by: int) -> str:
     return ("\n" + " " * by).join(text.split("\n"))
 
 
