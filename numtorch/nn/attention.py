@@ -6,6 +6,7 @@ import math
 import warnings
 
 import numtorch
+from numtorch._dtype import C_NAMES
 from numtorch._registry import FUNCTIONS
 from numtorch._tensor import Tensor
 from numtorch.ops.attention import attention_weights, fused_attention
@@ -59,9 +60,10 @@ def scaled_dot_product_attention(
 
 def _check_attention(query, key, value, attn_mask, is_causal: bool, enable_gqa: bool) -> None:
     if not query.dtype == key.dtype == value.dtype:
+        q, k, v = (C_NAMES[t.dtype.name] for t in (query, key, value))
         raise RuntimeError(
             "Expected query, key, and value to have the same dtype, but got query.dtype: "
-            f"{_c_name(query)} key.dtype: {_c_name(key)} and value.dtype: {_c_name(value)} instead."
+            f"{q} key.dtype: {k} and value.dtype: {v} instead."
         )
     if query.dim() < 2 or key.dim() < 2 or value.dim() < 2:
         raise RuntimeError(
@@ -72,7 +74,7 @@ def _check_attention(query, key, value, attn_mask, is_causal: bool, enable_gqa: 
         if attn_mask.dtype != numtorch.bool and attn_mask.dtype not in (query.dtype, numtorch.float32):
             raise RuntimeError(
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
-                f"{_c_name(attn_mask)} and  query.dtype: {_c_name(query)} instead."
+                f"{C_NAMES[attn_mask.dtype.name]} and  query.dtype: {C_NAMES[query.dtype.name]} instead."
             )
         if is_causal:
             raise RuntimeError(
@@ -83,10 +85,6 @@ def _check_attention(query, key, value, attn_mask, is_causal: bool, enable_gqa: 
             "Number of heads in key and value must divide the number of heads in query, but got "
             f"query: {query.size(-3)}, key: {key.size(-3)}, value: {value.size(-3)}"
         )
-
-
-def _c_name(t: Tensor) -> str:
-    return str(t.dtype).rpartition(".")[2]
 
 
 def multi_head_attention_forward(
