@@ -199,13 +199,16 @@ def batch_norm_backward_channel(c, grad, x, n, channels, length, weight, mean, r
     w = weight[c] if len(weight) > 0 else weight.dtype.type(1)
     scale = x.dtype.type(w * rstd[c])
     count = n * length
-    a = x.dtype.type(total / count if train else 0.0)
-    b = x.dtype.type(dot * rstd[c] * rstd[c] / count if train else 0.0)
+    a, b = x.dtype.type(total / count), x.dtype.type(dot * rstd[c] * rstd[c] / count)
     for i in range(n):
         lo = (i * channels + c) * length
         g, v, y = piece(grad, lo, length), piece(x, lo, length), piece(gx, lo, length)
-        for j in range(length):
-            y[j] = (g[j] - a - (v[j] - centre) * b) * scale
+        if train:
+            for j in range(length):
+                y[j] = (g[j] - a - (v[j] - centre) * b) * scale
+        else:  # x takes no part: nan in it stays out of gx
+            for j in range(length):
+                y[j] = g[j] * scale
 
 
 @jit(bare=True)
@@ -246,7 +249,7 @@ def backward_column_sums(u, grad, x, n, columns, unit_rows, centre, few, totals,
 
 
 @jit(bare=True)
-def backward_columns(n, channels, length, units, totals, dots, weight, rstd, train, a, b, scale, gw, gb):
+def backward_columns(n, channels, length, units, totals, dots, weight, rstd, a, b, scale, gw, gb):
     """gw, gb from the sums of the units; a, b, scale: (columns,) of gx = (g - a - (x - centre) * b) * scale."""
     columns = channels * length
     for u in range(1, units):
@@ -263,20 +266,24 @@ def backward_columns(n, channels, length, units, totals, dots, weight, rstd, tra
         w = weight[c] if len(weight) > 0 else weight.dtype.type(1)
         for k in range(length):
             scale[c * length + k] = w * rstd[c]
-            a[c * length + k] = total / (n * length) if train else 0.0
-            b[c * length + k] = dot * rstd[c] * rstd[c] / (n * length) if train else 0.0
+            a[c * length + k] = total / (n * length)
+            b[c * length + k] = dot * rstd[c] * rstd[c] / (n * length)
 
 
 @jit(bare=True)
-def backward_scale_columns(p, grad, x, n, columns, centre, a, b, scale, gx):
-    """gx = (grad - a - (x - centre) * b) * scale on PART elements."""
+def backward_scale_columns(p, grad, x, n, columns, centre, train, a, b, scale, gx):
+    """gx = (grad - a - (x - centre) * b) * scale on PART elements; grad * scale without train, where x may be nan."""
     block = max(1, PART // columns)
     m, a, b, s = centre[:columns], a[:columns], b[:columns], scale[:columns]
     for r in range(p * block, min((p + 1) * block, n)):
         at = r * columns
         g, v, y = piece(grad, at, columns), piece(x, at, columns), piece(gx, at, columns)
-        for j in range(columns):
-            y[j] = (g[j] - a[j] - (v[j] - m[j]) * b[j]) * s[j]
+        if train:
+            for j in range(columns):
+                y[j] = (g[j] - a[j] - (v[j] - m[j]) * b[j]) * s[j]
+        else:
+            for j in range(columns):
+                y[j] = g[j] * s[j]
 
 
 _train_channels, _backward_channels = (
@@ -345,8 +352,8 @@ def batch_norm_backward(grad, x, n, channels, length, weight, mean, rstd, train,
     centre = mean if length == 1 else np.repeat(mean, length)
     a, b, scale = np.empty(columns, x.dtype), np.empty(columns, x.dtype), np.empty(columns, x.dtype)
     _column_sums(x.size, units, grad, x, n, columns, unit_rows, centre, few, totals, dots)
-    backward_columns(n, channels, length, units, totals, dots, weight, rstd, train, a, b, scale, gw, gb)
-    _backward_scale_columns(x.size, _parts(n, columns), grad, x, n, columns, centre, a, b, scale, gx)
+    backward_columns(n, channels, length, units, totals, dots, weight, rstd, a, b, scale, gw, gb)
+    _backward_scale_columns(x.size, _parts(n, columns), grad, x, n, columns, centre, train, a, b, scale, gx)
 
 
 # -- layer norm and RMS norm: rows (M, N), the affine parameters over N --------------------------------------

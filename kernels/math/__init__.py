@@ -17,7 +17,7 @@ from .gamma import digamma, lgamma
 from .hyperbolic import acosh, asinh, atanh, cosh, sinh
 from .naming import tensor_dispatch
 from .power import cbrt, exp2, hypot, log2, log10, pow, rsqrt, sqrt
-from .rounding import ceil, copysign, floor, fmod, isfinite, isinf, isnan, remainder, round, sign, trunc
+from .rounding import ceil, copysign, floor, fmod, isfinite, isinf, isnan, remainder, round, sgn, sign, trunc
 from .trig import acos, asin, atan, atan2, cos, sin, tan
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "remainder",
     "round",
     "rsqrt",
+    "sgn",
     "sigmoid",
     "sign",
     "sin",

@@ -111,6 +111,23 @@ def sign(x):
 
 
 @any_type
+def sgn_complex(z):
+    size = abs(z)
+    return select(size == 0, z, z / size)
+
+
+def _direction_of_number(z):
+    if not np.iscomplexobj(z):
+        return _sign_of_number(z)
+    return z if z == 0 else (z / abs(z)).astype(np.asarray(z).dtype)
+
+
+@formulas(sign32, sign64, complex=sgn_complex, integer=sign_integer, python=_direction_of_number)
+def sgn(z):
+    """z / |z| of a complex number, the sign of a real one; 0 for 0."""
+
+
+@any_type
 def copysign_any(magnitude, sign):
     return bits.copysign(magnitude, sign)
 

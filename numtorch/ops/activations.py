@@ -5,19 +5,21 @@ from __future__ import annotations
 from functools import lru_cache
 from math import prod
 
-from numtorch.graph import mode
+from numtorch.graph import Node, mode, unpack
 from numtorch.kernels.cpu import glu as _glu_kernels
 from numtorch.kernels.cpu import prelu as _prelu_kernels
 from numtorch.kernels.math import conj, erf, exp, expm1, log1p, sigmoid, tanh, where
 
 from .. import _dtype
 from .._allocator import empty
+from .._compiled import Compiled
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
+from .._products import recorded
 from .._registry import FUNCTIONS, op, register
-from .._size import Size, wrap_dim
-from .._tensor import Tensor, wrap
+from .._size import Size, dense, wrap_dim
+from .._tensor import Tensor, _new, wrap
 from .._unary import unary
 from .arithmetic import mul
 from .reducing import compute_dtype, elements, finished
@@ -97,7 +99,7 @@ _elu = _activation(
     "elu",
     lambda x, alpha, scale, input_scale: where(x > 0, x * scale, expm1(x * input_scale) * alpha * scale),
     lambda g, x, alpha, scale, input_scale: where(
-        x > 0, g * scale, g * input_scale * alpha * scale * exp(x * input_scale)
+        x <= 0, g * input_scale * alpha * scale * exp(x * input_scale), g * scale
     ),
 )
 
@@ -261,7 +263,7 @@ hardsigmoid_ = _publish("hardsigmoid", hardsigmoid)
 _hardswish = _activation(
     "hardswish",
     lambda x: where(x <= -3, x * 0.0, where(x >= 3, x, x * (x + 3) / 6)),  # nan for -inf, as in torch
-    lambda g, x: where(x <= -3, 0.0, where(x >= 3, g, g * (x / 3 + 0.5))),
+    lambda g, x: where(x <= -3, 0.0, where(x < 3, g * (x / 3 + 0.5), g)),
 )
 
 
@@ -336,18 +338,34 @@ register("tanhshrink", tanhshrink, namespace=F, method=False)
 
 @primitive("prelu_kernel", node="PreluKernelBackward0", save=("self", "weight"), public=False)
 def _prelu(self, weight):
-    """`weight` holds one number, or broadcasts along all dimensions but 1."""
-    if not _has_prelu_kernel(self, weight):
-        self, weight = self.detach(), weight.detach()
-        return self.where(self > 0, self * weight)
-    return _bent(self, weight)
+    """`weight` is (), (1,) or (channels,), one slope for each index along dimension 1."""
+    self, weight = self.detach(), _along_channels(weight.detach(), len(self._size))
+    return self.where(self > 0, self * weight)
+
+
+# Up to the size of a unit.
+_few_bent = Compiled(_prelu_kernels.prelu_forward_unit, "nxxnnnx")
+
+
+def _along_channels(weight: Tensor, rank: int) -> Tensor:
+    """The slopes in a form that broadcasts with `rank` dimensions."""
+    n = weight._size.numel()
+    return weight.reshape(() if n == 1 else [n if d == 1 else 1 for d in range(rank)])
 
 
 def _bent(t: Tensor, weight: Tensor) -> Tensor:
-    x = elements(t)
+    x, size = elements(t), t._size
     out = empty(x.size, x.dtype)
-    _prelu_kernels.prelu_forward(x, elements(weight), *_slopes(t._size, weight), out)
-    return wrap(out, t._size, t._dtype)
+    slopes = _slopes(size, weight._size)
+    if x.size <= _prelu_kernels.PART:
+        rows, inner, _ = _prelu_kernels.layout(x.size, *slopes)
+        _few_bent[x.dtype](0, x, elements(weight), rows, slopes[1], inner, out)
+    else:
+        _prelu_kernels.prelu_forward(x, elements(weight), *slopes, out)
+    result = _new(Tensor)
+    result._flat, result._dtype = out, t._dtype
+    result._size, result._stride, _ = dense(size)
+    return result
 
 
 def _has_prelu_kernel(t: Tensor, weight: Tensor) -> bool:
@@ -355,12 +373,37 @@ def _has_prelu_kernel(t: Tensor, weight: Tensor) -> bool:
     return d is weight._dtype and t._device is weight._device is cpu and d.np is d.compute and 0 not in t._size
 
 
-def _slopes(size, weight: Tensor) -> tuple[int, int, int]:
+@lru_cache(maxsize=1024)
+def _slopes(size, of_weight) -> tuple[int, int, int]:
     """(outer, channels, inner) of a tensor of this size."""
-    channels = weight._size.numel()
+    channels = prod(of_weight)
     if channels == 1:
         return 1, 1, prod(size)
     return size[0], channels, prod(size[2:])
+
+
+class PreluBackward(Node):
+    """The node of prelu where it has a kernel."""
+
+    def apply(self, grads) -> tuple:
+        (grad,) = grads
+        if grad is None:
+            return (None, None)
+        return _prelu_gradients(*unpack(self), grad)
+
+
+PreluBackward.__name__ = PreluBackward.__qualname__ = "PreluKernelBackward0"
+
+
+def _prelu_gradients(t: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    if mode.enabled or not _has_prelu_kernel(t, weight) or grad._dtype is not t._dtype:
+        above, slopes = t > 0, _along_channels(weight, len(t._size))
+        to_weight = (grad * t).masked_fill(above, 0).sum_to_size(slopes._size)
+        return grad.where(above, grad * slopes), to_weight.reshape(weight._size)
+    x = elements(t)
+    gx, gw = empty(x.size, x.dtype), empty(weight._size.numel(), x.dtype)
+    _prelu_kernels.prelu_backward(elements(grad), x, elements(weight), *_slopes(t._size, weight._size), gx, gw)
+    return wrap(gx, t._size, t._dtype), wrap(gw, weight._size, t._dtype)
 
 
 _prelu.derivative_of("self", "weight")
@@ -368,15 +411,8 @@ _prelu.derivative_of("self", "weight")
 
 @_prelu.backward
 def _(ctx, grad):
-    t, weight = ctx.self, ctx.weight
-    if mode.enabled or not _has_prelu_kernel(t, weight) or grad._dtype is not t._dtype:
-        above = t > 0
-        to_weight = (grad * t).masked_fill(above, 0)
-        return {"self": grad.where(above, grad * weight), "weight": to_weight.sum_to_size(weight._size)}
-    x = elements(t)
-    gx, gw = empty(x.size, x.dtype), empty(weight._size.numel(), x.dtype)
-    _prelu_kernels.prelu_backward(elements(grad), x, elements(weight), *_slopes(t._size, weight), gx, gw)
-    return {"self": wrap(gx, t._size, t._dtype), "weight": wrap(gw, weight._size, t._dtype)}
+    to_self, to_weight = _prelu_gradients(ctx.self, ctx.weight, grad)
+    return {"self": to_self, "weight": to_weight}
 
 
 @op()
@@ -398,12 +434,10 @@ def prelu(input, weight) -> Tensor:
         raise RuntimeError(
             f"prelu: Type promoting not supported. Got {input._dtype.type_name} and {weight._dtype.type_name}"
         )
-    if not (mode.enabled and (input._requires_grad or weight._requires_grad)):
-        if n == 1 and weight._device is cpu:
-            return leaky_relu(input, weight.item())
-        if _has_prelu_kernel(input, weight):
-            return _bent(input, weight)
-    weight = weight.reshape(() if n == 1 else [n if d == 1 else 1 for d in range(len(input._size))])
+    if n == 1 and weight._device is cpu and not (mode.enabled and (input._requires_grad or weight._requires_grad)):
+        return leaky_relu(input, weight.item())
+    if _has_prelu_kernel(input, weight):
+        return recorded(PreluBackward, _bent(input, weight), input, weight)
     return _prelu(input, weight)
 
 

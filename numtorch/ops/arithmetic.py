@@ -245,11 +245,19 @@ def _int_fmod_text(a, b):
 
 _int_remainder = binary("int_remainder", _int_remainder_text, function=False, method=False)
 _int_fmod = binary("int_fmod", _int_fmod_text, function=False, method=False)
+
+
+def _remainder_slope(g, a, b):
+    # -floor(a / b); where the quotient was rounded up to a whole number, something remains, and it is one less.
+    q = a / b
+    return -g * where((floor(q) == q) & (remainder(a, b) != 0), q - 1, floor(q))
+
+
 _remainder = binary(
     "remainder",
     lambda a, b: remainder(a, b),
     lambda g: g,
-    lambda g, a, b: -g * floor(a / b),
+    _remainder_slope,
     node="RemainderBackward1",
     node_number="RemainderBackward0",
     category=FLOATING,

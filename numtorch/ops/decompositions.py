@@ -15,7 +15,7 @@ from numtorch.kernels.cpu.factorizations import cholesky_forward, lu_forward, qr
 
 from .. import _dtype, _lapack
 from .._compiled import Compiled
-from .._dtype import COMPLEX
+from .._dtype import COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import FUNCTIONS, op
 from .._tensor import Tensor, wrap
@@ -235,6 +235,9 @@ def _reflectors(name: str, A: Tensor, tau: Tensor):
         )
     if A._size[:-2] != tau._size[:-1]:
         raise RuntimeError(f"{name}: Expected batch dimensions of tau to be equal to input.shape[:-2]")
+    if A._dtype.category < FLOATING or A._dtype.np is not A._dtype.compute:
+        kernel = "ormqr_cpu" if "ormqr" in name else "orgqr_cpu"
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{A._dtype.type_name}'")
     lower = A.tril(-1)[..., : tau._size[-1]]
     unit = FUNCTIONS[""]["eye"](n, tau._size[-1], dtype=A._dtype)
     vectors = lower + unit
@@ -249,7 +252,10 @@ def householder_product(A, tau) -> Tensor:
         raise RuntimeError(
             "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]"
         )
-    steps = _reflectors("torch.linalg.householder_product", A, tau)
+    name = "torch.linalg.householder_product"
+    if tau._dtype is not A._dtype:
+        raise RuntimeError(f"{name}: tau dtype {tau._dtype.type_name} does not match input dtype {A._dtype.type_name}")
+    steps = _reflectors(name, A, tau)
     result = FUNCTIONS[""]["eye"](n, m, dtype=A._dtype).expand(A._size)
     for v, t in reversed(steps):
         result = result - t * v.matmul(v.mH.matmul(result))
@@ -262,9 +268,39 @@ def orgqr(input, tau) -> Tensor:
     return householder_product(input, tau)
 
 
+def _check_ormqr(input, tau, other, left: bool) -> None:
+    for name, t in (("input", input), ("other", other)):
+        if len(t._size) < 2:
+            raise RuntimeError(f"torch.ormqr: {name} must have at least 2 dimensions.")
+    side = -2 if left else -1
+    n, m = input._size[-2:]
+    if other._size[side] != n:
+        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
+    if tau._size and tau._size[-1] != min(n, m):
+        raise RuntimeError(f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])")
+    if tau._size and len(tau._size) == len(input._size) - 1:
+        if len(other._size) != len(input._size):
+            raise RuntimeError(
+                "torch.ormqr: Expected other to have the same number of dimensions as input, but got other.ndim equal to "
+                f"{len(other._size)} and input.ndim is equal to {len(input._size)}"
+            )
+        if tau._size[:-1] == input._size[:-2] != other._size[:-2]:
+            raise RuntimeError(
+                "torch.ormqr: Expected batch dimensions of other to be equal to input.shape[:-2], but got "
+                f"{list(other._size[:-2])}"
+            )
+    for name, t in (("tau", tau), ("other", other)):
+        if t._dtype is not input._dtype:
+            raise RuntimeError(
+                f"torch.ormqr: Expected input and {name} to have the same dtype, but input has dtype "
+                f"{input._dtype.type_name} and {name} has dtype {t._dtype.type_name}"
+            )
+
+
 @op(out=True)
 def ormqr(input, tau, other, left: bool = True, transpose: bool = False) -> Tensor:
     """Q other (other Q with left=False), Q or its adjoint being the whole product of the reflectors of `geqrf`."""
+    _check_ormqr(input, tau, other, left)
     steps = _reflectors("torch.ormqr", input, tau)
     # Q x takes the last reflector first, Q^H x the first; from the right it is the other way round.
     for v, t in reversed(steps) if left != transpose else steps:

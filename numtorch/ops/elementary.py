@@ -36,6 +36,7 @@ from numtorch.kernels.math import (
     trunc,
     where,
 )
+from numtorch.kernels.math.rounding import sgn as direction
 
 from .._binary import binary
 from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL
@@ -43,7 +44,7 @@ from .._registry import op
 from .._tensor import Tensor
 from .._unary import unary
 
-LN2, LN10 = 0.6931471805599453, 2.302585092994046
+LN2, LN10, NAN = 0.6931471805599453, 2.302585092994046, float("nan")
 
 neg = unary("neg", lambda x: -x, lambda g: -g, refuse=(BOOL,), aliases=("negative",))
 
@@ -101,8 +102,8 @@ atanh_ = unary("atanh", lambda x: atanh(x), lambda g, x: g / conj(1 - x * x), pr
 atan2_ = binary(
     "atan2",
     lambda a, b: atan2(a, b),
-    lambda g, a, b: g * (b / (a * a + b * b)),
-    lambda g, a, b: -g * (a / (a * a + b * b)),
+    lambda g, a, b: g * where((a == 0) & (b == 0), 0.0, b / (a * a + b * b)),
+    lambda g, a, b: -g * where((a == 0) & (b == 0), 0.0, a / (a * a + b * b)),
     promote="float",
     category=FLOATING,
     aliases=("arctan2",),
@@ -154,7 +155,7 @@ sinc = unary("sinc", _sinc_text, _sinc_derivative, promote="float")
 _logit = unary(
     "logit",
     lambda x: log(x / (1 - x)),
-    lambda g, x: g / (x * (1 - x)),
+    lambda g, x: where((x < 0) | (x > 1), NAN, g / (x * (1 - x))),
     promote="float",
     category=FLOATING,
     function=False,
@@ -216,7 +217,7 @@ def _power_text(x, p):
 
 
 def _power_derivative(g, x, p):
-    return g * (p * conj(pow(x, p - 1)))
+    return where(p == 0, 0.0, g * (p * conj(pow(x, p - 1))))
 
 
 _power = unary(
@@ -288,7 +289,7 @@ Tensor.__pos__ = positive
 abs_ = unary(
     "abs",
     lambda x: abs(x),
-    lambda g, x: g * where(x == 0, 0.0, x / abs(where(x == 0, 1.0, x))),
+    lambda g, x: g * direction(x),
     result="real",
     refuse=(BOOL,),
     aliases=("absolute",),
@@ -296,7 +297,7 @@ abs_ = unary(
 _sgn = unary(
     "sgn",
     lambda x: where(x == 0, x * 0, x / abs(where(x == 0, x + 1, x))),
-    lambda g, x, y: (g - (g * conj(y)).real * y) / abs(x),
+    lambda g, x, y: where(x == 0, 0.0, (g - (g * conj(y)).real * y) / abs(where(x == 0, 1.0, x))),
     function=False,
     method=False,
 )

@@ -230,6 +230,8 @@ def _dist_rule(sign: int):
     def rule(ctx, grad):
         difference = ctx.self - ctx.other
         found = _norm_gradient(grad, difference, ctx.result, ctx.p, dims_of(None, difference.ndim), False)
+        if found is None:
+            return None
         target = ctx.self if sign > 0 else ctx.other
         return (found if sign > 0 else -found).sum_to_size(target.shape)
 

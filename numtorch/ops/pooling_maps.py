@@ -34,6 +34,16 @@ def planes_of(size, dims: int) -> int:
     return math.prod(size[: len(size) - dims])
 
 
+def _check_gradient(grad, name: str) -> None:
+    """RuntimeError for a gradient without elements in a dimension behind the first: adaptive pooling refuses it."""
+    for i, n in enumerate(grad._size):
+        if n == 0 and i > 0:
+            raise RuntimeError(
+                f"{name}_backward(): Expected grad_output to have non-zero size for non-batch dimensions, but grad_output "
+                f"has sizes {list(grad._size)} with dimension {i} being empty"
+            )
+
+
 # -- averages ------------------------------------------------------------------------------------------------
 
 
@@ -57,7 +67,13 @@ def _average_primitive(name: str, node: str, dims: int):
 
     average.__doc__ = f"Mean of every window of an input (..., *src) over {dims} dimensions: (..., *dst)."
     average = primitive(name, node=node, public=False)(average)
-    average.derivative(input=lambda ctx, grad: share_out(grad, ctx.windows))
+
+    def rule(ctx, grad):
+        if node.startswith("Adaptive"):
+            _check_gradient(grad, f"adaptive_avg_pool{dims}d")
+        return share_out(grad, ctx.windows)
+
+    average.derivative(input=rule)
     return average
 
 
@@ -134,7 +150,13 @@ def _max_primitive(name: str, node: str, dims: int):
 
     maximum.__doc__ = f"(maximum, its place) of every window of an input (..., *src) over {dims} dimensions."
     maximum = primitive(name, node=node, save=("result1",), public=False)(maximum)
-    maximum.derivative(input=lambda ctx, grad: add_at(grad, ctx.result1, ctx.windows.src))
+
+    def rule(ctx, grad):
+        if node.startswith("Adaptive"):
+            _check_gradient(grad, f"adaptive_max_pool{dims}d")
+        return add_at(grad, ctx.result1, ctx.windows.src)
+
+    maximum.derivative(input=rule)
     return maximum
 
 

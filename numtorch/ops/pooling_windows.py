@@ -169,7 +169,7 @@ def average_windows(function, dims, size, kernel_size, stride, padding, ceil_mod
         raise RuntimeError("divisor must be not zero")
     check_pool(size, dims, kernel, stride, padding, ones)
     src = size[-dims:]
-    if dims == 3 and any(n + 2 * p < k for n, k, p in zip(src, kernel, padding, strict=True)):
+    if dims == 3 and any(n < k for n, k in zip(src, kernel, strict=True)):
         image, kernels = (
             " ".join(f"{prefix}{e}: {n}" for e, n in zip("THW", values, strict=True))
             for prefix, values in (("", src), ("k", kernel))
@@ -188,7 +188,7 @@ def adaptive_windows(function, dims, size, output_size) -> Windows:
     if len(size) not in (dims + 1, dims + 2):
         raise RuntimeError(f"{function}(): Expected {dims + 1}D or {dims + 2}D tensor, but got{colon} {list(size)}")
     src = size[-dims:]
-    for i in range(1 if "max" in function else len(size) - dims, len(size)):
+    for i in range(1 if "max" in function or dims == 3 else len(size) - dims, len(size)):
         if size[i] == 0:
             raise RuntimeError(
                 f"{function}(): Expected input to have non-zero size for non-batch dimensions, but "

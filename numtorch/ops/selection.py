@@ -123,7 +123,7 @@ def _plain_clamp(input: Tensor, min, max):
         return None
     for bound in (min, max):
         kind = bound.__class__
-        if bound is not None and kind is not int and (kind is not float or bound != bound):
+        if bound is not None and kind is not int and kind is not float:
             return None
     if min is None:
         return None if max is None else _clamp_high
@@ -145,12 +145,8 @@ def clamp(input, min=None, max=None) -> Tensor:
         return result if max is None else _clamp_max_tensor(result, max)
     input = _promoted(input, min, max)
     if min is None:
-        return input * math.nan if isinstance(max, float) and math.isnan(max) else _clamp_high(input, max)
-    if max is None:
-        return input * math.nan if isinstance(min, float) and math.isnan(min) else _clamp_low(input, min)
-    if any(isinstance(b, float) and math.isnan(b) for b in (min, max)):
-        return input * math.nan
-    return _clamp_both(input, min, max)
+        return _clamp_high(input, max)
+    return _clamp_low(input, min) if max is None else _clamp_both(input, min, max)
 
 
 _clamp_general = Tensor.clamp_

@@ -39,6 +39,17 @@ REFUSED = {
     ),
     "ormqr: tau of two dimensions": (RuntimeError, lambda: torch.ormqr(torch.eye(4), ones(2, 4), ones(4, 4))),
     "ormqr: tau of none": (IndexError, lambda: torch.ormqr(torch.eye(4), ones(()), ones(4, 4))),
+    "ormqr: a tau that is too short": (RuntimeError, lambda: torch.ormqr(torch.eye(3), ones(2), ones(3, 2))),
+    "ormqr: a vector": (RuntimeError, lambda: torch.ormqr(torch.eye(4, 2), ones(2), ones(4), left=False)),
+    "ormqr: rows that do not fit": (RuntimeError, lambda: torch.ormqr(ones(4, 0), ones(0), ones(4, 3), left=False)),
+    "ormqr: two dtypes": (RuntimeError, lambda: torch.ormqr(torch.eye(3), ones(3).double(), ones(3, 2))),
+    "ormqr: other batches": (RuntimeError, lambda: torch.ormqr(ones(2, 3, 3), ones(2, 3), ones(3, 3, 2))),
+    "householder_product: two dtypes": (
+        RuntimeError,
+        lambda: linalg.householder_product(torch.eye(3), ones(3).double()),
+    ),
+    "avg_pool3d: windows larger than the image": (RuntimeError, lambda: F.avg_pool3d(ones(1, 1, 3, 3, 3), 4, 1, 1)),
+    "adaptive_avg_pool3d: no channels": (RuntimeError, lambda: F.adaptive_avg_pool3d(ones(2, 0, 4, 4, 4), 2)),
     "householder_product: tau of two dimensions": (
         RuntimeError,
         lambda: linalg.householder_product(torch.eye(4), ones(1, 4)),
@@ -120,6 +131,12 @@ def test_addr_of_mixed_dtypes_scales_in_the_common_one():
     assert result.dtype is torch.int64 and result.tolist() == [[7, 6], [3, 0]]
 
 
+def test_mT_of_a_tensor_without_dimensions_is_the_tensor():
+    assert ones(()).mT.item() == ones(()).T.item() == ones(()).mH.item() == 1.0
+    with pytest.raises(RuntimeError):
+        ones(3).mT  # noqa: B018
+
+
 def test_tensors_without_dimensions_are_scattered_and_moved():
     one, zero = torch.tensor(1.0), torch.tensor([0])
     assert one.scatter_add(0, zero, torch.tensor(5.0)).item() == 6.0
@@ -174,3 +191,9 @@ def test_distinct_elements_refuse_to_be_differentiated(of, unique):
     with pytest.raises(NotImplementedError, match=f"^the derivative for '{of}' is not implemented"):
         unique(x).sum().backward()
     assert not unique(x.detach()).requires_grad
+
+
+def test_attention_names_the_dtypes_that_differ_as_torch_does():
+    x = torch.zeros(1, 2, 2)
+    with pytest.raises(RuntimeError, match="query.dtype: float key.dtype: double and value.dtype: long int instead"):
+        torch.nn.functional.scaled_dot_product_attention(x, x.double(), x.long())
