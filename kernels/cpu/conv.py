@@ -16,6 +16,7 @@ from threading import Lock
 
 import numpy as np
 
+from .conv_columns import by_columns, columns_backward_weight, columns_forward
 from .conv_plan import SERIAL_WORK, Plan, plan
 from .conv_tasks import run_tasks
 from .conv_weight import run_weight_tasks
@@ -28,8 +29,8 @@ from .winograd_plan import winograd_allowed, winograd_tile
 
 def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype) -> str:
     """The name of the algorithm that computes a convolution: "matrix" (one product of matrices), "window" (one too, of
-    gathered rows; conv_window.py), "depthwise" (depthwise.py), "winograd 2x2" or "winograd 4x4" (winograd.py), or "tiles"
-    (conv_tasks.py, conv_weight.py).
+    gathered rows; conv_window.py), "columns" (one an image, of copied windows; conv_columns.py), "depthwise"
+    (depthwise.py), "winograd 2x2" or "winograd 4x4" (winograd.py), or "tiles" (conv_tasks.py, conv_weight.py).
 
     kind is "forward", "transposed" or "weight"; the sizes are those of the functions below. From the shape and dtype
     (and use_deterministic_algorithms) only, so that results do not depend on the number of threads.
@@ -39,6 +40,8 @@ def choose(kind, images, groups, channels, outputs, src, kernel, stride, padding
         return "matrix"  # one window covers the image: each image is one row of a matrix product
     if groups == 1 and single == (1, 1, 1) and window_places(whole, kernel, padding, dilation, dtype) is not None:
         return "window"
+    if kind != "transposed" and by_columns(groups, outputs, kernel, stride, dilation, out):
+        return "columns"
     if is_depthwise(channels, outputs, src, kernel, padding, out, dtype.itemsize):
         return "depthwise"
     tile = winograd_tile(kind, images, groups, channels, outputs, src, kernel, stride, padding, dilation, out, dtype)
@@ -101,6 +104,9 @@ def conv_forward(x, weight, bias, images, groups, channels, outputs, src, kernel
         size = (images, channels, outputs, src[1:], padding[1:], out[1:])
         return winograd_forward(x, weight, bias, *size, False, _WINOGRAD[how])
     result = np.empty(count, x.dtype)
+    if how == "columns":
+        size = (images, channels, outputs, src, kernel, stride, padding, dilation, out)
+        return columns_forward(x, weight, bias, *size, result)
     if how == "depthwise":
         size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
         return depthwise_forward(x, weight, bias, result, "forward", *size)
@@ -161,6 +167,9 @@ def conv_backward_weight(x, grad, images, groups, channels, outputs, src, kernel
     if how in _WINOGRAD:
         size = (images, channels, outputs, src[1:], padding[1:], out[1:])
         return winograd_backward_weight(x, grad, *size, _WINOGRAD[how])
+    if how == "columns":
+        size = (images, channels, outputs, src, kernel, stride, padding, dilation, out)
+        return columns_backward_weight(x, grad, *size, result)
     if how == "depthwise":
         size = (images, groups, outputs, src, kernel, stride, padding, dilation, out)
         return depthwise_backward_weight(x, grad, result, *size)
