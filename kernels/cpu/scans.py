@@ -28,6 +28,23 @@ def rows_of_part(n):
     return max(PART // (4 * n), 1) * 4
 
 
+def parts_of_rows(outer: int, n: int) -> int:
+    """How many parts there are in `outer` rows of n."""
+    many = max(PART // (4 * n), 1) * 4
+    return (outer + many - 1) // many
+
+
+def parts_of_lines(count: int, n: int) -> int:
+    """How many parts there are in `count` lines of n, of which running extremes are sought."""
+    many = max(PART // n, 1)
+    return (count + many - 1) // many
+
+
+def tiles_of_columns(inner: int) -> int:
+    """How many tiles there are in rows of `inner` columns."""
+    return (inner + TILE - 1) // TILE
+
+
 def scan(widen, step, light: bool = False) -> Callable:
     """run(x, outer, n, inner, out): out[o, r, j] = step(... step(x[o, 0, j], x[o, 1, j]) ..., x[o, r, j]).
 
@@ -99,14 +116,14 @@ def scan(widen, step, light: bool = False) -> Callable:
 
     def run(x, outer, n, inner, out, reverse=False):
         if inner == 1:
-            many = max(PART // (4 * n), 1) * 4
-            rows(x.size, (outer + many - 1) // many, x, outer, n, reverse, out)
+            rows(x.size, parts_of_rows(outer, n), x, outer, n, reverse, out)
         else:
-            count = outer * ((inner + TILE - 1) // TILE)
+            count = outer * tiles_of_columns(inner)
             kind = x.dtype.kind
             wide = np.float64 if kind == "f" else np.complex128 if kind == "c" else x.dtype
             tiles(x.size, count, x, n, inner, np.empty(count * TILE, wide), reverse, out)
 
+    run.rows, run.tiles = rows, tiles  # for calls that know how many parts there are: one, of a small tensor
     return run
 
 
@@ -155,11 +172,11 @@ def extreme_scan(replaces, behind) -> Callable:
     def run(x, outer, n, inner, values, indices):
         if inner < FEW:
             count = outer * inner
-            many = max(PART // n, 1)
-            in_lines(x.size, (count + many - 1) // many, x, count, n, inner, values, indices)
+            in_lines(x.size, parts_of_lines(count, n), x, count, n, inner, values, indices)
         else:
-            in_tiles(x.size, outer * ((inner + TILE - 1) // TILE), x, n, inner, values, indices)
+            in_tiles(x.size, outer * tiles_of_columns(inner), x, n, inner, values, indices)
 
+    run.lines, run.tiles = in_lines, in_tiles
     return run
 
 

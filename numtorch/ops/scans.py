@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from numtorch.graph import mode
 from numtorch.kernels.cpu import scans as _kernels
-from numtorch.kernels.cpu.log_sums import log_cumulative
+from numtorch.kernels.cpu.log_sums import log_cumulative, log_sum_rows
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+from numtorch.kernels.cpu.scans import FEW, TILE, parts_of_lines, parts_of_rows, tiles_of_columns
+from numtorch.kernels.cpu.spread import PARALLEL_SIZE
 
 from .. import _dtype, return_types
 from .._allocator import empty
+from .._compiled import Compiled, CompiledParts
 from .._copy import cast_array
 from .._dtype import BOOL, COMPLEX, FLOATING, int64
 from .._primitive import primitive
@@ -23,18 +27,62 @@ from .reducing import check_cpu, compute_dtype, elements, finished, publish
 from .reductions import collapse_one
 
 _INT64 = np.dtype(np.int64)
+_new_tuple = tuple.__new__  # return_types' own look at their arguments
 
 
-def _scan(t: Tensor, dim: int, kernel: Callable, kernel_int64: Callable | None, reverse: bool = False) -> Tensor:
+class _Scan:
+    """The kernels of a scan: of real and complex numbers and of int64, and the entries of small tensors."""
+
+    def __init__(self, kernel: Callable, kernel_int64: Callable | None = None):
+        self.kernel, self.kernel_int64 = kernel, kernel_int64
+        #: By dtype: of rows, and of columns (which are carried in float64, integers as they are).
+        self.few: dict[_dtype.dtype, tuple[CompiledParts, CompiledParts]] = {}
+        for each, column_letters, dtypes in (
+            (kernel, "xnnwbx", (_dtype.float32, _dtype.float64)),
+            (kernel_int64, "xnnxbx", (int64,)),
+        ):
+            if hasattr(each, "rows"):
+                entries = CompiledParts(each.rows.serial, "xnnbx"), CompiledParts(each.tiles.serial, column_letters)
+                self.few.update(dict.fromkeys(dtypes, entries))
+
+
+_SUMS = _Scan(_kernels.CUMSUM, _kernels.CUMSUM_INT64)
+_PRODUCTS = _Scan(_kernels.CUMPROD, _kernels.CUMPROD_INT64)
+_LOG_SUMS, _LOG_SUMS_COMPLEX = _Scan(log_cumulative), _Scan(_kernels.LOGCUMSUMEXP_COMPLEX)
+_log_sum_rows = Compiled(log_sum_rows, "xnnbx")
+_LOG_SUMMED = frozenset({_dtype.float32, _dtype.float64})
+_SCANNED_AS_THEY_ARE = frozenset({_dtype.float32, _dtype.float64, int64})
+
+
+@lru_cache(maxsize=4096)
+def _lines(size: tuple[int, ...], dim: int) -> tuple[int, int, int, int]:
+    """(outer, n, inner, parts in which `scan` takes them)."""
+    outer, n, inner = collapse_one(size, wrap_dim(dim, len(size)))
+    if not n:
+        return outer, n, inner, 0
+    return outer, n, inner, parts_of_rows(outer, n) if inner == 1 else outer * tiles_of_columns(inner)
+
+
+def _scan(t: Tensor, dim: int, scan: _Scan, reverse: bool = False) -> Tensor:
     """Run a scan over a contiguous copy; integers and bools are scanned in int64."""
-    d, size = t._dtype, t._size
-    flat = elements(t)
-    computed = d if d.np is d.compute else compute_dtype(d)
+    d, size, flat = t._dtype, t._size, t._flat
+    outer, n, inner, parts = _lines(size, dim)
+    few = scan.few.get(d)
+    if few is not None and flat.__class__ is np.ndarray and 0 < flat.size < PARALLEL_SIZE:
+        held = flat.dtype
+        out = np.empty(flat.size, held)
+        if inner == 1:
+            few[0][held](parts, (flat, outer, n, reverse, out))
+        else:
+            carried = np.empty(parts * TILE, held if d is int64 else np.float64)
+            few[1][held](parts, (flat, n, inner, carried, reverse, out))
+        return wrap_as(out, t)
+    flat, kernel = elements(t), scan.kernel
+    computed = compute_dtype(d)
     if d.category < FLOATING:
-        computed, kernel, flat = int64, kernel_int64, cast_array(flat, d, int64)
-    out = np.empty(flat.size, flat.dtype) if flat.size < PARALLEL_THRESHOLD else empty(flat.size, flat.dtype)
+        computed, kernel, flat = int64, scan.kernel_int64, cast_array(flat, d, int64)
+    out = empty(flat.size, flat.dtype)
     if flat.size:
-        outer, n, inner = collapse_one(size, dim)
         kernel(flat, outer, n, inner, out, reverse)
     if computed is d and flat is t._flat:
         return wrap_as(out, t)
@@ -45,12 +93,12 @@ def _from_the_end(t: Tensor, dim: int) -> Tensor:
     """Sums of what comes at or after each place."""
     if mode.enabled:
         return cumsum(t.flip(dim), dim).flip(dim) if t.ndim else t
-    return _scan(t, dim, _kernels.CUMSUM, _kernels.CUMSUM_INT64, True) if t.ndim else t
+    return _scan(t, dim, _SUMS, True) if t.ndim else t
 
 
 @primitive("cumsum_", node="CumsumBackward0", public=False)
 def _cumsum(self, dim):
-    return _scan(self, dim, _kernels.CUMSUM, _kernels.CUMSUM_INT64)
+    return _scan(self, dim, _SUMS)
 
 
 _cumsum.derivative(self=lambda ctx, grad: _from_the_end(grad, ctx.dim))
@@ -65,6 +113,8 @@ def cumsum(input, dim, *, dtype=None) -> Tensor:
     """y[i] = x[0] + ... + x[i] along dim; integers and bools in int64 unless dtype says otherwise."""
     check_cpu(input, "cumsum")
     if dtype is None:
+        if not input._requires_grad:
+            return _scan(input, dim, _SUMS)
         return _cumsum(input, wrap_dim(dim, len(input._size)))
     t = _scanned(input, dtype)
     return _scanned(_cumsum(t, wrap_dim(dim, t.ndim)), dtype)
@@ -72,7 +122,7 @@ def cumsum(input, dim, *, dtype=None) -> Tensor:
 
 @primitive("cumprod_", node="CumprodBackward0", save=("self", "result"), public=False)
 def _cumprod(self, dim):
-    return _scan(self, dim, _kernels.CUMPROD, _kernels.CUMPROD_INT64)
+    return _scan(self, dim, _PRODUCTS)
 
 
 def _cumprod_rule(ctx, grad):
@@ -103,6 +153,8 @@ def cumprod(input, dim, *, dtype=None) -> Tensor:
     """y[i] = x[0] * ... * x[i] along dim; integers and bools in int64 unless dtype says otherwise."""
     check_cpu(input, "cumprod")
     if dtype is None:
+        if not input._requires_grad:
+            return _scan(input, dim, _PRODUCTS)
         return _cumprod(input, wrap_dim(dim, len(input._size)))
     t = _scanned(input, dtype)
     return _scanned(_cumprod(t, wrap_dim(dim, t.ndim)), dtype)
@@ -110,8 +162,14 @@ def cumprod(input, dim, *, dtype=None) -> Tensor:
 
 @primitive("logcumsumexp_", node="LogcumsumexpBackward0", save=("self", "result"), public=False)
 def _logcumsumexp(self, dim):
-    kernel = _kernels.LOGCUMSUMEXP_COMPLEX if self._dtype.category == COMPLEX else log_cumulative
-    return _scan(self, dim, kernel, None)
+    flat, d = self._flat, self._dtype
+    if flat.__class__ is np.ndarray and d in _LOG_SUMMED and 0 < flat.size < PARALLEL_SIZE:
+        outer, n, inner, _ = _lines(self._size, dim)
+        if inner == 1:
+            out = np.empty(flat.size, flat.dtype)
+            _log_sum_rows[flat.dtype](flat, outer, n, False, out)
+            return wrap_as(out, self)
+    return _scan(self, dim, _LOG_SUMS_COMPLEX if d.category == COMPLEX else _LOG_SUMS)
 
 
 def _logcumsumexp_rule(ctx, grad):
@@ -145,16 +203,35 @@ def logcumsumexp(input, dim) -> Tensor:
 # -- running extremes ----------------------------------------------------------------------------------------
 
 
+def _extremes(scan) -> tuple[CompiledParts, CompiledParts]:
+    """The entries of small tensors: of lines one after the other, and of columns side by side."""
+    return CompiledParts(scan.lines.serial, "xnnnxi"), CompiledParts(scan.tiles.serial, "xnnxi")
+
+
+_RUNNING = {_kernels.CUMMAX: _extremes(_kernels.CUMMAX), _kernels.CUMMIN: _extremes(_kernels.CUMMIN)}
+
+
 def _running_extreme(t: Tensor, dim: int, kernel) -> tuple[Tensor, Tensor]:
     d = t._dtype
     if d.category == COMPLEX:
         raise NotImplementedError(f"\"cummax_cummin_cpu\" not implemented for '{d.type_name}'")
+    flat = t._flat
+    outer, n, inner, _ = _lines(t._size, dim)
+    if flat is not None and d in _SCANNED_AS_THEY_ARE and 0 < flat.size < PARALLEL_SIZE:
+        values, indices = np.empty(flat.size, flat.dtype), np.empty(flat.size, _INT64)
+        lines, tiles = _RUNNING[kernel]
+        if inner < FEW:
+            count = outer * inner
+            lines[flat.dtype](parts_of_lines(count, n), (flat, count, n, inner, values, indices))
+        else:
+            tiles[flat.dtype](outer * tiles_of_columns(inner), (flat, n, inner, values, indices))
+        return wrap_as(values, t), wrap(indices, t._size, int64)
     flat = elements(t)
     if d.category == BOOL:
         flat = flat.view(np.uint8)
     values, indices = empty(flat.size, flat.dtype), empty(flat.size, _INT64)
     if flat.size:
-        kernel(flat, *collapse_one(t._size, dim), values, indices)
+        kernel(flat, outer, n, inner, values, indices)
     if d.category == BOOL:
         values = values.view(np.bool_)
     return finished(values, t._size, compute_dtype(d), d), wrap(indices, t._size, int64)
@@ -184,14 +261,18 @@ _cummin.derivative(self=_running_rule)
 def cummax(input, dim) -> tuple[Tensor, Tensor]:
     """(values, indices): the greatest so far along dim and where it was last met."""
     check_cpu(input, "cummax")
-    return return_types.cummax(*_cummax(input, wrap_dim(dim, input.ndim)))
+    if input._requires_grad:
+        return return_types.cummax(*_cummax(input, wrap_dim(dim, input.ndim)))
+    return _new_tuple(return_types.cummax, _running_extreme(input, dim, _kernels.CUMMAX))
 
 
 @publish(out=True)
 def cummin(input, dim) -> tuple[Tensor, Tensor]:
     """(values, indices): the least so far along dim and where it was last met."""
     check_cpu(input, "cummin")
-    return return_types.cummin(*_cummin(input, wrap_dim(dim, input.ndim)))
+    if input._requires_grad:
+        return return_types.cummin(*_cummin(input, wrap_dim(dim, input.ndim)))
+    return _new_tuple(return_types.cummin, _running_extreme(input, dim, _kernels.CUMMIN))
 
 
 # -- differences and integrals -------------------------------------------------------------------------------
@@ -259,6 +340,8 @@ def trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
     dim = wrap_dim(dim, y.ndim)
     if y.size(dim) == 0:
         return y.new_zeros(()).expand(y.shape[:dim] + y.shape[dim + 1 :]).clone()
+    if x is None:  # all but half of the ends
+        return (y.sum(dim) - (y.select(dim, 0) + y.select(dim, -1)) * 0.5) * dx
     return _halved(_trapezoids(y, _aligned(x, y), dim).sum(dim), x, dx)
 
 
