@@ -375,6 +375,25 @@ class Primitive:
         return True
 
 
+def connect(node: Node, result: Tensor, t: Tensor, saved: tuple) -> None:
+    """Make `result` a result of the graph, by a node of a class of its own with one edge, to `t`.
+
+    For operators whose calls cost so little that `Primitive.record`, which knows the arguments by name, is half of them:
+    0.8 us against 1.6. Called by the public function itself.
+    """
+    node.sequence_nr = next_sequence()
+    node.next_nodes = (t._edge(),)
+    if t._output_nr:
+        node.next_nrs = (t._output_nr,)
+    if rare.active:
+        save(node, saved)
+    else:
+        node.saved = saved
+        node.versions = tuple([0 if value is None else value._version for value in saved])
+    stamp(node, 3)
+    result._grad_fn, result._requires_grad = node, True
+
+
 class _Layout:
     """Where the tensors stand among the arguments of a call, for one combination of the classes of those given."""
 

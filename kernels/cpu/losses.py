@@ -175,6 +175,10 @@ BCE_WITH_LOGITS = loss(cross_entropy_of_logit, cross_entropy_of_logit_slope)
 SOFT_MARGIN = loss(soft_margin, soft_margin_slope)
 
 
+#: What becomes of the losses of the elements.
+EACH, MEAN, SUM = 0, 1, 2
+
+
 @jit(bare=True)
 def first_out_of_range(target, classes, ignore_index):
     """Position of the first target that is neither in [0, classes) nor ignore_index; -1 if all are fine."""
@@ -186,25 +190,32 @@ def first_out_of_range(target, classes, ignore_index):
 
 
 @jit(bare=True)
-def nll_forward(x, target, n, classes, length, weight, ignore_index, out):
-    """out[i, k] = -w[t] x[i, t, k] with t = target[i, k] (0 where ignored); returns their sum and the sum of
-    w[t].
+def nll_forward(x, target, n, classes, length, weight, ignore_index, reduction, out):
+    """Each loss -w[t] x[i, t, k] with t = target[i, k] (0 where ignored), or their sum, or that over the sum of w[t].
 
-    x: (n, classes, length) of log-probabilities, target and out: (n * length,), weight: (classes,) or empty.
+    x: (n, classes, length) of log-probabilities, target: (n * length,), weight: (classes,) or empty; out: (n * length,)
+    without a reduction, else (1,). Returns the position of the first bad target or -1, and the sum of w[t].
     """
+    bad = first_out_of_range(target, classes, ignore_index)
     total, weights = 0.0, 0.0
+    if bad >= 0:
+        return bad, weights
     for i in range(n):
         for k in range(length):
             t = target[i * length + k]
-            if t == ignore_index:
-                out[i * length + k] = 0
-                continue
-            w = weight[t] if len(weight) > 0 else weight.dtype.type(1)
-            value = -w * x[(i * classes + t) * length + k]
-            out[i * length + k] = value
-            total += value
-            weights += w
-    return total, weights
+            value = x.dtype.type(0)
+            if t != ignore_index:
+                w = weight[t] if len(weight) > 0 else weight.dtype.type(1)
+                value = -w * x[(i * classes + t) * length + k]
+                total += value
+                weights += w
+            if reduction == EACH:
+                out[i * length + k] = value
+    if reduction == SUM:
+        out[0] = total
+    elif reduction == MEAN:
+        out[0] = total / weights if weights != 0.0 else np.nan
+    return bad, weights
 
 
 @jit(bare=True)
@@ -335,14 +346,26 @@ def hinge_slopes(v, limit, p, g, y):
 
 
 @jit(bare=True)
-def multi_margin_forward(x, target, n, classes, p, margin, weight, out):
-    """out[i] = sum over j != t of w[t] max(0, margin - x[i, t] + x[i, j])**p / classes."""
+def multi_margin_forward(x, target, n, classes, p, margin, weight, reduction, out):
+    """Each loss sum over j != t of w[t] max(0, margin - x[i, t] + x[i, j])**p / classes, or their sum or mean.
+
+    out: (n,) without a reduction, else (1,). Returns the position of the first bad target or -1.
+    """
+    bad, losses = first_out_of_range(target, classes, 0), 0.0
+    if bad >= 0:
+        return bad
     for i in range(n):
         t, row = target[i], i * classes
         limit = x.dtype.type(margin) - x[row + t]
         total = np.float64(hinge_sum(piece(x, row, t), limit, p))
         total += hinge_sum(piece(x, row + t + 1, classes - t - 1), limit, p)
-        out[i] = (total * weight[t] if len(weight) > 0 else total) / classes
+        value = (total * weight[t] if len(weight) > 0 else total) / classes
+        losses += value
+        if reduction == EACH:
+            out[i] = value
+    if reduction != EACH:
+        out[0] = losses / n if reduction == MEAN else losses
+    return bad
 
 
 @jit(bare=True)

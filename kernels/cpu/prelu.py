@@ -82,8 +82,8 @@ def add_parts(gws, parts, channels, gw):
 _forward, _backward = spread(prelu_forward_unit, bare=True), spread(prelu_backward_unit, bare=True)
 
 
-def _layout(size: int, outer: int, channels: int, inner: int) -> tuple[int, int, int]:
-    """(rows, inner, units) as the kernels take them: a single slope leaves the elements in rows of PART."""
+def layout(size: int, outer: int, channels: int, inner: int) -> tuple[int, int, int]:
+    """(rows, inner, units) as the units take them: a single slope leaves the elements in rows of PART."""
     if channels == 1:
         inner = PART
         rows = (size + PART - 1) // PART
@@ -95,13 +95,13 @@ def _layout(size: int, outer: int, channels: int, inner: int) -> tuple[int, int,
 
 def prelu_forward(x, w, outer: int, channels: int, inner: int, out) -> None:
     """x: (outer, channels, inner), all at least 1 -> out."""
-    rows, inner, units = _layout(x.size, outer, channels, inner)
+    rows, inner, units = layout(x.size, outer, channels, inner)
     _forward(x.size, units, x, w, rows, channels, inner, out)
 
 
 def prelu_backward(grad, x, w, outer: int, channels: int, inner: int, gx, gw) -> None:
     """Gradients of input (gx) and slopes (gw: (channels,))."""
-    rows, inner, units = _layout(x.size, outer, channels, inner)
+    rows, inner, units = layout(x.size, outer, channels, inner)
     parts = units if inner == 1 else rows // channels
     gws = np.empty(parts * channels)
     _backward(x.size, units, grad, x, w, rows, channels, inner, gx, gws)

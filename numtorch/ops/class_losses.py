@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from numtorch.graph import mode, no_grad
+from numtorch.graph import Node, mode, no_grad, unpack
 from numtorch.kernels.cpu import losses as _kernels
 from numtorch.kernels.cpu.spread import PARALLEL_SIZE
 
@@ -21,10 +21,10 @@ from .._allocator import empty
 from .._compiled import Compiled
 from .._device import cpu
 from .._dtype import FLOATING, float32, float64, int64
-from .._primitive import primitive
+from .._primitive import connect, primitive
 from .._registry import op
-from .._size import Size
-from .._tensor import Tensor, wrap
+from .._size import EMPTY, Size
+from .._tensor import Tensor, _new, wrap
 from .loss_reduction import reduced, reduction_name, summary
 from .reducing import check_cpu, compute_dtype, elements, finished
 from .softmax import log_softmax_along
@@ -45,6 +45,9 @@ def _geometry(t: Tensor) -> tuple[int, int, int]:
 def _targets(target: Tensor) -> np.ndarray:
     flat = elements(target)
     return flat if flat.dtype == np.int64 else flat.astype(np.int64)
+
+
+_NONE = {d: np.empty(0, d.compute) for d in (_dtype.float16, _dtype.bfloat16, float32, float64)}
 
 
 def _weights(weight: Tensor | None, d: np.dtype) -> np.ndarray:
@@ -77,72 +80,78 @@ def _nll_of_parts(x, target, weight, reduction, ignore_index):
 
 
 _first_out_of_range = Compiled(_kernels.first_out_of_range, "xnn")
-_nll_losses = Compiled(_kernels.nll_forward, "xinnnxnx")
+_nll_losses = Compiled(_kernels.nll_forward, "xinnnxnnx")
+_nll_gradients = Compiled(_kernels.nll_backward, "xinnnxndx")
+_CODES = {"none": _kernels.EACH, "mean": _kernels.MEAN, "sum": _kernels.SUM}
 
 
 def _nll_found(self, target, weight, reduction, ignore_index):
     """(loss, sum of the weights as a number) on the CPU."""
     n, c, length = _geometry(self)
-    x, t = elements(self), _targets(target)
-    bad = _first_out_of_range[t.dtype](t, c, ignore_index)
+    x, t = self._flat, target._flat
+    if x is None or self._dtype.np is not self._dtype.compute:
+        x = elements(self)
+    if t is None or target._dtype is not int64:
+        t = _targets(target)
+    d = x.dtype
+    size, count = (target._size, n * length) if reduction == "none" else (EMPTY, 1)
+    out = np.empty(count, d)
+    weight = _NONE[self._dtype] if weight is None else elements(weight)
+    bad, weights = _nll_losses[d](x, t, n, c, length, weight, ignore_index, _CODES[reduction], out)
     if bad >= 0:
         raise IndexError(f"Target {t[bad]} is out of bounds.")
-    d = x.dtype
-    each = np.empty(n * length, d)
-    total, weights = _nll_losses[d](x, t, n, c, length, _weights(weight, d), ignore_index, each)
-    if reduction == "mean":
-        total = total / weights if weights else math.nan
-    return summary(each, total, 1, reduction, target._size, compute_dtype(self._dtype), self._dtype), weights
+    return finished(out, size, compute_dtype(self._dtype), self._dtype), weights
 
 
-def _nll_forward(self, target, weight, reduction, ignore_index):
-    forward = _nll_found if self._device is cpu else _nll_of_parts
-    return forward(self.detach(), target, weight, reduction, ignore_index)
+class NllLossBackward(Node):
+    """-w[target] grad at the targets, over the sum of the weights for a mean."""
+
+    shape: Size
+    dtype: _dtype.dtype
+    reduction: str
+    ignore_index: int
+    weights: float
+
+    def apply(self, grads) -> tuple:
+        (grad,) = grads
+        if grad is None:
+            return (None,)
+        target, weight = unpack(self)
+        shape, d, ignore, weights, scale = self.shape, self.dtype, self.ignore_index, self.weights, 1.0
+        n, c, length = (1, shape[0], 1) if len(shape) == 1 else (*shape[:2], math.prod(shape[2:]))
+        if self.reduction == "mean":
+            scale = 1.0 / weights if weights else math.nan
+        if mode.enabled or grad._device is not cpu:
+            counted = target != ignore
+            place = target.to(int64).masked_fill(target == ignore, 0)
+            each = counted.to(d) * -scale
+            if weight is not None:
+                each = each * weight.detach().index_select(0, place.reshape(-1)).reshape(place.shape)
+            lines = (n, 1, length)
+            zeros = grad.new_zeros((n, c, length))
+            filled = zeros.scatter(1, place.reshape(lines), (grad * each).reshape(lines))
+            return (filled.reshape(shape),)
+        g = elements(grad)
+        out = np.zeros(n * c * length, g.dtype)
+        if out.size:
+            weight = _weights(weight, g.dtype)
+            _nll_gradients[g.dtype](g, _targets(target), n, c, length, weight, ignore, scale, out)
+        return (finished(out, shape, compute_dtype(d), d),)
 
 
-def _nll_rule(ctx, grad):
-    target, weight, reduction, ignore = ctx.target, ctx.weight, ctx.reduction, ctx.ignore_index
-    meta = ctx.self
-    n, c, length = (1, meta.shape[0], 1) if meta.ndim == 1 else (*meta.shape[:2], math.prod(meta.shape[2:]))
-    weights, scale = ctx.weights, 1.0
-    if reduction == "mean":
-        scale = 1.0 / weights if weights else math.nan
-    if mode.enabled or grad._device is not cpu:
-        counted = target != ignore
-        place = target.to(int64).masked_fill(target == ignore, 0)
-        each = counted.to(meta.dtype) * -scale
-        if weight is not None:
-            each = each * weight.detach().index_select(0, place.reshape(-1)).reshape(place.shape)
-        shape = (n, 1, length)
-        zeros = grad.new_zeros((n, c, length))
-        filled = zeros.scatter(1, place.reshape(shape), (grad * each).reshape(shape))
-        return {"self": filled.reshape(meta.shape)}
-    g = elements(grad)
-    out = np.zeros(n * c * length, g.dtype)
-    if out.size:
-        _kernels.nll_backward(g, _targets(target), n, c, length, _weights(weight, g.dtype), ignore, scale, out)
-    return {"self": finished(out, meta.shape, compute_dtype(meta.dtype), meta.dtype)}
+class NllLoss2DBackward(NllLossBackward):
+    """The same for scores with dimensions behind the classes, under torch's name."""
 
 
-@primitive("nll_loss_", node="NllLossBackward0", save=("target", "weight"), keeps=("weights",), public=False)
-def _nll(self, target, weight, reduction, ignore_index):
-    return _nll_forward(self, target, weight, reduction, ignore_index)
-
-
-@primitive("nll_loss2d_", node="NllLoss2DBackward0", save=("target", "weight"), keeps=("weights",), public=False)
-def _nll_2d(self, target, weight, reduction, ignore_index):
-    return _nll_forward(self, target, weight, reduction, ignore_index)
-
-
-_nll.backward(_nll_rule)
-_nll.derivative_of("self")
-_nll_2d.backward(_nll_rule)
-_nll_2d.derivative_of("self")
+NllLossBackward.__name__ = NllLossBackward.__qualname__ = "NllLossBackward0"
+NllLoss2DBackward.__name__ = NllLoss2DBackward.__qualname__ = "NllLoss2DBackward0"
 
 
 def _check_nll(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
     size = input._size
-    usual = len(size) == 2 and target._size == (size[0],) and target._dtype is int64 and weight is None
+    usual = len(size) == 2 and target._size == (size[0],) and target._dtype is int64
+    if weight is not None:
+        usual = usual and weight._size == size[1:] and weight._dtype is input._dtype
     if usual and input._dtype.category == FLOATING:
         return
     if input.ndim == 0:
@@ -181,12 +190,13 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     """-w[t] x[t] for log-probabilities input (C,), (N, C) or (N, C, d1, ...); IndexError for a t out of range."""
     reduction = reduction_name(reduction, size_average, reduce)
     _check_nll(input, target, weight)
-    forward = _nll if len(input._size) < 3 else _nll_2d
-    if input._device is not cpu:
-        return forward(input, target, weight, reduction, ignore_index)
-    loss, weights = _nll_found(input, target, weight, reduction, ignore_index)
+    forward = _nll_found if input._device is cpu else _nll_of_parts
+    loss, weights = forward(input, target, weight, reduction, ignore_index)
     if input._requires_grad and mode.enabled:
-        forward.primitive.record((input, target, weight, reduction, ignore_index), {}, loss, (weights,))
+        node = _new(NllLossBackward if len(input._size) < 3 else NllLoss2DBackward)
+        node.shape, node.dtype, node.reduction = input._size, input._dtype, reduction
+        node.ignore_index, node.weights = ignore_index, weights
+        connect(node, loss, input, (target, weight))
     return loss
 
 
@@ -435,7 +445,7 @@ def _margin_scale(ctx, n: int) -> float:
     return 1.0 / n if ctx.reduction == "mean" and n else 1.0
 
 
-_multi_margins = Compiled(_kernels.multi_margin_forward, "xinnndxx")
+_multi_margins = Compiled(_kernels.multi_margin_forward, "xinnndxnx")
 
 
 @primitive(
@@ -445,17 +455,16 @@ _multi_margins = Compiled(_kernels.multi_margin_forward, "xinnndxx")
     public=False,
 )
 def _multi_margin(self, target, p, margin, weight, reduction):
-    n, c = _margin_shapes(self, "multi_margin_loss")
+    size = self._size
+    n, c = size if len(size) == 2 else (1, size.numel())
     x, t = elements(self), _targets(target)
-    bad = _kernels.first_out_of_range(t, c, -1 if c == 0 else 0)
+    size, count = (Size((n,)) if len(size) == 2 else target._size, n) if reduction == "none" else (EMPTY, 1)
+    out = np.empty(count, x.dtype)
+    weight = _NONE[self._dtype] if weight is None else elements(weight)
+    bad = _multi_margins[x.dtype](x, t, n, c, p, float(margin), weight, _CODES[reduction], out)
     if bad >= 0:
         raise IndexError("target out of range")
-    each = np.empty(n, x.dtype)
-    if n:
-        _multi_margins[x.dtype](x, t, n, c, p, float(margin), _weights(weight, x.dtype), each)
-    size = Size((n,)) if self.ndim == 2 else Size(target._size)
-    total = float(each.sum(dtype=np.float64))
-    return summary(each, total, n, reduction, size, compute_dtype(self._dtype), self._dtype)
+    return finished(out, size, compute_dtype(self._dtype), self._dtype)
 
 
 @_multi_margin.backward

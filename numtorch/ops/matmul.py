@@ -123,6 +123,35 @@ class MatmulBackward(ProductBackward):
     """The node of a matmul with batch dimensions that broadcast, under the name of the last of torch's nodes for it."""
 
 
+class MvBackward(Node):
+    """The node of mv for float32 and float64 on the CPU: gradients grad vec^T and matrix^T grad."""
+
+    def apply(self, grads) -> tuple:
+        (grad,) = grads
+        if grad is None:
+            return (None, None)
+        matrix, vector = unpack(self)
+        to_matrix, to_vector = self.next_nodes
+        return (
+            None if to_matrix is None else outer(grad, vector),
+            None if to_vector is None else mv(matrix.t(), grad),
+        )
+
+
+class DotBackward(Node):
+    """The node of dot for float32 and float64 on the CPU."""
+
+    def apply(self, grads) -> tuple:
+        (grad,) = grads
+        if grad is None:
+            return (None, None)
+        a, b = unpack(self)
+        to_a, to_b = self.next_nodes
+        return (None if to_a is None else grad * b, None if to_b is None else grad * a)
+
+
+MvBackward.__name__ = MvBackward.__qualname__ = "MvBackward0"
+DotBackward.__name__ = DotBackward.__qualname__ = "DotBackward0"
 MmBackward.__name__ = MmBackward.__qualname__ = "MmBackward0"
 BmmBackward.__name__ = BmmBackward.__qualname__ = "BmmBackward0"
 MatmulBackward.__name__ = MatmulBackward.__qualname__ = "UnsafeViewBackward0"
@@ -264,7 +293,7 @@ def mv(input, vec, *, out=None) -> Tensor:
             result._flat = _multiply(flat, x, n, k, 1, None, None, is_turned)
             result._dtype = d
             if in_graph:
-                _mv.primitive.record((input, vec), {}, result)
+                recorded(MvBackward, result, input, vec)
             return result
         if not in_graph and is_plain(input, vec):
             return multiplied_by_vector(input, vec)
@@ -336,7 +365,7 @@ def dot(input, tensor, *, out=None) -> Tensor:
         result._size = result._stride = EMPTY
         result._dtype = d
         if mode.enabled and (input._requires_grad or tensor._requires_grad):
-            _dot.primitive.record((input, tensor), {}, result)
+            recorded(DotBackward, result, input, tensor)
         return result
     result = _dot(input, tensor)
     return result if out is None else write_out(result, out, "dot")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from numba import types
 
-from numtorch.graph import mode, no_grad
+from numtorch.graph import Node, mode, no_grad, unpack
 from numtorch.kernels.compiler import entry_point
 from numtorch.kernels.cpu import softmax as _kernels
 
@@ -15,17 +16,16 @@ from .._allocator import empty
 from .._device import cpu
 from .._dtype import COMPLEX, FLOATING, float32, float64
 from .._inplace import write_out
-from .._primitive import primitive
+from .._primitive import connect
 from .._registry import op, register
 from .._size import wrap_dim
-from .._tensor import Tensor, _new
+from .._tensor import Tensor, _new, alias
 from .reducing import compute_dtype, elements, finished
 from .reductions import collapse_one
 
 # Below this many elements the serial kernel is called without a way in between.
 _SMALL = 32768
 _entries: dict = {}
-_NO_NAMES: dict = {}
 
 
 def _entry(d, log_of_it: bool, rows: bool):
@@ -42,22 +42,29 @@ def _entry(d, log_of_it: bool, rows: bool):
     return entry
 
 
+@lru_cache(maxsize=4096)
+def _lines(size, dim: int) -> tuple[int, int, int, int]:
+    """(outer, n, inner) round a dim, and how many columns make a tile."""
+    outer, n, inner = collapse_one(size, dim)
+    return outer, n, inner, _kernels.tile_width(n)
+
+
 def _forward(t: Tensor, dim: int, log_of_it: bool) -> Tensor:
     flat = t._flat
     if flat is None and t._device is cpu:
         flat = t.flat()
     if flat is not None and 0 < flat.size < _SMALL:
-        outer, n, inner = collapse_one(t._size, dim)
-        rows = inner == 1
-        entry = _entries.get((t._dtype, log_of_it, rows)) or _entry(t._dtype, log_of_it, rows)
+        outer, n, inner, width = _lines(t._size, dim)
+        d, rows = t._dtype, inner == 1
+        entry = _entries.get((d, log_of_it, rows)) or _entry(d, log_of_it, rows)
         if entry is not None:
             out = np.empty(flat.size, flat.dtype)
             if rows:
                 entry(flat, outer, n, out)
             else:
-                entry(flat, outer, n, inner, _kernels.tile_width(n), out)
+                entry(flat, outer, n, inner, width, out)
             result = _new(Tensor)
-            result._flat, result._size, result._stride, result._dtype = out, t._size, t._stride, t._dtype
+            result._flat, result._size, result._stride, result._dtype = out, t._size, t._stride, d
             return result
     if t._device is not cpu:
         return _forward_of_parts(t.detach(), dim, log_of_it)
@@ -85,33 +92,37 @@ def _backward(grad: Tensor, result: Tensor, dim: int, log_of_it: bool) -> Tensor
     return finished(out, result._size, compute_dtype(result._dtype), result._dtype)
 
 
-@primitive("softmax_", node="SoftmaxBackward0", save=("result",), public=False)
-def _softmax(self, dim):
-    return _forward(self, dim, False)
+class SoftmaxBackward(Node):
+    """y (grad - sum grad y) for a softmax y, which is saved."""
 
+    log_of_it = False
+    dim: int
 
-@primitive("log_softmax_", node="LogSoftmaxBackward0", save=("result",), public=False)
-def _log_softmax(self, dim):
-    return _forward(self, dim, True)
-
-
-def _softmax_rule(ctx, grad):
-    y, dim = ctx.result, ctx.dim
-    if mode.enabled or grad._device is not cpu:
+    def apply(self, grads) -> tuple:
+        (grad,) = grads
+        if grad is None:
+            return (None,)
+        (y,), dim = unpack(self), self.dim
+        if not mode.enabled and grad._device is cpu:
+            return (_backward(grad, y, dim, self.log_of_it),)
+        if mode.enabled:
+            # The result in its place in the graph, for derivatives of this one.
+            y = alias(y)
+            y._grad_fn, y._requires_grad = self, True
+        if self.log_of_it:
+            return (grad - y.exp() * grad.sum(dim, True),)
         dotted = grad * y
-        return dotted - y * dotted.sum(dim, True)
-    return _backward(grad, y, dim, False)
+        return (dotted - y * dotted.sum(dim, True),)
 
 
-def _log_softmax_rule(ctx, grad):
-    y, dim = ctx.result, ctx.dim
-    if mode.enabled or grad._device is not cpu:
-        return grad - y.exp() * grad.sum(dim, True)
-    return _backward(grad, y, dim, True)
+class LogSoftmaxBackward(SoftmaxBackward):
+    """grad - exp(y) sum grad for a log softmax y."""
+
+    log_of_it = True
 
 
-_softmax.derivative(self=_softmax_rule)
-_log_softmax.derivative(self=_log_softmax_rule)
+SoftmaxBackward.__name__ = SoftmaxBackward.__qualname__ = "SoftmaxBackward0"
+LogSoftmaxBackward.__name__ = LogSoftmaxBackward.__qualname__ = "LogSoftmaxBackward0"
 
 
 def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
@@ -128,13 +139,20 @@ def _input(t: Tensor, dim: int, dtype, name: str) -> tuple[Tensor, int]:
     return t, wrap_dim(dim, t.ndim)
 
 
+def _record(node_class, result: Tensor, t: Tensor, dim: int) -> None:
+    """Make `result` the softmax of t along dim in the graph."""
+    node = _new(node_class)
+    node.dim = dim
+    connect(node, result, t, (alias(result),))  # saved is not itself, which holds the node
+
+
 @op("softmax")
 def softmax_along(input, dim, dtype=None, *, out=None) -> Tensor:
     """exp(x) / sum exp(x) along dim."""
     input, dim = _input(input, dim, dtype, "softmax")
     result = _forward(input, dim, False)
     if input._requires_grad and mode.enabled:
-        _softmax.primitive.record((input, dim), _NO_NAMES, result)
+        _record(SoftmaxBackward, result, input, dim)
     return result if out is None else write_out(result, out, "softmax")
 
 
@@ -144,7 +162,7 @@ def log_softmax_along(input, dim, dtype=None, *, out=None) -> Tensor:
     input, dim = _input(input, dim, dtype, "log_softmax")
     result = _forward(input, dim, True)
     if input._requires_grad and mode.enabled:
-        _log_softmax.primitive.record((input, dim), _NO_NAMES, result)
+        _record(LogSoftmaxBackward, result, input, dim)
     return result if out is None else write_out(result, out, "log_softmax")
 
 

@@ -196,7 +196,7 @@ OPS = [
         ),
         **BOTH,
     ),
-    Op(F + "nll_loss", _classes, _nll, covers=("nll_loss_", "nll_loss2d_"), **BOTH),
+    Op(F + "nll_loss", _classes, _nll, **BOTH),
     Op(F + "cross_entropy", _cross_entropies, _cross_entropy, covers=("cross_entropy_", "smoothed_"), **BOTH),
     Op(
         F + "multi_margin_loss",
