@@ -176,6 +176,8 @@ class Tensor:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         if requires_grad and self._inference and not mode.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        if requires_grad and self._base is not None and self._acc is None:
+            self._acc = AccumulateGrad(self)  # for a view that asks itself, not only for its base
         self._requires_grad = bool(requires_grad)
         return self
 
@@ -211,7 +213,8 @@ class Tensor:
         node = self._grad_fn
         if node is None and self._requires_grad:
             node = self._acc
-            if node is None:
+            # (A view taken under no_grad needs gradients because its base does, and receives none.)
+            if node is None and (self._base is None or not self._base._requires_grad):
                 node = self._acc = AccumulateGrad(self)
         return node
 

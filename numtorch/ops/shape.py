@@ -545,9 +545,9 @@ def expand_as(self, other) -> Tensor:
 
 
 @op()
-def broadcast_to(input, size) -> Tensor:
+def broadcast_to(input, *sizes, size=None) -> Tensor:
     """`input.expand(size)`."""
-    return expand(input, size)
+    return expand(input, *sizes, size=size)
 
 
 @op(function=False)

@@ -57,6 +57,7 @@ def _parts(t: Tensor, geometries: tuple, node_class, **arguments) -> tuple[Tenso
     if base is None:
         base = t
     node = version = None
+    leaves = False
     if tracked(t):
         version = storage.version
         if t._requires_grad and mode.enabled:
@@ -68,6 +69,8 @@ def _parts(t: Tensor, geometries: tuple, node_class, **arguments) -> tuple[Tenso
             node.input_size = t._size
             node.num_outputs = len(geometries)
             node.__dict__.update(arguments)
+        else:
+            leaves = t._requires_grad and mode.task is None  # as in track_view
     parts = []
     for size, stride, away in geometries:
         part = _new(Tensor)
@@ -83,6 +86,8 @@ def _parts(t: Tensor, geometries: tuple, node_class, **arguments) -> tuple[Tenso
                 part._requires_grad = True
                 if parts:
                     part._output_nr = len(parts)
+            elif leaves:
+                part._requires_grad = True
         parts.append(part)
     return tuple(parts)
 
