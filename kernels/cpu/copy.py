@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 from numba import prange
+from numba.core import types
+from numba.extending import overload
 
 from ..compiler import jit
 from ..pieces import piece
+from ..simd import evens, lanes, load, store
 from ..simd.tiles import tile_side, turn_tile
 from .runs import copy_run
 from .walks import cut, place, start, steps
@@ -90,6 +93,31 @@ def turn(x, p, out, q, m, n, sx, so):
                 turn_tile(x, p + i + j * sx, sx, out, q + i * so + j, so)
 
 
+def every_second(x, p, tile, t, n):
+    """tile[t + i] = x[p + 2 * i], i < n."""
+    for i in range(n):
+        tile[t + i] = x[p + 2 * i]
+
+
+@jit(bare=True)
+def _every_second_by_vectors(x, p, tile, t, n):
+    """By shuffles: LLVM gathers element by element, which takes four times as long."""
+    width = lanes(x)
+    i = 0
+    while i + width < n:
+        store(tile, t + i, evens(load(x, p + 2 * i), load(x, p + 2 * i + width)))
+        i += width
+    for j in range(i, n):
+        tile[np.uint64(t + j)] = x[np.uint64(p + 2 * j)]
+
+
+@overload(every_second)
+def _every_second(x, p, tile, t, n):
+    if isinstance(x.dtype, (types.Float, types.Integer)):
+        return lambda x, p, tile, t, n: _every_second_by_vectors(x, p, tile, t, n)
+    return every_second
+
+
 @jit(bare=True)
 def _copy_rows(x, p, rx, sx, out, q, ro, so, rows, n):
     for r in range(rows):
@@ -99,6 +127,12 @@ def _copy_rows(x, p, rx, sx, out, q, ro, so, rows, n):
             zs, value = piece(out, q + r * ro, n), x[p + r * rx]
             for i in range(n):
                 zs[i] = value
+        elif so == 1 and sx == 2 and n >= 32:  # (two vectors and more)
+            every_second(x, p + r * rx, out, q + r * ro, n)
+        elif so == 1 and sx == -1:
+            zs, line = piece(out, q + r * ro, n), piece(x, p + r * rx - n + 1, n)
+            for i in range(n):
+                zs[i] = line[np.uint64(n - 1 - i)]
         else:
             first, to = p + r * rx, q + r * ro  # no pieces of the buffers: steps may be negative, as those of flip
             for i in range(n):

@@ -19,6 +19,8 @@ PIECE = 1 << 16
 
 #: Rows of a result up to this many bytes are written column by column: runs of three elements take 2.5 ns each.
 NARROW = 64
+#: Rows of up to so many elements are turned round column by column: 19,090 of 6 in 36 us, in 149 row by row.
+SHORT = 12
 #: Rows that are written so at once: they stay in the first-level cache while each column is filled in.
 LINES = 64
 
@@ -108,6 +110,22 @@ def join_four(a, b, c, d, length_a, length_b, length_c, length_d, out, start, st
                 _put(d, r * length_d + d0, d1 - d0, out, place + d0)
 
 
+@jit(bare=True)
+def _flip_narrow(source, count, first, last, out):
+    """Rows first .. last - 1 of `flip_block` with short rows: column by column, as in `_join_narrow`."""
+    if count == 2:
+        x, y = piece(source, 2 * first, 2 * (last - first)), piece(out, 2 * first, 2 * (last - first))
+        for r in range(last - first):
+            y[2 * r] = x[2 * r + 1]
+            y[2 * r + 1] = x[2 * r]
+        return
+    for r in range(first, last, LINES):
+        lines, lo = min(LINES, last - r), r * count
+        for j in range(count):
+            for k in range(lines):
+                out[np.uint64(lo + k * count + j)] = source[np.uint64(lo + k * count + count - 1 - j)]
+
+
 @jit(parallel=True)
 def flip_block(source, count, width, out):
     """out[o, n, :] = source[o, count - 1 - n, :] for blocks (outer, count, width)."""
@@ -118,6 +136,10 @@ def flip_block(source, count, width, out):
         outer = lines // count
         rows = max(PIECE // count, 1)
         for task in prange((outer + rows - 1) // rows):
+            if count <= SHORT:
+                first = np.int64(task) * rows
+                _flip_narrow(source, count, first, min(first + rows, outer), out)
+                continue
             for o in range(task * rows, min((task + 1) * rows, outer)):
                 row, back = source[o * count : (o + 1) * count], out[o * count : (o + 1) * count]
                 for n in range(count):

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 from numba import prange
-from numba.core import types
-from numba.extending import overload
 
 from ..compiler import jit
 from ..pieces import piece
-from ..simd import any_width, evens, lanes, load, store
-from .copy import turn
+from ..simd import any_width
+from .copy import every_second, turn
 from .walks import cut, place, start, steps
 
 # Elements with gaps between them are closed up in tiles of so many: 8 KiB of float32 an operand, of three in the 32 KiB of
@@ -22,31 +20,6 @@ from .walks import cut, place, start, steps
 CLOSED = 2048
 # A transposed operand is turned by tiles of 64 x 64: 16 KiB of float32, half of L1, and 64 lines of 256 bytes to read.
 TILE = 64
-
-
-def every_second(x, p, tile, t, n):
-    """tile[t + i] = x[p + 2 * i], i < n."""
-    for i in range(n):
-        tile[t + i] = x[p + 2 * i]
-
-
-@jit(bare=True)
-def _every_second_by_vectors(x, p, tile, t, n):
-    """By shuffles: LLVM gathers element by element, which takes four times as long."""
-    width = lanes(x)
-    i = 0
-    while i + width < n:
-        store(tile, t + i, evens(load(x, p + 2 * i), load(x, p + 2 * i + width)))
-        i += width
-    for j in range(i, n):
-        tile[np.uint64(t + j)] = x[np.uint64(p + 2 * j)]
-
-
-@overload(every_second)
-def _every_second(x, p, tile, t, n):
-    if isinstance(x.dtype, (types.Float, types.Integer)):
-        return lambda x, p, tile, t, n: _every_second_by_vectors(x, p, tile, t, n)
-    return every_second
 
 
 @jit(apart=True, bare=True)
