@@ -5,7 +5,8 @@
 in one or two dimensions. There is one multiply-add for each load, so nothing is gained by tiles over channels: each
 plane of the input is copied once to a zero-padded plane in the first-level cache, columns of one residue modulo the
 stride together, and rows of vectors run over it (depthwise_tile.py). The transposed convolution, also the gradient of
-the input, does the same with the kernel turned round and zeros between the elements of its input.
+the input, does the same with the kernel turned round and zeros between the elements of its input. Small planes, and those
+with steps, go side by side where there are enough of them (depthwise_lanes.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numba import prange
 
 from ..compiler import jit
+from .depthwise_lanes import lanes_forward, lanes_table
 from .depthwise_tile import copy_row, flat_dot, flat_tile, plane_dot, plane_tile, spread_row
 from .tile_sizes import VECTOR_BYTES, lanes
 
@@ -30,6 +32,12 @@ CHUNKS = 16
 # Columns up to which planes are computed flat: a vector there costs a mask for each tap, but holds several rows, and
 # no padded copy is made. At 14 x 14 that takes half of the time, at 28 x 28 as much.
 FLAT_WIDTH = 20
+
+# Of those with steps of one that keep their size, columns up to which planes go side by side whatever the kernel, and taps
+# above which they do so anyway: 3 x 3 at 14 x 14 takes as long both ways.
+SIDE_WIDTH, SIDE_TAPS = 10, 9
+# Bytes of the planes and their outputs side by side, which stay in a second-level cache; and lanes for each plane.
+SIDE_BYTES, SIDE_LANES = 384 * 1024, 1.34
 
 # Taps that follow each other in a column, from which plane_tile takes them together: the first rows of a tile use as many.
 TALL_TAPS = TILE_ROWS - 1
@@ -300,15 +308,34 @@ def is_depthwise(channels, outputs, src, kernel, padding, out, itemsize) -> bool
     return channels == 1 and outputs <= 2 and flat and most * itemsize <= 256 * 1024 and kernel[1] * kernel[2] <= 169
 
 
+def _side_by_side(count, src, kernel, stride, size, itemsize) -> bool:
+    """Whether as many planes as a vector has lanes are computed together."""
+    vl = lanes(itemsize)
+    blocks = -(-count // vl)
+    if (
+        count < vl
+        or blocks * vl > SIDE_LANES * count
+        or (src[1] * src[2] + size[1] * size[2]) * itemsize * vl > SIDE_BYTES
+    ):
+        return False
+    if stride != (1, 1, 1):
+        return True
+    narrow = SIDE_WIDTH if src == size and kernel[1] * kernel[2] <= SIDE_TAPS else FLAT_WIDTH
+    return size[2] <= narrow
+
+
 def depthwise_forward(
     x, weight, bias, out, kind, images, groups, outputs, src, kernel, stride, padding, dilation, size
 ):
     """Fill `out` (images, groups * outputs, *size): the forward (kind "forward") or transposed convolution."""
+    planes, serial = images * groups, out.size * kernel[1] * kernel[2] < SERIAL_WORK
+    if _side_by_side(planes, src, kernel, stride, size, x.itemsize):
+        table = lanes_table(kind, src[1:], kernel[1:], stride[1:], padding[1:], dilation[1:], size[1:])
+        return lanes_forward(x, weight, bias, out, planes, lanes(x.itemsize), groups, outputs, table, serial)
     geometry = depthwise_plan(
         kind, images, groups, outputs, src, kernel, stride, padding, dilation, size, x.itemsize
     )  # fmt: skip
-    planes = images * groups
-    if out.size * kernel[1] * kernel[2] < SERIAL_WORK:
+    if serial:
         _depthwise_tasks(0, planes, x, weight, bias, out, geometry)
     else:
         _depthwise_parallel(min(planes, CHUNKS), planes, x, weight, bias, out, geometry)
