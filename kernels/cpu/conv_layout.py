@@ -33,6 +33,7 @@ from __future__ import annotations
 import copy
 from typing import NamedTuple
 
+from .conv_deal import pairs
 from .conv_shuffle import SHUFFLES
 from .tile_sizes import ROWS, VECTORS, lanes
 
@@ -47,12 +48,12 @@ SUMS_BYTES = 256 * 1024
 # gradient round for them costs a few percent.
 WEIGHT_ROWS = 72
 
-# Ways to fill a region: read the input where it is; by vectors of it; by every other element of two vectors; by a
-# place for each element; by shuffles of two vectors (conv_shuffle.py).
-IN_PLACE, DENSE, EVEN, MAPPED, SHUFFLED = range(5)
-# Cycles, measured on Zen 4: to copy a vector (or a piece of one), each way; to write a vector of outputs; for a task; to
-# load and store a vector of sums.
-COPY_COSTS = {IN_PLACE: 0, DENSE: 4, EVEN: 8, MAPPED: 26, SHUFFLED: 8}
+# Ways to fill a region: read the input where it is; by vectors of it; by dealing out two vectors
+# (conv_deal.py); by a place for each element; by shuffles of two vectors (conv_shuffle.py).
+IN_PLACE, DENSE, DEALT, MAPPED, SHUFFLED = range(5)
+# Cycles, measured on Zen 4: to copy a vector (or a piece of one, or a hand of two), each way; to write a vector of
+# outputs; for a task; to load and store a vector of sums.
+COPY_COSTS = {IN_PLACE: 0, DENSE: 4, DEALT: 8, MAPPED: 26, SHUFFLED: 8}
 STORE_COST, TASK_COST, SUMS_COST = 4, 600, 2
 # Bytes of the weight, and of a large region, that arrive in a cycle from beyond the second-level cache.
 WEIGHT_BYTES, FAR_BYTES = 6, 10
@@ -262,8 +263,11 @@ def _ways(made: Blocks, src, vl):
     yield MAPPED, variants * ceil(volume, vl) * vl / 16  # a gather takes its time for each element
     if SHUFFLES:
         yield SHUFFLED, variants * ceil(volume, vl) * _pieces(made, src, vl)
-    if made.axes[2].step <= 2:
-        yield (DENSE if made.axes[2].step == 1 else EVEN), variants * (volume // run) * ceil(run, vl)
+    if made.axes[2].step == 1:
+        yield DENSE, variants * (volume // run) * ceil(run, vl)
+    elif made.axes[2].step == 2:
+        hands = made.variants[0] * made.variants[1] * len(pairs(made.axes[2].starts))
+        yield DEALT, hands * (volume // run) * ceil(run, vl)
 
 
 def _arranged(axes, images, most, width, src, itemsize, in_place, few=False, ragged=False):

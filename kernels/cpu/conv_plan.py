@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .conv_deal import hands
 from .conv_layout import (
+    DEALT,
     IN_PLACE,
     MAPPED,
     SHUFFLED,
@@ -132,7 +134,13 @@ def _copies(made: Blocks, src, inside, images, image_step, vl):
         if made.copy == SHUFFLED:
             return pieces(places.reshape(-1, vl), at.reshape(-1))
         return np.concatenate([at.reshape(-1, 1), places.reshape(-1, vl)], 1)
-    return _spans(far, near, outside == 0, run_length(made, src), vl, made.axes[2].step)
+    if made.copy == DEALT:
+        far, near, inside = (
+            np.broadcast_to(a, near.shape).reshape(counts[0] * counts[1], counts[2], -1, run_length(made, src))
+            for a in (far, near, outside == 0)
+        )
+        return hands(made.axes[2].starts, far, near, inside, made.pitch - vl, vl)
+    return _spans(far, near, outside == 0, run_length(made, src), vl, 1)
 
 
 def _outputs(made: Blocks, counts, images, out, image_step):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from ..compiler import jit
 from ..simd.prefetch import prefetch_to_write
-from .conv_layout import EVEN, MAPPED, SHUFFLED
+from .conv_deal import load_dealt
+from .conv_layout import DEALT, MAPPED, SHUFFLED
 from .conv_shuffle import SHUFFLES, load_shuffled
 from .conv_tile import conv_tile, load_mapped, load_spans
 from .tile_sizes import ROWS, VECTOR_BYTES, VECTORS
@@ -27,10 +28,10 @@ def copy_region(src, start, plane, channels, way, table, entries, count, region,
             load_shuffled(src, source, table, entries, count, region, target)
         elif way == MAPPED:
             load_mapped(src, source, table, entries, count, region, target)
-        elif way == EVEN:
-            load_spans(2, src, source, table, entries, count, region, target)
+        elif way == DEALT:
+            load_dealt(src, source, plane, table, entries, count, region, target)
         else:
-            load_spans(1, src, source, table, entries, count, region, target)
+            load_spans(src, source, plane, table, entries, count, region, target)
 
 
 @jit

@@ -4,7 +4,7 @@
                    elements behind each row of b a line is asked for; with `to_out` out[i, p] = c[i, p] + shift[i],
                    and c stays as it was
     pixel_dot      c[i, j, lane] += sum_{r, x} g[i, r, x] * s[offset[j], r, x]         a few outputs, a few taps
-    load_spans     region[near + e] = source[far + e * step] where the mask says so, else zero, for a list of vectors
+    load_spans     region[near + e] = source[far + e] where the mask says so, else zero, for a list of vectors
     store_spans    target[far + e * step] = sums[near + e] + shift where the mask says so, for a list of vectors
     load_mapped    region[near + e] = source[place[e]], zero where the place is negative, for a list of vectors
 
@@ -14,6 +14,8 @@ needs no im2col matrix, and its weights are read where they are.
 
 The lists come from conv_plan.py. A span is two integers: the far place, and the near place + mask * 2**32, where the mask
 has a bit for each element between the vector's first and its last: `step` bits for a lane, of which the lowest counts.
+Every load of a list also asks for what lies `ahead` elements further on, in the next channel: no hardware prefetcher
+follows from one row of a plane to the next.
 A mapped vector is its near place, then the place of each lane.
 
 Tile sizes: with 32 vector registers 8 x 3 vectors of sums leave room for 3 vectors of b and keep 24 independent chains
@@ -32,6 +34,7 @@ from ..simd.emit import (
     element_pointer,
     element_pointers,
     first_lanes,
+    lane_mask,
     load_vector,
     masked_memory,
     multiply_add,
@@ -119,11 +122,6 @@ def _conv_tile(
     return signature, codegen
 
 
-def _mask(builder, bits, lanes):
-    """The mask whose lanes are the low bits of an integer."""
-    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
-
-
 def _spans(context, builder, array_type, table, t0, count, body):
     """body(far place, near place, bits of the mask) for each span of a list."""
     pt = element_pointer(context, builder, array_type, table, t0)
@@ -140,15 +138,13 @@ def _spans(context, builder, array_type, table, t0, count, body):
     return context.get_dummy_value()
 
 
-@intrinsic(prefer_literal=True)
-def _load_spans(typingctx, step, source, s0, table, t0, count, region, r0):
-    if not isinstance(step, types.IntegerLiteral):
-        return None
-    every, word = step.literal_value, types.int64
-    signature = types.void(step, source, word, table, word, word, region, word)
+@intrinsic
+def _load_spans(typingctx, source, s0, ahead, table, t0, count, region, r0):
+    word = types.int64
+    signature = types.void(source, word, word, table, word, word, region, word)
 
     def codegen(context, builder, sig, args):
-        _, sv, s0v, tv, t0v, countv, rv, r0v = args
+        sv, s0v, aheadv, tv, t0v, countv, rv, r0v = args
         element = context.get_data_type(region.dtype)
         itemsize = context.get_abi_sizeof(element)
         vl = VECTOR_BYTES // itemsize
@@ -156,18 +152,12 @@ def _load_spans(typingctx, step, source, s0, table, t0, count, region, r0):
         zero = ir.Constant(vector, None)
         ps = element_pointer(context, builder, source, sv, s0v)
         pr = element_pointer(context, builder, region, rv, r0v)
-        index = s0v.type
-
-        def part(place, bits):
-            pointer = builder.bitcast(builder.gep(ps, [place]), vector.as_pointer())
-            return masked_memory(builder, "load", vector, [pointer, align, _mask(builder, bits, vl), zero])
 
         def body(far, near, bits):
-            value = part(far, bits)
-            if every == 2:  # the even elements of two vectors
-                second = part(builder.add(far, index(vl)), builder.lshr(bits, index(vl)))
-                even = ir.Constant(ir.VectorType(ir.IntType(32), vl), list(range(0, 2 * vl, 2)))
-                value = builder.shuffle_vector(value, second, even)
+            ask_for(builder, builder.gep(ps, [builder.add(far, aheadv)]))
+            pointer = builder.bitcast(builder.gep(ps, [far]), vector.as_pointer())
+            mask = lane_mask(builder, bits, vl)
+            value = masked_memory(builder, "load", vector, [pointer, align, mask, zero])
             store_vector(builder, value, builder.gep(pr, [near]), itemsize)
 
         return _spans(context, builder, table, tv, t0v, countv, body)
@@ -198,7 +188,7 @@ def _store_spans(typingctx, step, sums, v0, shift, table, t0, count, target, o0)
                 lanes = [(part * vl + lane) // every for lane in range(vl)]
                 spread = builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(ir.IntType(32), vl), lanes))
                 place = builder.bitcast(builder.gep(po, [builder.add(far, index(part * vl))]), vector.as_pointer())
-                mask = _mask(builder, builder.lshr(bits, index(part * vl)), vl)
+                mask = lane_mask(builder, builder.lshr(bits, index(part * vl)), vl)
                 masked_memory(builder, "store", vector, [spread, place, align, mask])
 
         return _spans(context, builder, table, tv, t0v, countv, body)
@@ -318,13 +308,13 @@ def _pixel_dot_python(outputs, taps, g, g0, plane, line, s, s0, pitch, rows, wid
                     c[c0 + (i * ldc + j) * vl + x % vl] += slope * s[s0 + offset[o0 + j] + r * pitch + x]
 
 
-def _load_spans_python(step, source, s0, table, t0, count, region, r0):
+def _load_spans_python(source, s0, ahead, table, t0, count, region, r0):
     """load_spans in plain Python, for NUMBA_DISABLE_JIT=1 and as its definition."""
     for i in range(t0, t0 + 2 * count, 2):
         far, both = int(table[i]), int(table[i + 1])
         near, bits = both & 0xFFFFFFFF, both >> 32
         for e in range(VECTOR_BYTES // region.itemsize):
-            region[r0 + near + e] = source[s0 + far + e * step] if bits >> e * step & 1 else 0
+            region[r0 + near + e] = source[s0 + far + e] if bits >> e & 1 else 0
 
 
 def _store_spans_python(step, sums, v0, shift, table, t0, count, target, o0):

@@ -42,6 +42,11 @@ def first_lanes(builder, count, lanes):
     return builder.icmp_signed("<", numbers, splat_like(builder, builder.trunc(count, number), numbers.type))
 
 
+def lane_mask(builder, bits, lanes):
+    """The mask whose lanes are the low bits of an integer."""
+    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
+
+
 def element_pointer(context, builder, array_type, array, start):
     """The address of `array`[start]."""
     data = context.make_array(array_type)(context, builder, array).data
