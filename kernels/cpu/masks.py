@@ -97,6 +97,31 @@ def coordinates_of(positions, sizes, out):
                     out[np.uint64(j * ndim + d)] = coordinate
 
 
+@jit
+def few_coordinates(x, sizes, step, across, out):
+    """out[k * step + d * across] = coordinate d of the k-th element that is not zero; returns how many there are.
+
+    `out` has room for as many as there are elements: for small tensors, of which nobody wants to count them first."""
+    ndim = sizes.size
+    last = sizes[ndim - 1]
+    rows = x.size // max(last, 1)
+    zero = x.dtype.type(0)
+    k = np.int64(0)
+    for row in range(rows):
+        first = k
+        line = piece(x, row * last, last)
+        for i in range(last):
+            out[np.uint64(k * step + (ndim - 1) * across)] = i
+            k += np.int64(line[i] != zero)
+        rest = row
+        for d in range(ndim - 2, -1, -1):
+            coordinate = rest % sizes[d]
+            rest //= sizes[d]
+            for j in range(first, k):
+                out[np.uint64(j * step + d * across)] = coordinate
+    return k
+
+
 @jit(parallel=True)
 def masked_scatter_block(before, mask, ends, source, out):
     """out = before with the elements of source, in order, where mask is true; source holds at least one."""

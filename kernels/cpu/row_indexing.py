@@ -202,25 +202,3 @@ def rows_update(before, zeros, index, values, size, low, skip, outer, width, mod
                     else:
                         copy_run(target, row0 + i * width, values, value0 + p * step, width)
     return -1
-
-
-@jit
-def joint_index(first, second, n, m, n_step, m_step, columns, out):
-    """out[p] = first[p] * n_step + second[p] * m_step, negative indices from the end; the first bad place, or -1.
-
-    With `columns` each index of the first meets all of the second: out[r, c] = first[r] * n_step + second[c] * m_step.
-    """
-    if any_outside(first, 0, first.size, n, -n) or any_outside(second, 0, second.size, m, -m):
-        return max(first_bad_index(first, n, -n), first_bad_index(second, m, -m))
-    if columns:
-        for r in range(first.size):
-            i = first[r]
-            row, start = piece(out, r * second.size, second.size), (i + (n & (i >> 63))) * n_step
-            for c in range(second.size):
-                j = second[c]
-                row[c] = start + (j + (m & (j >> 63))) * m_step
-        return -1
-    for p in range(out.size):
-        i, j = first[p], second[p]
-        out[p] = (i + (n & (i >> 63))) * n_step + (j + (m & (j >> 63))) * m_step
-    return -1

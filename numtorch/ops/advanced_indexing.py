@@ -29,6 +29,7 @@ from .._registry import op
 from .._size import Size, broadcast_size, may_overlap
 from .._tensor import Tensor, alias, wrap
 from . import positions as at
+from .few_places import few_put
 from .positions import Places
 from .true_places import true_positions
 
@@ -53,6 +54,7 @@ class Index(NamedTuple):
             raise changed_since_saved(self.source, self.version)
 
 
+_ALL = slice(None)
 _BAD_INDEX_DTYPE = "tensors used as indices must be long, int, byte or bool tensors"
 
 
@@ -250,7 +252,7 @@ def put_into(self: Tensor, entries, values: Tensor, accumulate: bool) -> None:
         copy_into(self, _accumulated(contiguous(self), entries, values))
         return
     places = locate(self, entries)
-    if values._size.numel() == 1 and not accumulate:
+    if values._size.numel() == 1 and not accumulate and len(values._size) <= len(places.size):
         flat = contiguous(values)._flat
     else:
         flat = contiguous(_expanded(values, places.size))._flat
@@ -382,4 +384,8 @@ def index_put(input, indices, values, accumulate: bool = False) -> Tensor:
 def index_put_(input, indices, values, accumulate: bool = False) -> Tensor:
     """input[indices] = values (or += values), in place."""
     check_put_dtype(input, values)
+    if not input._requires_grad and input._base is None and indices.__class__ in (tuple, list):
+        key = tuple([_ALL if each is None else each for each in indices])
+        if few_put(input, key, values, bool(accumulate)):
+            return input
     return write_recorded(input, put_at, put_into, entries_of(input, indices), values, bool(accumulate))

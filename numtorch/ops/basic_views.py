@@ -34,19 +34,10 @@ def sliced(size: tuple[int, ...], stride: tuple[int, ...], start: int | None, st
     return Size((max(last - first, 0), *tuple(size)[1:])), (first if last > first else 0) * stride[0]
 
 
-def basic_view(self: Tensor, key: tuple) -> Tensor | None:
-    """self[key] for a tuple of integers, slices, None and ..., in one step.
+def basic_place(self: Tensor, key):
+    """(size, stride, offset within self) of self[key] for a key of integers, slices, None and ...
 
     None where it holds anything else, or is wrong: the general way finds out what."""
-    place = basic_place(self, key)
-    if place is None:
-        return None
-    size, stride, offset = place
-    return basic_view_at(self, size, stride, self._offset + offset)
-
-
-def basic_place(self: Tensor, key):
-    """(size, stride, offset within self) of `basic_view`; None where it gives None."""
     items = []
     for each in key:
         kind = each.__class__

@@ -8,19 +8,19 @@ remains is a tuple of `Index` entries (a tensor, list or mask for one or more di
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from numtorch.graph import Node, mode
-from numtorch.kernels.cpu.row_indexing import SET, joint_index
+from numtorch.kernels.cpu.row_indexing import SET
 
-from .._copy import contiguous
+from .._copy import contiguous, copy_elements, strided
 from .._device import cpu
 from .._dtype import bool_, int64, uint8
 from .._inplace import check_writable
 from .._primitive import primitive
-from .._size import Size, is_contiguous, is_dense, overlap
+from .._size import Size, contiguous_strides, is_contiguous, is_dense, may_overlap, overlap
 from .._tensor import Tensor, wrap
 from .._views import make_view
 from .advanced_indexing import (
@@ -33,17 +33,15 @@ from .advanced_indexing import (
     put_into,
     write_recorded,
 )
-from .basic_views import basic_geometry, basic_place, basic_view, basic_view_at, first_dim, slice_bounds, sliced
+from .basic_views import basic_geometry, basic_place, basic_view_at, first_dim, slice_bounds, sliced
+from .block_writes import block_copied, block_filled
 from .creation import filled
 from .few_places import few_indexed, few_put, fits
 from .from_data import tensor
-from .positions import Compiled, fill_flat, pick, pick_plan, read_parts, read_rows, strided_parts, write_rows
+from .positions import fill_flat, pick, pick_plan, read_rows, write_rows
 from .shape import SelectBackward0, select, slice_along, unsqueeze
 from .true_places import selected, true_positions
 
-_joint_index = Compiled(joint_index, "iinnnnbi")
-# The bound of checked places in memory.
-_ANYWHERE = 1 << 62
 # Elements up to which x[i] = number writes the number out: one for each place.
 _FILLED = 4096
 
@@ -59,14 +57,21 @@ def placed_on_cuda(grad: Tensor, input_size, view) -> Tensor:
     return zeros
 
 
+def _placed(grad: Tensor, input_size, offset: int, stride: tuple[int, ...]) -> Tensor:
+    """Zeros of input_size with `grad` at the places that begin at `offset` and have these strides."""
+    zeros = wrap(np.zeros(prod(input_size), grad._dtype.np), input_size, grad._dtype)
+    if not block_copied(zeros._flat, offset, grad._size, stride, grad):
+        copy_elements(grad, strided(zeros._get_storage(), grad._size, stride, offset, grad._dtype))
+    return zeros
+
+
 @primitive(node="SelectBackwardBackward0", public=False)
 def select_backward(grad, input_size, dim: int, index: int) -> Tensor:
     """Zeros of input_size with `grad` at one index of a dimension."""
     if grad._device is not cpu:
         return placed_on_cuda(grad, input_size, lambda zeros: zeros.select(dim, index))
-    out = np.zeros(input_size, grad._dtype.np)
-    out[(slice(None),) * dim + (index,)] = grad._nd()
-    return wrap(out.reshape(-1), input_size, grad._dtype)
+    stride = contiguous_strides(input_size)
+    return _placed(grad, input_size, index * stride[dim], stride[:dim] + stride[dim + 1 :])
 
 
 select_backward.derivative(grad=lambda ctx, grad: grad.select(ctx.dim, ctx.index))
@@ -75,12 +80,11 @@ select_backward.derivative(grad=lambda ctx, grad: grad.select(ctx.dim, ctx.index
 @primitive(node="SliceBackwardBackward0", public=False)
 def slice_backward(grad, input_size, dim: int, start: int, step: int) -> Tensor:
     """Zeros of input_size with `grad` at start, start + step, ... of a dimension."""
-    place = (slice(None),) * dim + (slice(start, start + grad._size[dim] * step, step),)
     if grad._device is not cpu:
+        place = (slice(None),) * dim + (slice(start, start + grad._size[dim] * step, step),)
         return placed_on_cuda(grad, input_size, lambda zeros: zeros[place])
-    out = np.zeros(input_size, grad._dtype.np)
-    out[place] = grad._nd()
-    return wrap(out.reshape(-1), input_size, grad._dtype)
+    stride = contiguous_strides(input_size)
+    return _placed(grad, input_size, start * stride[dim], (*stride[:dim], stride[dim] * step, *stride[dim + 1 :]))
 
 
 slice_backward.derivative(
@@ -99,11 +103,11 @@ def diagonal_backward(grad, input_size, offset: int, dim1: int, dim2: int) -> Te
     """Zeros of input_size with `grad` on a diagonal of two dimensions."""
     if grad._device is not cpu:
         return placed_on_cuda(grad, input_size, lambda zeros: zeros.diagonal(offset, dim1, dim2))
-    out = np.zeros(input_size, grad._dtype.np)
-    diagonal = np.diagonal(out, offset, dim1, dim2)
-    diagonal.flags.writeable = True
-    diagonal[...] = grad._nd()
-    return wrap(out.reshape(-1), input_size, grad._dtype)
+    stride = list(contiguous_strides(input_size))
+    first, second = stride[dim1], stride[dim2]
+    rest = [step for d, step in enumerate(stride) if d not in (dim1 % len(stride), dim2 % len(stride))]
+    start = offset * second if offset >= 0 else -offset * first
+    return _placed(grad, input_size, start, (*rest, first + second))
 
 
 diagonal_backward.derivative(grad=lambda ctx, grad: grad.diagonal(ctx.offset, ctx.dim1, ctx.dim2))
@@ -143,23 +147,17 @@ def _getitem(self: Tensor, key):
         n, step, size, stride = first_dim(self._size, self._stride)
         return slice_along(self, 0, *slice_bounds(key, n))
     if kind is tuple:
-        if len(key) == 2 and key[0].__class__ is Tensor and key[1].__class__ is Tensor:
-            result = _indexed_by_two(self, *key)
-            if result is not None:
-                return result
         if _plain(self):
-            view = basic_view(self, key)
-            if view is not None:
-                return view
-            result = _indexed_among_slices(self, key)
-            if result is None:
-                result = few_indexed(self, key)
+            result = few_indexed(self, key)
             if result is not None:
                 return result
         else:
             dim = _only_number(key)
             if dim >= 0 and len(key) <= len(self._size) and -self._size[dim] <= key[dim] < self._size[dim]:
                 return select(self, dim, key[dim])
+            result = _indexed_by_tensors(self, key)
+            if result is not None:
+                return result
     elif key is None:
         if _plain(self):
             size, stride, _ = basic_geometry(self._size, self._stride, (None,))
@@ -168,6 +166,8 @@ def _getitem(self: Tensor, key):
         if not key._size and self._size and key._dtype.category == int64.category:
             return _getitem(self, key.item())
         result = _indexed_by_one(self, key)
+        if result is None and _plain(self):
+            result = few_indexed(self, (key,))
         if result is not None:
             return result
     elif kind is list and key and set(map(type, key)) == {int} and self._device is cpu:
@@ -209,122 +209,37 @@ def _indexed_by_one(self: Tensor, key: Tensor) -> Tensor | None:
         result, bad = pick(self, flat, -n, plan)
         if bad >= 0:
             raise _out_of_bounds(int(flat[bad]), 0, n)
-    elif d is bool_ and source is not None and key._size == self._size:
-        out = selected(source, flat)
-        result = wrap(out, Size((out.size,)), self._dtype)
-    elif d is bool_ and source is not None and source.size and key._size == self._size[: len(key._size)]:
-        # A mask over the first dimensions: the rows where it is true.
-        rows, rest = true_positions(flat), self._size[len(key._size) :]
-        out, _ = read_rows(source, rows, flat.size, 0, 1, source.size // flat.size)
-        result = wrap(out, Size((rows.size, *rest)), self._dtype)
-    else:
+    elif d is not bool_ or source is None:
         return None
+    else:
+        result = few_indexed(self, (key,)) if source.size < _FILLED else None
+        if result is not None:
+            pass
+        elif key._size == self._size:
+            out = selected(source, flat)
+            result = wrap(out, Size((out.size,)), self._dtype)
+        elif source.size and key._size == self._size[: len(key._size)]:
+            # A mask over the first dimensions: the rows where it is true.
+            rows, rest = true_positions(flat), self._size[len(key._size) :]
+            out, _ = read_rows(source, rows, flat.size, 0, 1, source.size // flat.size)
+            result = wrap(out, Size((rows.size, *rest)), self._dtype)
+        else:
+            return None
     if self._requires_grad and mode.enabled:
         index.primitive.record((self, (entry_of(key, 0, self._size),)), {}, result)
     return result
 
 
-def _indexed_among_slices(self: Tensor, key: tuple) -> Tensor | None:
-    """self[:, i], self[0, i, 2:]: one tensor of int64 among integers and slices, unrecorded; None for others."""
-    items, dim, index = [], 0, None
+def _indexed_by_tensors(self: Tensor, key: tuple) -> Tensor | None:
+    """self[i, j] for index tensors of int64 alone, recorded; None for others."""
     for each in key:
-        kind = each.__class__
-        if kind is slice:
-            dim += index is None
-        elif kind is Tensor:
-            if index is not None:
-                return _indexed_twice_among_slices(self, key)
-            index, each = each, _ALL
-        elif kind is not int:
+        if each.__class__ is not Tensor or each._dtype is not int64 or not each._size:
             return None
-        items.append(each)
-    flat = None if index is None or index._dtype is not int64 or index._device is not cpu else index.flat()
-    place = basic_place(self, items) if flat is not None and index._size else None
-    if place is None:
-        return None
-    size, stride, offset = place
-    plan = pick_plan(size, stride, dim, index._size)
-    if plan is None:
-        return None
-    result, bad = pick(self, flat, -plan[0], plan, offset)
-    return result if bad < 0 else None  # the general way names a bad one
-
-
-def _joined_positions(i: Tensor, j: Tensor, n: int, m: int, i_step: int, j_step: int):
-    """(i * i_step + j * j_step, the shape) of indices of dimensions of n and m: two of one size, or a column and a row.
-
-    None for other indices, and wrong ones."""
-    first, second = i.flat(), j.flat()
-    if first is None or second is None or i._dtype is not int64 or j._dtype is not int64:
-        return None
-    shape, given = i._size, j._size
-    if not shape or not given or i._device is not cpu or j._device is not cpu:
-        return None
-    columns = shape != given
-    if columns:
-        if len(shape) == 2 and shape[1] == 1 and len(given) == 1:
-            shape = (first.size, second.size)
-        elif len(given) == 2 and given[1] == 1 and len(shape) == 1:
-            shape = (second.size, first.size)
-            first, second, n, m, i_step, j_step = second, first, m, n, j_step, i_step
-        else:
-            return None
-    joint = np.empty(first.size * second.size if columns else first.size, np.int64)
-    bad = _joint_index[joint.dtype](first, second, n, m, i_step, j_step, columns, joint)
-    return (joint, shape) if bad < 0 else None
-
-
-def _indexed_by_two(self: Tensor, i: Tensor, j: Tensor) -> Tensor | None:
-    """self[i, j] for two vectors of int64 of one size, or a column and a row: as one index of places in memory."""
-    size, stride = self._size, self._stride
-    parts = strided_parts(size, stride, 0, 1) if len(size) > 1 and self._device is cpu else None
-    joined = None if parts is None else _joined_positions(i, j, *size[:2], *stride[:2])
-    if joined is None:
-        return None  # the general way says which one is wrong
-    (joint, shape), (_, _, width, across) = joined, parts
-    out, _ = read_parts(self._buffer(), joint, _ANYWHERE, 0, self._offset, 1, 0, 1, width, across)
-    result = wrap(out, Size((*shape, *size[2:])), self._dtype)
-    if self._requires_grad and mode.enabled:
-        index.primitive.record((self, (entry_of(i, 0, size), entry_of(j, 1, size))), {}, result)
+    result = few_indexed(self, key) if key and self._device is cpu else None
+    if result is not None and self._requires_grad and mode.enabled:
+        entries = tuple([entry_of(each, dim, self._size) for dim, each in enumerate(key)])
+        index.primitive.record((self, entries), {}, result)
     return result
-
-
-def _indexed_twice_among_slices(self: Tensor, key: tuple) -> Tensor | None:
-    """self[:, i, j], self[i, 2:, j]: the same with two tensors, as one index of places in memory; None for others."""
-    items, tensors, dims, dim = [], [], [], 0
-    for each in key:
-        kind = each.__class__
-        if kind is Tensor:
-            tensors.append(each)
-            dims.append(dim)
-            each = _ALL
-        elif kind is not slice and kind is not int:
-            return None
-        dim += kind is not int
-        items.append(each)
-    place = basic_place(self, items) if len(tensors) == 2 else None
-    if place is None:
-        return None
-    size, stride, offset = place
-    parts, before, after = _twice_plan(size, stride, *dims)
-    d, e = dims
-    joined = None if parts is None else _joined_positions(*tensors, size[d], size[e], stride[d], stride[e])
-    if joined is None:
-        return None  # the general way says which one is wrong
-    (joint, shape), (outer, step, width, across) = joined, parts
-    out, _ = read_parts(self._buffer(), joint, _ANYWHERE, 0, self._offset + offset, outer, step, 1, width, across)
-    return wrap(out, Size((*before, *shape, *after)), self._dtype)
-
-
-@lru_cache(maxsize=1024)
-def _twice_plan(size: tuple[int, ...], stride: tuple[int, ...], d: int, e: int):
-    """(`strided_parts` around the dimensions d < e, the sizes before the indices in the result, and those after them)."""
-    if e > d + 1:  # what two indices with others between them give stands in front
-        rest = [k for k in range(len(size)) if k != d and k != e]
-        size = (size[d], size[e], *[size[k] for k in rest])
-        stride = (stride[d], stride[e], *[stride[k] for k in rest])
-        d, e = 0, 1
-    return strided_parts(tuple(size), stride, d, e), tuple(size[:d]), tuple(size[e + 1 :])
 
 
 def _plain(t: Tensor) -> bool:
@@ -492,14 +407,9 @@ def _without_leading_ones(value: Tensor) -> Tensor:
 
 
 def _put_directly(self: Tensor, key, value) -> bool:
-    """self[key] = value in one step, for what the graph knows nothing of and a contiguous self.
+    """self[key] = value in one step, for what the graph knows nothing of.
 
     False where the call is another one, or wrong: then nothing has happened."""
-    flat = self._flat
-    if flat is None:
-        flat = self.flat()
-        if flat is None:
-            return False
     kind = key.__class__
     if kind is int:
         if not self._size:
@@ -521,12 +431,21 @@ def _put_directly(self: Tensor, key, value) -> bool:
     elif kind is tuple:
         place = basic_place(self, key)
         if place is None:
-            return len(key) == 2 and _put_at_pairs(self, flat, *key, value) or few_put(self, key, value)
+            return few_put(self, key, value)
         size, stride, offset = place
+    elif key is Ellipsis:
+        size, stride, offset = self._size, self._stride, 0
     elif kind is Tensor:
-        return _put_at_tensor(self, flat, key, value)
+        return _put_at_tensor(self, key, value)
     else:
-        return False
+        return (kind is list or kind is range) and few_put(self, (key,), value)
+    target = self._flat
+    if target is None:
+        if may_overlap(self._size, self._stride):
+            return False  # the general way warns
+        target, start = self._buffer(), self._offset + offset
+    else:
+        start = offset
     if value.__class__ is Tensor:
         if not _same_kind(value, self, size):
             return False
@@ -534,7 +453,6 @@ def _put_directly(self: Tensor, key, value) -> bool:
         if shared and value._offset == self._offset + offset and value._stride == stride:
             self._storage.version += 1  # what `x[1:3] += v` ends with: these elements are written to themselves
             return True
-        values = value.flat()
         if shared and not (is_contiguous(size, stride) and abs(value._offset - self._offset - offset) >= size.numel()):
             # One part of a tensor to another. Where these overlap torch raises, or says nothing and reads them before.
             n = size.numel()
@@ -544,22 +462,17 @@ def _put_directly(self: Tensor, key, value) -> bool:
                 to, given = self._offset + offset, value._offset
                 if overlap(size, stride, range(to, to + n), size, value._stride, range(given, given + n)) != "no":
                     return False
-            values = values.copy() if values is not None else contiguous(value)._flat
-            value = wrap(values, size, value._dtype)
-    elif fits(value, self._dtype):
-        values = value
-    else:
+            values = value.flat()
+            value = wrap(values.copy() if values is not None else contiguous(value)._flat, size, value._dtype)
+    elif not fits(value, self._dtype):
         return False
-    if values is not None and is_contiguous(size, stride):
-        flat[offset : offset + size.numel()] = values
-    elif values is not None and len(size) == 1 and stride[0]:
-        flat[offset : offset + size[0] * stride[0] : stride[0]] = values
-    elif 0 not in size:
-        item = flat.itemsize
-        view = np.ndarray(size, flat.dtype, flat, offset * item, [s * item for s in stride])
-        view[...] = value._nd() if value.__class__ is Tensor else value
-    self._get_storage().version += 1
-    return True
+    if value.__class__ is Tensor:
+        done = block_copied(target, start, size, stride, value)
+    else:
+        done = block_filled(target, start, size, stride, value)
+    if done:
+        (self._storage or self._get_storage()).version += 1
+    return done
 
 
 def _same_kind(value: Tensor, self: Tensor, size) -> bool:
@@ -567,39 +480,34 @@ def _same_kind(value: Tensor, self: Tensor, size) -> bool:
     return value._dtype is self._dtype and value._size == size and value._device is cpu and not value._requires_grad
 
 
-def _put_at_tensor(self: Tensor, flat: np.ndarray, key: Tensor, value) -> bool:
-    """`_put_directly` for one index tensor: int64, or a mask of self's size."""
+def _put_at_tensor(self: Tensor, key: Tensor, value) -> bool:
+    """`_put_directly` for one index tensor: int64, or a mask."""
     if key._device is not cpu or not self._size:
         return False
-    if key._dtype is bool_:
+    flat = self.flat()
+    if flat is None:
+        return few_put(self, (key,), value)
+    if key._dtype is bool_ and key._size == self._size and fits(value, self._dtype):
         mask = key.flat()
-        if mask is None or not fits(value, self._dtype):
+        if mask is None:
             return False
-        if key._size != self._size:
-            # A mask over the first dimensions: the rows where it is true.
-            if not key._size or key._size != self._size[: len(key._size)] or not flat.size:
-                return False
-            rest, rows = self._size[len(key._size) :], true_positions(mask)
-            return not rows.size or _put_rows(self, flat, rows, mask.size, 0, (rows.size, *rest), value)
         fill_flat(flat, mask, value)
         self._get_storage().version += 1
         return True
-    n, _, size, _ = first_dim(self._size, self._stride)
-    if key._dtype is not int64 or not flat.size:
+    if few_put(self, (key,), value):
+        return True
+    mask = key._dtype is bool_
+    if not mask and key._dtype is not int64 or not flat.size:
         return False
-    return _put_rows(self, flat, key.flat(), n, -n, (*key._size, *size), value)
-
-
-def _put_at_pairs(self: Tensor, flat: np.ndarray, i, j, value) -> bool:
-    """`_put_directly` for two vectors of int64 of one size, or a column and a row."""
-    if i.__class__ is not Tensor or j.__class__ is not Tensor or not flat.size:
+    index = key.flat()
+    if not mask or index is None:
+        n, _, size, _ = first_dim(self._size, self._stride)
+        return not mask and _put_rows(self, flat, index, n, -n, (*key._size, *size), value)
+    # A mask over the first dimensions: the rows where it is true.
+    if key._size != self._size[: len(key._size)]:
         return False
-    joined = _joined_positions(i, j, *self._size[:2], self._size[1], 1) if len(self._size) > 1 else None
-    if joined is None:
-        return False
-    n, m, *rest = self._size
-    joint, shape = joined
-    return _put_rows(self, flat, joint, n * m, 0, (*shape, *rest), value)
+    rest, rows = self._size[len(key._size) :], true_positions(index)
+    return not rows.size or _put_rows(self, flat, rows, index.size, 0, (rows.size, *rest), value)
 
 
 def _put_rows(self: Tensor, flat: np.ndarray, index, n: int, low: int, size: tuple, value) -> bool:

@@ -20,11 +20,12 @@ from .advanced_indexing import write_recorded
 from .creation import filled
 from .few_places import fits
 from .gather_scatter import copied, inplace
-from .true_places import FEW, selected, true_ends, true_positions
+from .true_places import FEW, few_coordinates, few_coordinates_apart, selected, true_ends, true_positions
 
 _coordinates = at.compiled_pair(_masks.coordinates_of, "iix")
 _masked_scatter = at.compiled_pair(_masks.masked_scatter_block, "xmixx")
 _INT64 = np.dtype(np.int64)
+_NONE = np.empty(0, _INT64)
 
 
 def _mask_flat(mask: Tensor, size: Size) -> np.ndarray:
@@ -247,13 +248,16 @@ def nonzero(input, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
         flat = input._flat
         if flat.__class__ is np.ndarray and flat.size <= FEW and input._dtype.np is input._dtype.compute:
             # (The result of n dimensions and n views of it take three times as long.)
-            return tuple([wrap(found, (found.size,), int64) for found in flat.reshape(input._size).nonzero()])
+            return tuple([wrap(found, (found.size,), int64) for found in few_coordinates_apart(flat, input._size)])
         return tuple(nonzero(input).unbind(1))
     flat, ndim = input._flat, len(input._size)
     if flat.__class__ is np.ndarray and flat.size <= FEW and input._dtype.np is input._dtype.compute:
-        found = flat.nonzero()[0]
-    else:
-        found = true_positions(_is_true(input))
+        if not ndim:
+            return wrap(_NONE, (int(flat[0] != 0), 0), int64)
+        one = ndim == 1 and input._dtype is bool_
+        found = true_positions(flat) if one else few_coordinates(flat, input._size)
+        return wrap(found, Size((found.size // ndim, ndim)), int64)
+    found = true_positions(_is_true(input))
     if ndim == 1:
         return wrap(found, Size((found.size, 1)), int64)
     out = empty(found.size * ndim, _INT64)
