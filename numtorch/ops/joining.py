@@ -54,7 +54,7 @@ _join_four = at.compiled_pair(_kernels.join_four, "xxxxnnnnxnn")
 
 @lru_cache(maxsize=1024)
 def _joined_size(sizes: tuple, dim: int):
-    """(size, stride, elements, lengths of a row of each part) of tensors joined along dim.
+    """(size, stride, elements, lengths of a row of each part, whether there is one row) of tensors joined along dim.
 
     None where they do not fit, or one is empty."""
     first = sizes[0]
@@ -68,7 +68,7 @@ def _joined_size(sizes: tuple, dim: int):
             return None
     inner = prod(after)
     size = Size((*before, sum([size[d] for size in sizes]), *after))
-    return size, contiguous_strides(size), prod(size), tuple([size[d] * inner for size in sizes])
+    return size, contiguous_strides(size), prod(size), tuple([size[d] * inner for size in sizes]), prod(before) == 1
 
 
 @lru_cache(maxsize=1024)
@@ -80,7 +80,7 @@ def _stacked_size(sizes: tuple, dim: int):
         return None
     d = dim % ndim
     joined = Size((*size[:d], len(sizes), *size[d:]))
-    return joined, contiguous_strides(joined), prod(joined), (prod(size[d:]),) * len(sizes)
+    return joined, contiguous_strides(joined), prod(joined), (prod(size[d:]),) * len(sizes), prod(size[:d]) == 1
 
 
 @lru_cache(maxsize=1024)
@@ -99,7 +99,7 @@ def _join_pair(a: Tensor, b: Tensor, dim: int, plan_of, tensors) -> Tensor | Non
     plan = plan_of((a._size, b._size), dim)
     if plan is None or plan[2] >= _PAIR or dtype not in _PAIR_DTYPES:
         return None
-    size, stride, numel, (n, m) = plan
+    size, stride, numel, (n, m), _ = plan
     out = _np_empty(numel, x.dtype)
     _join_two[x.dtype](x, y, n, m, out)
     result = _new(Tensor)
@@ -216,7 +216,7 @@ def _copied_each(tensors, dim: int, plan_of, dtype) -> tuple[np.ndarray, tuple, 
     plan = plan_of(tuple(sizes), dim)
     if plan is None:
         return None
-    size, stride, numel, _ = plan
+    size, stride, numel, _, _ = plan
     d = dim if dim >= 0 else dim + len(size)
     out, start = empty(numel, dtype.np), 0
     copy, bits = layout_copy(dtype.itemsize, numel // len(tensors))
@@ -233,38 +233,60 @@ def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
     if (type(tensors) is not list and type(tensors) is not tuple) or not tensors or type(dim) is not int:
         return None
     try:
-        first, copied = tensors[0], None
-        dtype, recorded, flats, sizes = first._dtype, False, [], []
-        if first._storage is not None and len(tensors) > 1 and tensors[1]._storage is first._storage:
-            copied = _copied_at_once(tensors, dim, plan_of) if first._device is cpu else None
-        for t in tensors if copied is None else ():
+        first = tensors[0]
+        dtype, size, flats, alike, recorded = first._dtype, first._size, [], True, False
+        for t in tensors:
             flat = t._flat
-            if flat is None and t._device is cpu:
-                flat = t.flat()
-                if flat is None:
-                    copied = _copied_each(tensors, dim, plan_of, dtype)
-                    if copied is None:
-                        return None
-                    break
-            # (Neither None nor the array of another device.)
-            if flat.__class__ is not _ndarray or t._dtype is not dtype:
+            if flat.__class__ is not _ndarray:  # None, or the array of another device
+                return _join_views(tensors, dim, plan_of)
+            if t._dtype is not dtype:
                 return None
+            if t._size is not size and t._size != size:
+                alike = False
             if t._requires_grad:
                 recorded = True
             flats.append(flat)
-            sizes.append(t._size)
-        plan = plan_of(tuple(sizes), dim) if copied is None else copied[1]
     except AttributeError:  # not a tensor
         return None
+    plan = plan_of((size,) * len(flats) if alike else tuple([t._size for t in tensors]), dim)
     if plan is None:
         return None
-    size, stride, _, _ = plan
+    result = _new(Tensor)
+    result._flat, result._size, result._stride, result._dtype = _copied_flat(flats, plan), plan[0], plan[1], dtype
+    if recorded and mode.enabled:
+        _record_joined(tensors, dim, plan_of, result)
+    return result
+
+
+def _join_views(tensors, dim: int, plan_of) -> Tensor | None:
+    """The same where some have not been asked for their elements yet, or have gaps."""
+    first, copied = tensors[0], None
+    dtype = first._dtype
+    if len(tensors) > 1 and first._storage is not None and tensors[1]._storage is first._storage:
+        copied = _copied_at_once(tensors, dim, plan_of) if first._device is cpu else None
     if copied is None:
+        flats, recorded = [], False
+        for t in tensors:
+            if t._dtype is not dtype or t._device is not cpu:
+                return None
+            flat = t.flat()
+            if flat is None:
+                copied = _copied_each(tensors, dim, plan_of, dtype)
+                if copied is None:
+                    return None
+                break
+            if t._requires_grad:
+                recorded = True
+            flats.append(flat)
+    if copied is None:
+        plan = plan_of(tuple([t._size for t in tensors]), dim)
+        if plan is None:
+            return None
         out = _copied_flat(flats, plan)
     else:
-        out, _, recorded = copied
+        out, plan, recorded = copied
     result = _new(Tensor)
-    result._flat, result._size, result._stride, result._dtype = out, size, stride, dtype
+    result._flat, result._size, result._stride, result._dtype = out, plan[0], plan[1], dtype
     if recorded and mode.enabled:
         _record_joined(tensors, dim, plan_of, result)
     return result
@@ -272,10 +294,12 @@ def _join_plain(tensors, dim: int, plan_of) -> Tensor | None:
 
 def _copied_flat(flats: list, plan) -> np.ndarray:
     """The elements of contiguous parts joined by such a plan."""
-    _, _, numel, lengths = plan
+    _, _, numel, lengths, is_one_row = plan
+    if is_one_row and numel < _RUNS:
+        return np.concatenate(flats)
     d = flats[0].dtype
     step, missing, fours = _in_fours(lengths)
-    if numel == step and (numel < _RUNS or get_num_threads() == 1):
+    if is_one_row and get_num_threads() == 1:
         # Along the first dimension: runs of memory, one after the other.
         return np.concatenate(flats, out=empty(numel, d))
     out = to = empty(numel, d)
@@ -487,13 +511,12 @@ def _are_vectors(tensors) -> bool:
 @op(method=False, out=True)
 def hstack(tensors) -> Tensor:
     """Side by side: along dimension 1, or 0 for vectors."""
-    try:
-        sizes = [t._size for t in tensors]
-    except (AttributeError, TypeError):
-        sizes = ()
-    if not sizes or () in sizes:
+    if (tensors.__class__ is not list and tensors.__class__ is not tuple) or not tensors:
         tensors = _check_list("hstack", tensors)
-        tensors = [_at_least(1, t) for t in tensors]
+    for t in tensors:
+        if not isinstance(t, Tensor) or not t._size:
+            tensors = [_at_least(1, t) for t in _check_list("hstack", tensors)]
+            break
     return cat(tensors, 0 if len(tensors[0]._size) == 1 else 1)
 
 

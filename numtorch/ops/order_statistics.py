@@ -12,6 +12,7 @@ from numtorch.kernels.cpu import selection as _kernels
 
 from .. import _dtype, return_types
 from .._copy import cast_array, contiguous
+from .._device import cpu
 from .._dtype import BOOL, COMPLEX, FLOATING, int64
 from .._inplace import write_out
 from .._primitive import primitive
@@ -20,17 +21,21 @@ from .._tensor import Tensor, wrap
 from . import positions as at
 from .reducing import check_cpu, compute_dtype, elements, finished, publish, reduced_size, rows_of
 from .reductions import put_along
-from .sorting import bits_to_order, is_parallel, row_plan, sort_along, values_of_bits
+from .sorting import DIRECT, bits_to_order, by_network, is_parallel, row_plan, sort_along, sorted_rows, values_of_bits
+
+_new_tuple = tuple.__new__  # past the look of return_types at what they are given
 
 
 def _check(t: Tensor, name: str) -> None:
+    if t._dtype in _ORDERED_AS_THEY_ARE and t._device is cpu:
+        return
     check_cpu(t, name)
     if t._dtype.category in (COMPLEX, BOOL):
         raise NotImplementedError(f"\"{name}\" not implemented for '{t._dtype.type_name}'")
 
 
 _mode_rows = at.compiled_pair(_kernels.mode_rows, "xinnxi")
-_ORDERED_AS_THEY_ARE = (_dtype.float32, _dtype.float64, int64)
+_ORDERED_AS_THEY_ARE = frozenset({_dtype.float32, _dtype.float64, int64})
 _select_rows = at.compiled_pair(_selection.select_rows, "xbknnnbbxi")
 
 
@@ -112,12 +117,13 @@ def _median(name: str, whole, along, made, doc: str):
     def call(input, dim=None, keepdim=False, *, out=None):
         _check(input, "median_cpu" if dim is None else "median_out")
         if dim is None:
-            result = whole(input)
+            result = (whole if input._requires_grad else whole.__wrapped__)(input)
         else:
-            d = wrap_dim(dim, input.ndim)
-            if input.ndim and input._size[d] == 0:
+            d = wrap_dim(dim, len(input._size))
+            if input._size and input._size[d] == 0:
                 raise IndexError(f"median(): Expected reduction dim {d} to have non-zero size.")
-            result = made(*along(input, d, keepdim))
+            found = (along if input._requires_grad else along.__wrapped__)(input, d, keepdim)
+            result = _new_tuple(made, found)
         return result if out is None else write_out(result, out, name)
 
     call.__name__ = call.__qualname__ = name
@@ -155,6 +161,12 @@ def _mode(self, dim, keepdim):
         return self.detach().clone(), wrap(np.zeros(1, np.int64), self._size, int64)
     size, n, flat = reduced_size(self._size, (dim,), keepdim), self._size[dim], self._flat
     plan = row_plan(self._size, dim) if flat is not None else None
+    if plan is not None and self._dtype in DIRECT and by_network(flat.itemsize, plan.rows, n):
+        rows = plan.rows
+        ordered, stood = sorted_rows(flat, self._dtype, plan, False)
+        values, indices = np.empty(rows, flat.dtype), np.empty(rows, np.int64)
+        _mode_rows[is_parallel(rows, n)][flat.dtype](ordered, stood, rows, n, values, indices)
+        return wrap(values, size, self._dtype), wrap(indices, size, int64)
     if plan is not None:
         by_rows = wrap(flat if plan.there is None else flat.take(plan.there), Size((plan.rows, n)), self._dtype)
     else:
@@ -183,7 +195,9 @@ def kthvalue(input, k, dim=-1, keepdim=False) -> tuple[Tensor, Tensor]:
         raise IndexError(f"kthvalue(): Expected reduction dim {d} to have non-zero size.")
     if not 1 <= k <= n:
         raise RuntimeError("kthvalue(): selected number k out of range for dimension " + str(d))
-    return return_types.kthvalue(*_kthvalue(input, k, d, keepdim))
+    if input._requires_grad:
+        return return_types.kthvalue(*_kthvalue(input, k, d, keepdim))
+    return _new_tuple(return_types.kthvalue, _select(input, d, keepdim, k - 1))
 
 
 @publish(out=True)
@@ -195,7 +209,7 @@ def mode(input, dim=-1, keepdim=False) -> tuple[Tensor, Tensor]:
     d = wrap_dim(dim, input.ndim)
     if input.ndim and input._size[d] == 0:
         raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
-    return return_types.mode(*_mode(input, d, keepdim))
+    return _new_tuple(return_types.mode, (_mode if input._requires_grad else _mode.__wrapped__)(input, d, keepdim))
 
 
 # -- quantiles -----------------------------------------------------------------------------------------------

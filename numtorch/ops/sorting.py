@@ -29,11 +29,12 @@ from .gather_scatter import gather_backward
 
 sort_rows = at.compiled_pair(_short.sort_short_rows, "xbnknnxi")
 _topk_rows = at.compiled_pair(_short.topk_rows, "xbnknnnxi")
+_new_tuple = tuple.__new__  # past the look of return_types at what they are given
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _LAST_KEY = {4: np.full(1, 0xFFFFFFFF, np.uint32), 8: np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)}
 
 #: (bits, floating, greatest key) of the dtypes that small calls are made for.
-_DIRECT = {
+DIRECT = {
     float32: (_INT32, True, _LAST_KEY[4]),
     float64: (_INT64, True, _LAST_KEY[8]),
     int64: (_INT64, False, _LAST_KEY[8]),
@@ -60,7 +61,7 @@ def is_parallel(rows: int, n: int) -> bool:
     return rows > 1 and rows * n * 8 >= at.PARALLEL_ELEMENTS
 
 
-def _by_network(itemsize: int, rows: int, n: int) -> bool:
+def by_network(itemsize: int, rows: int, n: int) -> bool:
     """Whether rows of n elements are sorted by `sort_short_rows`: eight of them fit its tile, or there are only few."""
     return n * (4 if rows < _short.FEW_ROWS else max(itemsize, 4)) <= 4 * _short.NETWORK_MAX
 
@@ -173,27 +174,32 @@ def _values_back(ctx, grad, indices, dim: int):
 # --- sort ---------------------------------------------------------------------------------------------------
 
 
+def sorted_rows(flat: np.ndarray, d: dtype, plan: RowPlan, descending: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(elements, where they stood) of the rows of a plan, each in order; of a `DIRECT` dtype."""
+    rows, n, _, there, _ = plan
+    bits, floating, last = DIRECT[d]
+    if there is not None:
+        flat = flat.take(there)
+    out, order = empty(flat.size, bits), empty(flat.size, _INT64)
+    sort_rows[is_parallel(rows, n)][bits](flat.view(bits), floating, -1 if descending else 0, last, rows, n, out, order)
+    return out.view(flat.dtype), order
+
+
 def sort_along(input, dim: int, descending: bool) -> return_types.sort:
     """(values, indices) in order along dim, outside the graph; equal elements stay in their order."""
     flat = input._flat
-    if flat is not None and input._dtype in _DIRECT and input._device is cpu and type(dim) is int:
+    if flat is not None and input._dtype in DIRECT and input._device is cpu and type(dim) is int:
         plan = row_plan(input._size, dim)
-        if plan is not None and _by_network(flat.itemsize, plan[0], plan[1]):
-            rows, n, size, there, back = plan
-            bits, floating, last = _DIRECT[input._dtype]
-            if there is not None:
-                flat = flat.take(there)
-            out, order = empty(flat.size, bits), empty(flat.size, _INT64)
-            kernel = sort_rows[is_parallel(rows, n)][bits]
-            kernel(flat.view(bits), floating, -1 if descending else 0, last, rows, n, out, order)
+        if plan is not None and by_network(flat.itemsize, plan[0], plan[1]):
+            _, _, size, _, back = plan
+            values, order = sorted_rows(flat, input._dtype, plan, descending)
             if back is not None:
-                out, order = out.take(back), order.take(back)
-            pair = wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64)
-            return tuple.__new__(return_types.sort, pair)
+                values, order = values.take(back), order.take(back)
+            return _new_tuple(return_types.sort, (wrap(values, size, input._dtype), wrap(order, size, int64)))
     _no_complex(input, " Sort does not support complex dtypes on CPU")
     rows = Rows(input, dim)
     order = empty(rows.flat.size, _INT64)
-    if rows.flat.size and _by_network(input._dtype.itemsize, rows.rows, rows.n):
+    if rows.flat.size and by_network(input._dtype.itemsize, rows.rows, rows.n):
         flat = comparable(rows.flat, input._dtype)
         bits, floating, last = bits_to_order(flat)
         out = empty(bits.size, bits.dtype)
@@ -260,11 +266,11 @@ _SORT_SHARE = 64
 
 def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.topk:
     flat = input._flat
-    if flat is not None and input._dtype in _DIRECT and input._device is cpu and type(dim) is type(k) is int:
+    if flat is not None and input._dtype in DIRECT and input._device is cpu and type(dim) is type(k) is int:
         plan = row_plan(input._size, dim, k) if k > 0 else None
         if plan is not None and k <= plan[1] and k <= _short.NETWORK_MAX:
             rows, n, size, there, back = plan
-            bits, floating, last = _DIRECT[input._dtype]
+            bits, floating, last = DIRECT[input._dtype]
             if there is not None:
                 flat = flat.take(there)
             out, order = np.empty(rows * k, bits), np.empty(rows * k, np.int64)
@@ -273,7 +279,7 @@ def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
             if back is not None:
                 out, order = out.take(back), order.take(back)
             pair = wrap(out.view(flat.dtype), size, input._dtype), wrap(order, size, int64)
-            return tuple.__new__(return_types.topk, pair)
+            return _new_tuple(return_types.topk, pair)
     _no_complex(input, " topk does not support complex dtypes on CPU")
     if input._dtype.category == BOOL:
         raise RuntimeError("topk does not support bool dtypes on CPU")
