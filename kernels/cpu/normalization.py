@@ -181,6 +181,20 @@ def scale_columns(p, x, n, columns, centre, scale, shift, out):
 
 
 @jit(bare=True)
+def batch_norm_eval_few(x, n, channels, length, mean, var, weight, bias, eps, out):
+    """`batch_norm_eval` of few elements: no arrays of scales, which cost more than the square roots of every batch."""
+    typed = x[:1]
+    for c in range(channels):
+        w, b = affine(weight, bias, c)
+        m, s, t = line(typed, mean[c], 1 / np.sqrt(np.float64(var[c]) + eps), w, b)
+        for i in range(n):
+            at = (i * channels + c) * length
+            v, y = piece(x, at, length), piece(out, at, length)
+            for j in range(length):
+                y[j] = (v[j] - m) * s + t
+
+
+@jit(bare=True)
 def batch_norm_backward_channel(c, grad, x, n, channels, length, weight, mean, rstd, train, gx, gw, gb):
     """gx, gw, gb of one channel; mean and rstd as used by the forward (batch or running)."""
     centre = mean[c]

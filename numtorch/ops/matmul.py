@@ -36,6 +36,8 @@ from .shape import unsafe_view
 
 _multiply, _empty = _kernels.mm, np.empty
 _uint16 = np.dtype("uint16")
+# 16 KiB to 32 KiB, which stay in the first-level cache.
+_FEW_TO_COPY = 4096
 # Between these lengths a product of two vectors is the loop DOT in one piece, as `mm` finds too.
 _SHORTEST_DOT, _LONGEST_DOT = 65, min(_kernels.LONG, _kernels.PARALLEL_VECTOR_WORK)
 # Elements up to which an outer product is one of small matrices over a dimension of one (those sums start from the bias,
@@ -162,6 +164,14 @@ def _laid_flat(t: Tensor):
     return t.flat() if t._device is cpu else None
 
 
+def _laid_small(t: Tensor):
+    """`_laid_flat`, or the elements of a small tensor with gaps, copied sooner than a strided product is reached."""
+    flat = _laid_flat(t)
+    if flat is None and t._device is cpu and t._size.numel() <= _FEW_TO_COPY:
+        flat = t._nd().flatten()
+    return flat
+
+
 def _turned(t: Tensor):
     """The buffer of a matrix of which it is the whole transpose, as t() gives; None for anything else."""
     if t._stride[0] == 1 and t._device is cpu:
@@ -186,12 +196,12 @@ def mm(input, mat2, *, out=None) -> Tensor:
             flat_a = _turned(input)
             turned_a = flat_a is not None
             if not turned_a:
-                flat_a = _laid_flat(input)
+                flat_a = _laid_small(input)
         if flat_b is None:
             flat_b = _turned(mat2)
             turned_b = flat_b is not None
             if not turned_b:
-                flat_b = _laid_flat(mat2)
+                flat_b = _laid_small(mat2)
         if (d is bfloat16 or d is float16) and d is mat2._dtype and input._device is mat2._device is cpu:
             result = _product_of_halfs(input, mat2)
         elif flat_a is None or flat_b is None:
@@ -621,7 +631,9 @@ def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor |
     """`linear` of a contiguous (n, in) with a contiguous weight; None where anything is unusual."""
     x, w, d = input._flat, weight._flat, input._dtype
     if x is None:
-        x = _laid_flat(input)  # a batch that has been cut out of the data just now
+        x = _laid_small(input)  # a batch that has been cut out of the data just now
+    if w is None:
+        w = _laid_small(weight)
     if x is None or w is None or d is not weight._dtype or d.category != FLOATING:
         return None
     n, k = input._size
@@ -664,7 +676,11 @@ def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor |
 
 def _linear_of_any(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """`linear` of a contiguous (*, in) outside the graph; None where anything is unusual."""
-    x, w, d = input.flat(), weight._flat, input._dtype
+    x, w, d = input._flat, weight._flat, input._dtype
+    if x is None:
+        x = _laid_small(input)
+    if w is None:
+        w = _laid_small(weight)
     if x is None or w is None or d is not weight._dtype or (d is not float32 and d is not float64):
         return None
     m, k = weight._size

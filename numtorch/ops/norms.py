@@ -25,7 +25,19 @@ from .._promotion import result_type
 from .._registry import FUNCTIONS, op
 from .._size import Size, wrap_dim
 from .._tensor import Tensor, wrap
-from .reducing import check_cpu, compute_dtype, dims_of, elements, finished, reduce, reduced_size, restore
+from .reducing import (
+    PLAIN_DIMS,
+    check_cpu,
+    compute_dtype,
+    dims_of,
+    direct_layout,
+    elements,
+    finished,
+    reduce,
+    reduced_size,
+    restore,
+)
+from .reductions import direct_entries, reduced_directly
 
 _INF = float("inf")
 
@@ -93,8 +105,34 @@ def _vector_norm(self, p, dims, keepdim):
 _vector_norm.derivative(self=_rule)
 
 
+_norm_entries: dict = {}  # (dtype, order) -> the compiled kernels
+_SMALL = 65536
+
+
+def _small_norm(t: Tensor, p, dim, keepdim: bool) -> Tensor | None:
+    """The norm of a small contiguous tensor of float32 or float64 over neighbouring dims, without a graph; None for others."""
+    flat = t._flat
+    if flat is None or t._requires_grad or not 0 < flat.size < _SMALL or type(dim) not in PLAIN_DIMS:
+        return None
+    d = t._dtype
+    entries = _norm_entries.get((d, p))
+    if entries is None:
+        if (d is not _dtype.float32 and d is not _dtype.float64) or type(p) not in (int, float) or t._device is not cpu:
+            return None
+        kernels = _kernels.NORM.get(p)
+        if kernels is None:
+            return None
+        entries = _norm_entries[d, p] = direct_entries(kernels, d)
+    layout = direct_layout(t._size, dim, keepdim)
+    return None if layout is None else reduced_directly(entries, flat, layout, d)
+
+
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> Tensor:
     """(sum |x|**ord)**(1/ord) over dim (all dims flattened if None)."""
+    if dtype is None and out is None:
+        result = _small_norm(x, ord, dim, keepdim)
+        if result is not None:
+            return result
     if x._dtype.category < FLOATING:
         raise RuntimeError(
             f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x._dtype.type_name}"
@@ -122,6 +160,10 @@ def _check_norm_dtype(name: str, given, wanted) -> None:
 
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None) -> Tensor:
     """Norm of the matrices in two dims: 'fro', 'nuc', or of order inf, -inf, 1, -1, 2, -2."""
+    if ord == "fro" and dim == (-2, -1) and dtype is None and out is None and len(A._size) > 1:
+        result = _small_norm(A, 2, dim, keepdim)
+        if result is not None:
+            return result
     if A.ndim < 2:
         raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
     if A._dtype.category < FLOATING:
@@ -170,6 +212,8 @@ def _outermost(values: Tensor, dim: int, keepdim: bool, greatest: bool) -> Tenso
 
 def linalg_norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None) -> Tensor:
     """Vector norm where dim is one dim (or A is 1-d, or no order is given), matrix norm where it is two."""
+    if ord is None and dtype is None and out is None:
+        return vector_norm(A, 2, dim, keepdim)
     if dtype is not None:
         _check_norm_dtype("linalg.norm", A._dtype, dtype)
     if isinstance(dim, int):
@@ -210,7 +254,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, out=None) -> Te
     elif isinstance(p, str) and p != "fro":
         raise RuntimeError(f"norm(): expected p to be a number, 'fro' or 'nuc', but got {p!r}")
     else:
-        order = 2.0 if p == "fro" or p is None else p
+        order = 2.0 if p is None or p.__class__ is str else p
         if dtype is not None and input._dtype.category < FLOATING:
             input = input.to(dtype)
         result = vector_norm(input, order, dim, keepdim, dtype=dtype)
@@ -244,6 +288,10 @@ _dist.derivative(self=_dist_rule(1), other=_dist_rule(-1))
 @op()
 def dist(input, other, p=2) -> Tensor:
     """The p-norm of input - other, broadcast."""
+    if not (mode.enabled and (input._requires_grad or other._requires_grad)):
+        result = _small_norm(input.detach() - other.detach(), p, None, False)
+        if result is not None:
+            return result
     return _dist(input, other, float(p))
 
 

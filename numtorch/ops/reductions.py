@@ -30,6 +30,7 @@ from .._tensor import Tensor, _new, wrap
 from .reducing import (
     PLAIN_DIMS,
     array_type,
+    as_it_lies,
     brought_last,
     collapse,
     compute_dtype,
@@ -37,8 +38,10 @@ from .reducing import (
     direct_layout,
     elements,
     finished,
+    lying,
     numpy_names,
     publish,
+    put_right,
     reduce,
     reduced_size,
     restore,
@@ -49,14 +52,14 @@ from .reducing import (
 _SMALL = 65536
 
 
-def _entry(kernels, d: dtype):
+def direct_entries(kernels, d: dtype):
     """The compiled `rows` and `columns` of a reduction that keeps the dtype, for calls where every 100 ns counts."""
     x, word = array_type(d), types.int64
     return entry_point(kernels.rows, (x, word, word, x)), entry_point(kernels.columns, (x, word, word, word, x))
 
 
-def _direct(entries, flat, layout, d: dtype) -> Tensor:
-    """The result of a small reduction by the compiled kernels of `_entry`, outside the graph."""
+def reduced_directly(entries, flat, layout, d: dtype) -> Tensor:
+    """The result of a small reduction by the compiled kernels of `direct_entries`, outside the graph."""
     outer, n, inner, numel, size, stride, _ = layout
     y = np.empty(numel, flat.dtype)
     if inner == 1:
@@ -190,7 +193,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
         if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:
             layout = direct_layout(input._size, dim, keepdim)
             if layout is not None:
-                result = _direct(entries, flat, layout, input._dtype)
+                result = reduced_directly(entries, flat, layout, input._dtype)
                 if input._requires_grad and mode.enabled:
                     whole = dim is None
                     _record_spread(SumBackward0 if whole else SumBackward1, input, result, layout.dims, keepdim, None)
@@ -204,7 +207,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
         whole = dim is None
         _record_spread(SumBackward0 if whole else SumBackward1, t, result, dims, keepdim, None)
     if t._dtype not in _sum_entries and t._dtype in (_dtype.float32, _dtype.float64):
-        _sum_entries[t._dtype] = _entry(_kernels.SUM, t._dtype)
+        _sum_entries[t._dtype] = direct_entries(_kernels.SUM, t._dtype)
     return result if out is None else write_out(result, out, "sum")
 
 
@@ -219,7 +222,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, kee
         if entries is not None and 0 < flat.size < _SMALL and type(dim) in PLAIN_DIMS:
             layout = direct_layout(input._size, dim, keepdim)
             if layout is not None:
-                result = _direct(entries, flat, layout, input._dtype)
+                result = reduced_directly(entries, flat, layout, input._dtype)
                 if input._requires_grad and mode.enabled:
                     node = MeanBackward0 if dim is None else MeanBackward1
                     _record_spread(node, input, result, layout.dims, keepdim, layout.n)
@@ -240,7 +243,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, kee
         node_class = MeanBackward0 if dim is None else MeanBackward1
         _record_spread(node_class, t, result, dims, keepdim, count_along(t._size, dims))
     if t._dtype not in _mean_entries and t._dtype in (_dtype.float32, _dtype.float64):
-        _mean_entries[t._dtype] = _entry(_kernels.MEAN, t._dtype)
+        _mean_entries[t._dtype] = direct_entries(_kernels.MEAN, t._dtype)
     return result if out is None else write_out(result, out, "mean")
 
 
@@ -517,10 +520,14 @@ def _is_plain(d: dtype) -> bool:
 
 
 def _index_entry(kernels, d: dtype):
-    """As _entry, for extremes with their indices."""
+    """As direct_entries, for extremes with their indices."""
     x, word, places = array_type(d), types.int64, array_type(int64)
     rows = entry_point(kernels.rows, (x, word, word, x, places))
     return rows, entry_point(kernels.columns, (x, word, word, word, x, places))
+
+
+# Elements along the dim from which a permuted tensor is searched as it lies: what is found is brought in order then.
+WORTH_PUTTING_RIGHT = 4
 
 
 def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) -> tuple[Tensor, Tensor]:
@@ -545,9 +552,15 @@ def _extreme_with_index(t: Tensor, dim: int, keepdim: bool, kernels, name: str) 
 
         values, indices = extreme_on_cuda(x, size, collapse_one(t._size, dim), kernels)
         return _as_input(cast(values, x._dtype), t), indices
-    flat = elements(x)
+    lies = None
+    if x._flat is None and x._size and x._size[dim] >= WORTH_PUTTING_RIGHT:
+        lies = lying(x._size, x._stride, (dim,))
+    flat = elements(x) if lies is None else as_it_lies(x)
     values, indices = np.empty(size.numel(), flat.dtype), np.empty(size.numel(), np.int64)
-    if flat.size:
+    if lies is not None:
+        kernels.run(flat, *collapse_one(lies.size, lies.dims[0]), values, indices)
+        values, indices = put_right(values, lies), put_right(indices, lies)
+    elif flat.size:
         kernels.run(flat, *collapse_one(t._size, dim), values, indices)
     computed = compute_dtype(x._dtype)
     values = wrap(values if computed is x._dtype else cast_array(values, computed, x._dtype), size, x._dtype)
