@@ -136,6 +136,43 @@ def rows_of(t: Tensor, dims: tuple[int, ...]) -> tuple[np.ndarray, int, int]:
     return elements(t), rows, n
 
 
+class Lying(NamedTuple):
+    """A dense tensor in the order of memory: its sizes and reduced dims there, and how its result without those dims lies."""
+
+    size: tuple[int, ...]
+    dims: tuple[int, ...]
+    out_size: Size
+    out_stride: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def lying(size: tuple[int, ...], stride: tuple[int, ...], dims: tuple[int, ...]) -> Lying | None:
+    """How a tensor with elements lies that is dense, but not in the order of its dims; None for others."""
+    if is_contiguous(size, stride) or not is_dense(size, stride) or 0 in size:
+        return None
+    order = sorted(range(len(size)), key=lambda i: -stride[i])
+    kept = [i for i in order if i not in dims]
+    left = contiguous_strides(tuple(size[i] for i in kept))
+    ranks = sorted(range(len(kept)), key=lambda i: kept[i])
+    out_size = Size(size[kept[i]] for i in ranks)
+    in_memory = tuple(size[i] for i in order)
+    return Lying(in_memory, tuple(sorted(order.index(d) for d in dims)), out_size, tuple(left[i] for i in ranks))
+
+
+def as_it_lies(t: Tensor) -> np.ndarray:
+    """The elements of a dense tensor in the order of memory, in the dtype that kernels compute in."""
+    flat, d = t._buffer()[t._offset : t._offset + prod(t._size)], t._dtype
+    return flat if d.np is d.compute else cast_array(flat, d, _dtype.float32)
+
+
+def put_right(out: np.ndarray, lies: Lying) -> np.ndarray:
+    """A result that was computed in the order of memory, in the order of its dims."""
+    if is_contiguous(lies.out_size, lies.out_stride):
+        return out
+    d = _dtype.FROM_NUMPY[out.dtype]
+    return contiguous(strided(Storage(out), lies.out_size, lies.out_stride, 0, d))._flat
+
+
 def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, staged=None) -> Tensor:
     """Run the kernels of one reduction (of kernels/cpu/reductions.py) over the given dims.
 
@@ -198,14 +235,14 @@ def reduce(t: Tensor, dims, keepdim: bool, kernels, computed: dtype, empty, stag
 
 def _in_steps(flat, size, dims, kernels, computed: dtype, staged=None):
     """A contiguous array reduced over dims that need not be neighbours: by `kernels`, then by `staged` (or they again)."""
-    for outer, n, inner in _steps(tuple(size), tuple(dims)):
+    for outer, n, inner in steps_of(tuple(size), tuple(dims)):
         part = np.empty(outer * inner, computed.np)
         kernels.run(flat, outer, n, inner, part)
         flat, kernels = part, staged or kernels
     return flat
 
 
-def _steps(size: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, int, int]]:
+def steps_of(size: tuple[int, ...], dims: tuple[int, ...]) -> list[tuple[int, int, int]]:
     """(outer, n, inner) of each reduction over neighbours, one after the other, of a contiguous array with elements."""
     steps = []
     while True:
@@ -248,9 +285,9 @@ def dense_layouts(size, stride, dims: tuple[int, ...], keepdim: bool) -> tuple[L
     if not is_dense(size, stride) or 0 in size:
         return None
     order = sorted(range(len(size)), key=lambda i: -stride[i])
-    lying = tuple(size[i] for i in order)
+    in_memory = tuple(size[i] for i in order)
     reduced = tuple(sorted(order.index(i) for i in dims if i < len(size)))
-    left = reduced_size(lying, reduced, keepdim)
+    left = reduced_size(in_memory, reduced, keepdim)
     kept = order if keepdim else [i for i in order if i not in dims]
     ranks = sorted(range(len(kept)), key=lambda i: kept[i])
     out_size = Size(left[i] for i in ranks)
@@ -258,7 +295,8 @@ def dense_layouts(size, stride, dims: tuple[int, ...], keepdim: bool) -> tuple[L
     if is_contiguous(out_size, out_stride):
         out_stride = contiguous_strides(out_size)
     return tuple(
-        Layout(outer, n, inner, outer * inner, out_size, out_stride, dims) for outer, n, inner in _steps(lying, reduced)
+        Layout(outer, n, inner, outer * inner, out_size, out_stride, dims)
+        for outer, n, inner in steps_of(in_memory, reduced)
     )
 
 
