@@ -173,7 +173,7 @@ def address(x):
 def cast(x, out):
     """out[i] = x[i] in the output's dtype: floats to integers truncate, anything to bool is `!= 0`."""
     for i in range(out.size):
-        out[i] = x[i]
+        out[i] = out.dtype.type(x[i])  # (numpy, in plain Python, refuses to store an integer that is out of range)
 
 
 @jit(parallel=True)
@@ -184,7 +184,7 @@ def cast_parallel(x, out):
         lo = block * 16384
         xs, ys = x[lo : min(lo + 16384, n)], out[lo : min(lo + 16384, n)]
         for i in range(ys.size):
-            ys[i] = xs[i]
+            ys[i] = ys.dtype.type(xs[i])
 
 
 @jit
