@@ -130,7 +130,6 @@ _SUBMODULES = frozenset(
         "signal",
         "special",
         "storage",
-        "testing",
         "utils",
     ]
 )

@@ -9,6 +9,7 @@ which PyTorch's torch.load opens too.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -18,7 +19,7 @@ HELP = "train a small convolutional network on handwritten digits"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=_positive, default=20, help="passes over the training images (%(default)s)")
     parser.add_argument("--batch-size", type=_positive, default=64, help="images a step (%(default)s)")
-    parser.add_argument("--lr", type=float, default=3e-3, help="learning rate at the start (%(default)s)")
+    parser.add_argument("--lr", type=_rate, default=3e-3, help="learning rate at the start (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (%(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("numtorch-demo"), metavar="DIR", help="where to write (%(default)s)"
@@ -32,13 +33,24 @@ def _positive(text: str) -> int:
     return value
 
 
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{value} is not a learning rate")
+    return value
+
+
 def main(options: argparse.Namespace) -> int:
     import numtorch as torch
     from numtorch.datasets import Digits
 
     from .figure import training_figure
 
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # before the training, not after it
+        print(f"numtorch demo: cannot write to {options.out}: {error.strerror}", file=sys.stderr)
+        return 2
     start = perf_counter()
     torch.manual_seed(options.seed)
     train, held_out = Digits(train=True), Digits(train=False)

@@ -74,6 +74,9 @@ def main(options: argparse.Namespace) -> int:
             print(f"numtorch gradcheck: {error}", file=sys.stderr)
             return 2
     else:
+        if options.only:
+            print("numtorch gradcheck: --only chooses among the operators, without a target", file=sys.stderr)
+            return 2
         try:
             groups = [_target_case(options)]
         except (ValueError, ImportError, AttributeError, OSError) as error:
@@ -113,6 +116,8 @@ def _target_case(options: argparse.Namespace) -> list[Case]:
     numtorch.manual_seed(options.seed)
     if isinstance(function, type):
         function = function()
+    if not callable(function):
+        raise ValueError(f"{options.target} is no function, but of type {type(function).__name__}")
     if hasattr(function, "double"):  # a module: its parameters in float64 too
         function = function.double()
     return [Case(options.target, function, tuple(parse_input(spec) for spec in options.input))]
@@ -135,16 +140,12 @@ def _operator_cases(only: str | None) -> Iterator[list[Case]]:
 
 
 def _op_table() -> Any:
-    """The package with the rows: numtorch.testing.op_db, or tests.op_db in a checkout."""
-    for name, root in (("numtorch.testing.op_db", None), ("tests.op_db", Path(__file__).parents[2])):
-        if root is not None and (root / "tests" / "op_db").is_dir():
-            sys.path.insert(0, str(root))
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not (name + ".").startswith(error.name + "."):
-                raise
-    raise ModuleNotFoundError("the samples of the operators come with a checkout, not with this installation")
+    """The package with the rows: tests.op_db of the checkout that this file lies in."""
+    root = Path(__file__).parents[2]
+    if not (root / "tests" / "op_db").is_dir():
+        raise ModuleNotFoundError("the samples of the operators come with a checkout, not with this installation")
+    sys.path.insert(0, str(root))
+    return importlib.import_module("tests.op_db")
 
 
 def _call(row: Any, sample: Any) -> tuple[Callable, tuple]:
@@ -203,6 +204,8 @@ def parse_input(spec: str) -> Any:
     except ValueError:
         raise ValueError(f"input {spec!r}: {shape_text!r} is not a shape such as 3,4") from None
     dtype = getattr(torch, dtype_text or "float64", None)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"input {spec!r}: {shape_text!r} has a negative size")
     if not isinstance(dtype, torch.dtype):
         raise ValueError(f"input {spec!r}: {dtype_text!r} is not a dtype")
     low = high = None
@@ -211,6 +214,8 @@ def parse_input(spec: str) -> Any:
             low, high = (float(n) for n in range_text.split(".."))
         except ValueError:
             raise ValueError(f"input {spec!r}: {range_text!r} is not a range such as 0.1..2") from None
+        if not low <= high:
+            raise ValueError(f"input {spec!r}: {range_text!r} ends before it begins")
     if dtype.is_floating_point or dtype.is_complex:
         drawn = torch.randn(shape, dtype=dtype)
         if low is not None:

@@ -27,6 +27,20 @@ def test_every_command_explains_itself(name):
     assert result.returncode == 0 and len(result.stdout) > 200
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--epochs", "0"), "0 is not positive"),
+        (("--lr", "nan"), "nan is not a learning rate"),
+        (("--out", "taken"), "cannot write to taken: File exists"),
+    ],
+)
+def test_the_demo_refuses_before_it_trains(arguments, message, tmp_path):
+    (tmp_path / "taken").touch()
+    result = numtorch("demo", *arguments, cwd=tmp_path)
+    assert result.returncode == 2 and message in result.stderr
+
+
 def test_no_command_is_an_error():
     result = numtorch()
     assert result.returncode == 2 and "COMMAND" in result.stderr

@@ -54,6 +54,10 @@ def test_a_module_class(module):
         (["nowhere:f", "--input", "3"], "No module named 'nowhere'"),
         (["mine:right", "--input", "3,x"], "'3,x' is not a shape"),
         (["--input", "3"], "--input needs a target"),
+        (["mine:right", "--input", "3", "--only", "exp"], "--only chooses among the operators"),
+        (["mine:torch", "--input", "3"], "mine:torch is no function"),
+        (["mine:right", "--input=-3"], "negative size"),
+        (["mine:right", "--input", "3:float64:2..1"], "ends before it begins"),
     ],
 )
 def test_errors(module, arguments, message):
