@@ -19,31 +19,61 @@ from .._primitive import primitive
 from .._registry import op, register
 from .._tensor import Tensor
 from .reducing import (
+    as_it_lies,
     brought_last,
     collapse,
     compute_dtype,
     dims_of,
     elements,
     finished,
+    lying,
     numpy_names,
+    put_right,
     reduced_size,
     restore,
+    steps_of,
 )
 from .reductions import count_along
+
+# Elements of the innermost group of dims from which the others are reduced after it (it leaves two numbers in float64), and
+# elements of a tensor: fewer are sooner brought together.
+WORTH_A_STEP, WORTH_STEPS = 16, 65536
 
 
 def _moments(t: Tensor, dims, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
     """(sum |x - mean|**2, mean) as flat float64 arrays, for a real floating point input."""
     numel = reduced_size(t._size, dims, keepdim).numel()
     n = count_along(t._size, dims)
-    mean, squares = np.empty(numel), np.empty(numel)
     if n == 0 or numel == 0:
-        mean.fill(np.nan)
-        return mean, mean
-    shape = collapse(t._size, dims)
-    if shape is None:
-        t, shape = brought_last(t, dims), (numel, n, 1)
-    _kernels.moments(elements(t), *shape, mean, squares)
+        nothing = np.full(numel, np.nan)
+        return nothing, nothing
+    lies = None if t._flat is not None else lying(t._size, t._stride, dims)
+    size, reduced = (t._size, dims) if lies is None else lies[:2]
+    shape = collapse(size, reduced)
+    steps = [shape] if shape is not None else steps_of(tuple(size), reduced)
+    if len(steps) > 1 and (steps[0][1] < WORTH_A_STEP or n * numel < WORTH_STEPS):
+        t, lies, steps = brought_last(t, dims), None, [(numel, n, 1)]
+    squares, mean = _in_steps(elements(t) if lies is None else as_it_lies(t), steps)
+    if lies is not None:
+        mean, squares = put_right(mean, lies), put_right(squares, lies)
+    return squares, mean
+
+
+def _in_steps(flat: np.ndarray, steps) -> tuple[np.ndarray, np.ndarray]:
+    """(sum |x - mean|**2, mean) over dims that are no neighbours, group by group: with the moments mean_i and m2_i of k groups
+    of n elements each
+
+        mean = sum mean_i / k        m2 = sum m2_i + n sum (mean_i - mean)**2
+    """
+    outer, n, inner = steps[0]
+    mean, squares = np.empty(outer * inner), np.empty(outer * inner)
+    _kernels.moments(flat, outer, n, inner, mean, squares)
+    for outer, k, inner in steps[1:]:
+        means = mean.reshape(outer, k, inner)
+        mean = means.mean(1)
+        with np.errstate(invalid="ignore", over="ignore"):  # of infinities
+            squares = squares.reshape(outer, k, inner).sum(1) + n * np.square(means - mean[:, None]).sum(1)
+        mean, squares, n = mean.reshape(-1), squares.reshape(-1), n * k
     return squares, mean
 
 

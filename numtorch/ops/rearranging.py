@@ -178,6 +178,8 @@ def roll(input, shifts, dims=None) -> Tensor:
 @primitive("roll", node="RollBackward0", public=False)
 def _rolled(self, shifts, dims):
     source = self._flat
+    if source is None and self._device is cpu and self.flat() is not None:
+        source = self._flat
     if len(shifts) == 1 and source is not None and source.size and self._device is cpu:
         # One dimension, or all elements as one line: each row is two runs.
         _, _, n, width = at.block_of(self._size, dims[0]) if dims else (0, 1, source.size, 1)
@@ -194,6 +196,10 @@ def _rolled(self, shifts, dims):
         if n == 0:
             continue
         shift %= n
+        if result._device is cpu and result._flat is None and prod(result._size) >= _WORTH_ROLLING_APART:
+            if result.flat() is None and result._stride[d] != 1:
+                result = _rolled_apart(result, shift, d)
+                continue
         source = contiguous(result)._flat if result._device is cpu else None
         if source is None or not source.size:
             result = cat([result.narrow(d, n - shift, shift), result.narrow(d, 0, n - shift)], d)
@@ -205,6 +211,25 @@ def _rolled(self, shifts, dims):
         _roll_block[out.size >= at.PARALLEL_ELEMENTS][x.dtype](x, n * width, shift * width, to)
         result = wrap(out, result._size, result._dtype)
     return result.clone() if result is self else result
+
+
+# Elements from which a tensor with gaps is rolled where it lies: two copies of parts take longer to begin with than one.
+_WORTH_ROLLING_APART = 32768
+
+
+def _rolled_apart(t: Tensor, shift: int, dim: int) -> Tensor:
+    """A tensor with gaps, or in another order, rolled along one dimension: its two parts copied to where they belong."""
+    n = t._size[dim]
+    out = wrap(empty(prod(t._size), t._dtype.np), t._size, t._dtype)
+    for start, to, count in ((0, shift, n - shift), (n - shift, 0, shift)):
+        if count:
+            copy_elements(_part(t, dim, start, count), _part(out, dim, to, count))
+    return out
+
+
+def _part(t: Tensor, dim: int, start: int, count: int) -> Tensor:
+    size = Size((*t._size[:dim], count, *t._size[dim + 1 :]))
+    return strided(t._get_storage(), size, t._stride, t._offset + start * t._stride[dim], t._dtype)
 
 
 _rolled.derivative(self=lambda ctx, grad: _rolled(grad, tuple([-n for n in ctx.shifts]), ctx.dims))

@@ -370,6 +370,17 @@ def _reduced_directly(flat, layout: Layout, kernels, d: dtype, computed: dtype) 
     return result
 
 
+def reduced_at_once(t: Tensor, dim, keepdim: bool, kernels, computed: dtype) -> Tensor | None:
+    """reduce() of a contiguous CPU tensor with elements over neighbouring dims, `dim` as callers give it; None for others.
+
+    The way of small calls: nothing is asked twice."""
+    flat, d = t._flat, t._dtype
+    if flat.__class__ is not np.ndarray or d.np is not d.compute or not flat.size or type(dim) not in PLAIN_DIMS:
+        return None
+    layout = direct_layout(t._size, dim, keepdim)
+    return None if layout is None else _reduced_directly(flat, layout, kernels, d, computed)
+
+
 def _entry(kernel, sizes: int, d: dtype, computed: dtype):
     """The compiled builtin of `rows` or `columns` of a reduction from d to `computed`."""
     return entry_point(kernel, (array_type(d), *[types.int64] * sizes, array_type(computed)))

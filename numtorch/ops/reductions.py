@@ -43,6 +43,7 @@ from .reducing import (
     publish,
     put_right,
     reduce,
+    reduced_at_once,
     reduced_size,
     restore,
     rows_of,
@@ -198,6 +199,10 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keep
                     whole = dim is None
                     _record_spread(SumBackward0 if whole else SumBackward1, input, result, layout.dims, keepdim, None)
                 return result
+        elif entries is None and input._dtype.category < FLOATING:
+            result = reduced_at_once(input, dim, keepdim, _kernels.SUM_INT64, int64)
+            if result is not None:
+                return result
     keepdim = keepdim if keepdims is None else keepdims
     dim = dim if axis is None else axis
     t = _widened(input, dtype)
@@ -267,6 +272,10 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """sum in which nan counts as 0."""
     if input._dtype.category == COMPLEX:
         raise RuntimeError("nansum on CPU does not support complex inputs")
+    if dtype is None and not input._requires_grad and input._dtype.category == FLOATING:
+        result = reduced_at_once(input, dim, keepdim, _kernels.NANSUM, input._dtype)
+        if result is not None:
+            return result
     t = _widened(input, dtype)
     if t._dtype.category < FLOATING:
         return sum(t, dim, keepdim)
@@ -345,6 +354,13 @@ _prod_dim.derivative(self=_prod_rule)
 @publish(out=True)
 def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """Product of the elements over `dim` (one dim or all); integers multiply in int64."""
+    d = input._dtype
+    if dtype is None and not input._requires_grad and (dim is None or type(dim) is int) and d.category <= FLOATING:
+        whole = d.category < FLOATING
+        kernels, computed = (_kernels.PROD_INT64, int64) if whole else (_kernels.PROD, d)
+        result = reduced_at_once(input, dim, keepdim, kernels, computed)
+        if result is not None:
+            return result
     t = _widened(input, dtype)
     if dim is None:
         result = _prod_all(t, dims_of(None, t.ndim), keepdim)
@@ -361,6 +377,8 @@ def _truth(name: str, kernels, empty: bool, doc: str):
         if dim.__class__ in (tuple, list) and not dim:  # over no dimension: each element by itself
             result = input != 0
         else:
+            result = reduced_at_once(input, dim, keepdim, kernels, bool_)
+        if result is None:
             result = reduce(input, dims_of(dim, input.ndim), keepdim, kernels, bool_, empty, kernels)
         if input._dtype is _dtype.uint8:
             result = result.to(_dtype.uint8)
@@ -380,6 +398,9 @@ all = _truth("all", _kernels.ALL, True, "Whether all elements over `dim` are non
 @op()
 def count_nonzero(input, dim=None) -> Tensor:
     """How many elements over `dim` are not zero: int64."""
+    result = reduced_at_once(input, dim, False, _kernels.COUNT_NONZERO, int64)
+    if result is not None:
+        return result
     dims = dims_of(dim, input.ndim)
     return reduce(input, dims, False, _kernels.COUNT_NONZERO, int64, 0, _kernels.SUM_INT64)
 
@@ -461,6 +482,10 @@ def _check_nonempty(t: Tensor, name: str) -> None:
 @publish(out=True)
 def amax(input, dim=(), keepdim=False) -> Tensor:
     """The greatest element over `dim` (several, or all); equal ones share the gradient."""
+    if not input._requires_grad and _is_plain(input._dtype):
+        result = reduced_at_once(input, dim, keepdim, _kernels.AMAX, input._dtype)
+        if result is not None:
+            return result
     dims = dims_of(dim, input.ndim)
     if dim is None or dim == ():
         _check_nonempty(input, "amax")
@@ -470,6 +495,10 @@ def amax(input, dim=(), keepdim=False) -> Tensor:
 @publish(out=True)
 def amin(input, dim=(), keepdim=False) -> Tensor:
     """The least element over `dim` (several, or all); equal ones share the gradient."""
+    if not input._requires_grad and _is_plain(input._dtype):
+        result = reduced_at_once(input, dim, keepdim, _kernels.AMIN, input._dtype)
+        if result is not None:
+            return result
     dims = dims_of(dim, input.ndim)
     if dim is None or dim == ():
         _check_nonempty(input, "amin")
@@ -497,6 +526,11 @@ _aminmax.derivative_of("self")
 @publish(out=True)
 def aminmax(input, *, dim=None, keepdim=False) -> tuple[Tensor, Tensor]:
     """(min, max) over one dim or all."""
+    if not input._requires_grad and _is_plain(input._dtype) and (dim is None or type(dim) is int):
+        least = reduced_at_once(input, dim, keepdim, _kernels.AMIN, input._dtype)
+        if least is not None:
+            most = reduced_at_once(input, dim, keepdim, _kernels.AMAX, input._dtype)
+            return tuple.__new__(return_types.aminmax, (least, most))
     if dim is None:
         if input.numel() == 0:
             raise RuntimeError(

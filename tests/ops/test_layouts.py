@@ -1,0 +1,86 @@
+"""Reductions, flips and rolls of tensors in many layouts, against numpy, at sizes on both sides of every boundary."""
+
+import numpy as np
+import pytest
+
+import numtorch as torch
+
+RNG = np.random.default_rng(5)
+# (size, order of the dims): rows of a handful of elements, narrow and wide columns, planes of few, dims in another order.
+LAYOUTS = [
+    ((3, 5), (0, 1)),
+    ((700, 2), (0, 1)),
+    ((300, 31), (0, 1)),
+    ((300, 33), (1, 0)),
+    ((5000, 4), (0, 1)),
+    ((5000, 4), (1, 0)),
+    ((900, 3, 3), (0, 1, 2)),
+    ((60, 40, 17), (2, 0, 1)),
+    ((60, 30, 40), (1, 2, 0)),
+    ((11, 65, 70), (0, 2, 1)),
+]
+
+
+def laid(values, order):
+    """(the tensor, the array) over the same values, their dims in `order`."""
+    return torch.from_numpy(values.copy()).permute(*order), values.transpose(order)
+
+
+def first_extreme(x, dim, greatest):
+    """Along dim, the first nan if there is one, else the first of the extremes."""
+    missing = np.isnan(x)
+    found = np.where(missing, np.inf, x if greatest else -x).argmax(dim)
+    return np.where(missing.any(dim), missing.argmax(dim), found)
+
+
+@pytest.mark.parametrize("size, order", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8"])
+def test_extremes_are_the_first_along_any_dim_of_any_layout(size, order, dtype):
+    values = RNG.integers(0, 6, size).astype(dtype)
+    if dtype.startswith("float"):
+        values[RNG.random(size) < 0.01] = np.nan
+    t, x = laid(values, order)
+    for dim in range(len(size)):
+        for greatest, found in ((True, t.max(dim)), (False, t.min(dim))):
+            places = first_extreme(x.astype("float64"), dim, greatest)
+            assert np.array_equal(found.indices.numpy(), places)
+            picked = np.take_along_axis(x, np.expand_dims(places, dim), dim).squeeze(dim)
+            assert np.array_equal(found.values.numpy(), picked, equal_nan=dtype.startswith("float"))
+
+
+@pytest.mark.parametrize("size", [(6, 5000), (9, 3000), (130, 2500), (300, 1030), (60, 40000), (3, 100, 3000)])
+def test_sums_and_extremes_of_wide_columns(size):
+    values = RNG.standard_normal(size).astype("float32")
+    t = torch.from_numpy(values)
+    assert np.allclose(t.sum(-2).numpy(), values.astype("float64").sum(-2), rtol=1e-5, atol=2e-5)
+    assert np.array_equal(t.amax(-2).numpy(), values.max(-2))
+
+
+@pytest.mark.parametrize("size, dims", [((20, 30, 15, 15), (0, 2, 3)), ((90, 40, 30), (0, 2)), ((90, 400, 3), (0, 2))])
+def test_variance_over_dims_that_are_no_neighbours(size, dims):
+    for order in (tuple(range(len(size))), tuple(range(len(size)))[::-1]):
+        t, x = laid(RNG.standard_normal(size) * 3 + 100, order)
+        var, mean = torch.var_mean(t, dims)
+        assert np.allclose(var.numpy(), x.var(dims, ddof=1), rtol=1e-12)
+        assert np.allclose(mean.numpy(), x.mean(dims), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "size, order", [*LAYOUTS, ((40, 50, 30), (1, 0, 2)), ((9000, 6), (1, 0)), ((40, 1100), (0, 1))]
+)
+def test_flips_and_rolls(size, order):
+    t, x = laid(RNG.standard_normal(size).astype("float32"), order)
+    gaps, y = t[..., ::2], x[..., ::2]
+    for dim in range(len(size)):
+        for a, b in ((t, x), (gaps, y)):
+            assert np.array_equal(a.flip(dim).numpy(), np.flip(b, dim))
+            assert np.array_equal(a.roll(2, dim).numpy(), np.roll(b, 2, dim))
+    assert np.array_equal(t.flip(0, -1).numpy(), np.flip(x, (0, -1)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 64, 65, 127, 1000])
+def test_every_second_element_is_copied(dtype, n):
+    values = (np.arange(6 * n) % 251).astype(dtype).reshape(3, 2 * n)
+    assert np.array_equal(torch.from_numpy(values)[:, ::2].contiguous().numpy(), values[:, ::2])
+    assert np.array_equal(torch.from_numpy(values)[:, 1::2].contiguous().numpy(), values[:, 1::2])
