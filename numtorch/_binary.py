@@ -53,7 +53,7 @@ class Binary(Pointwise):
     def prepare(self, d: dtype) -> None:
         """Make the direct way for two tensors of a dtype, if there is one."""
         probe = wrap(_np_empty(0, d.np), (0,), d)
-        if d.np is not d.compute or self.check is not None and d is bool_ or self.dtype_of((probe, probe)) is not d:
+        if self.check is not None and d is bool_ or self.dtype_of((probe, probe)) is not d:
             return
         out_np = self.loops.output(d.np)
         out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
@@ -62,7 +62,7 @@ class Binary(Pointwise):
     def prepare_number(self, d: dtype) -> None:
         """The same for a tensor and a Python number."""
         probe = wrap(_np_empty(0, d.np), (0,), d)
-        if d.np is not d.compute or d is bool_ or self.dtype_of((probe, 1)) is not d:
+        if d is bool_ or self.dtype_of((probe, 1)) is not d:
             return
         out_np = self.loops.output(d.np)
         out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
@@ -402,7 +402,7 @@ def binary(
                         y = _np_empty(n, out_np)
                     else:
                         entry, y = large(spec.number_right, d, 1, n, out_np)
-                    entry(a, y, (b.item(),))
+                    entry(a, y, (other.item(),))
                     result = _new(Tensor)
                     result._flat = y
                     result._size = size

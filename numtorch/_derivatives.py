@@ -145,7 +145,7 @@ class Rule:
         g = args[0]
         d, size, flat = g._dtype, g._size, g._flat
         entry = self.fast.get(d)
-        if flat is None and len(args) > 1 and not any(g._stride) and g._device is cpu and d.np is d.compute:
+        if flat is None and len(args) > 1 and not any(g._stride) and g._device is cpu:
             # The gradient of a sum: one number everywhere. It is written out, for the contiguous loops.
             flat = _np_empty(size.numel(), d.np)
             if flat.size:
@@ -167,7 +167,7 @@ class Rule:
                 result._stride = g._stride
                 result._dtype = d
                 return result
-        if d.np is d.compute and d.category >= FLOATING:
+        if d.category >= FLOATING and (d.np is d.compute or g._device is cpu):
             for t in args:
                 if not isinstance(t, Tensor) or t._dtype is not d:
                     break
@@ -326,7 +326,7 @@ class PointwiseNode(Node):
             raise RuntimeError(RELEASED_MESSAGE)
         params = self.params
         targets = self.next_nodes
-        if g._flat is None and not any(g._stride) and g._device is cpu and g._dtype.np is g._dtype.compute:
+        if g._flat is None and not any(g._stride) and g._device is cpu:
             # The gradient of a sum: one number everywhere. It is written out, once for all rules.
             flat = empty(g._size.numel(), g._dtype.np)
             if flat.size:

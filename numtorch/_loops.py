@@ -17,6 +17,7 @@ from numtorch.kernels.cpu import pointwise as _loops
 from numtorch.kernels.cpu import pointwise_inplace as _inplace_loops
 from numtorch.kernels.cpu import pointwise_strided as _strided_loops
 from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
+from numtorch.kernels.cpu.pointwise_halfs import of_halfs
 from numtorch.kernels.simd import half_width
 
 from . import _dtype
@@ -40,7 +41,13 @@ def _array(np_dtype) -> types.Array:
     return types.Array(_numba_type(np_dtype), 1, "C")
 
 
+# The buffers of float16 and bfloat16, which kernels take for arrays of uint16 (only the size of an element is checked).
+_HALFS = (_dtype.float16.np, _dtype.bfloat16.np)
+
+
 def _numba_type(np_dtype):
+    if np_dtype in _HALFS:
+        return types.uint16
     return types.boolean if np_dtype == np.bool_ else from_dtype(np_dtype)
 
 
@@ -61,6 +68,7 @@ class Loops:
 
     def __init__(self, text: Callable, arity: int, result: str = "same", mask: bool = False, swapped: bool = False):
         self.text, self.arity, self.result, self.mask, self.swapped = text, arity, result, mask, swapped
+        self.functions: dict = {}  # dtype -> the text compiled for its elements
         self.compiled: dict = {}
         self.by_dtype: dict = {}  # the same by our own dtypes, whose hash does not take 0.3 us
         self.small_row: dict = {}  # dtype -> the loops of `run_broadcast`
@@ -90,17 +98,31 @@ class Loops:
             found = self.by_dtype[key] = self.entry(kind, d.np, n_params)
         return found
 
+    def _function(self, np_dtype):
+        """The text as a function of elements of a dtype. One for all kinds of loops: Numba drops the code of a function
+        that is collected, and with it what another of the same content has loaded from the cache."""
+        f = self.functions.get(np_dtype)
+        if f is None:
+            half = np_dtype in _HALFS
+            f = specialise(self.text, np.float32 if half else np_dtype.type)
+            if self.swapped:
+                f = jit(_swapped(f))
+            if half:
+                f = of_halfs(f, self.arity, np_dtype is _dtype.bfloat16.np, self.mask, self.result == "bool")
+            self.functions[np_dtype] = f
+        return f
+
     def _compile(self, kind: str, np_dtype, n_params: int):
-        f = specialise(self.text, np_dtype.type)
-        if self.swapped:
-            f = jit(_swapped(f))
+        f, half = self._function(np_dtype), np_dtype in _HALFS
         element, x, out = _numba_type(np_dtype), _array(np_dtype), _array(self.output(np_dtype))
         operands = (x,) * self.arity
         if self.mask:
             operands = (_array(np.dtype(np.bool_)), *operands[1:])
+        if half:
+            element = types.float32
         params = types.UniTuple(element, n_params) if n_params else types.Tuple(())
         # Two operands and an instruction or two: vectors of half the width.
-        width = (half_width,) if self.arity == 2 and not self.text.__code__.co_names else ()
+        width = (half_width,) if self.arity == 2 and not self.text.__code__.co_names and not half else ()
         if kind in ("strided", "strided parallel", "turned"):
             template = _strided_loops.turned if kind == "turned" else _strided_loops.strided[self.arity]
             loop = template(f, *width)

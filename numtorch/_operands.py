@@ -9,8 +9,9 @@ import numpy as np
 
 from numtorch.graph import mode
 
+from ._copy import cast
 from ._device import cpu
-from ._dtype import COMPLEX, FLOATING, bool_, dtype
+from ._dtype import COMPLEX, FLOATING, bfloat16, bool_, dtype, float32
 from ._tensor import Tensor, wrap
 
 # Elements up to which a view with gaps is copied: 1 us, where the way to a strided loop takes 4.
@@ -55,7 +56,7 @@ def is_number_beside(a: Tensor, b: Tensor, inner: dtype) -> bool:
     """Whether `b` is a 0-d CPU tensor beside one with dimensions: a number, read from memory."""
     if b._size or not a._size or b._device is not cpu:
         return False
-    return a._device is not cpu or inner.np is b._dtype.np
+    return a._device is not cpu or inner.np is b._dtype.np or inner.np is not inner.compute
 
 
 def number(value, d: dtype) -> float | complex | bool | int:
@@ -73,7 +74,8 @@ def number(value, d: dtype) -> float | complex | bool | int:
 
 def scalar_tensor(value, d: dtype, device) -> Tensor:
     """A Python number as a 0-d tensor."""
-    out = np.empty(1, d.np)
+    held = d if d is not bfloat16 else float32
+    out = np.empty(1, held.np)
     out[0] = value
-    t = wrap(out, (), d)
+    t = cast(wrap(out, (), held), d)
     return t if device is cpu else t.to(device)

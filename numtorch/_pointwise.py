@@ -81,12 +81,13 @@ class Pointwise:
     def compute(self, operands: tuple, params: tuple = ()) -> Tensor:
         """The result, outside the graph, whatever the operands' dtypes, devices and layouts."""
         d = self.dtype_of(operands)
-        inner = d if d.np is d.compute else _dtype.float32
-        loops = self.loops
+        inner, loops = d, self.loops
         tensors = [t for t in operands if t.__class__ is Tensor or isinstance(t, Tensor)]
         if len(tensors) > 1 and check_devices(tensors) and tensors[0]._device is cpu:
             where = next(t._device for t in tensors if t._device is not cpu)
             tensors[0] = tensors[0].to(where)
+        if d.np is not d.compute and tensors[-1]._device is not cpu:
+            inner = _dtype.float32
         if len(tensors) < len(operands):
             if (
                 self.arity == 3

@@ -112,7 +112,7 @@ def ternary(
             record(spec.node_class_number if number else spec.node_class, (a, b, c), y, params)
         if isinstance(a, Tensor) and a._dtype not in fast and a._device is cpu:
             d = a._dtype
-            if d.category == FLOATING and d.np is d.compute and y._dtype is d:
+            if d.category == FLOATING and y._dtype is d:
                 fast[d] = loops.entry("contiguous", d.np, n_params)
         return y
 

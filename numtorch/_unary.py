@@ -40,7 +40,7 @@ class Unary(Pointwise):
 
     def prepare(self, d: dtype) -> None:
         """Make the direct way for a dtype; there is none where something has to be promoted or converted."""
-        if d.np is d.compute and self.dtype_of((wrap(_np_empty(0, d.np), (0,), d),)) is d:
+        if self.dtype_of((wrap(_np_empty(0, d.np), (0,), d),)) is d:
             out_np = self.loops.output(d.np)
             out_dtype = d if out_np is d.np else _dtype.FROM_NUMPY[out_np]
             self.fast[d] = (self.loops.entry("contiguous", d.np, self.n_params), out_np, out_dtype)

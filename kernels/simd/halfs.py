@@ -63,6 +63,9 @@ def _single_to_half_in_integers(value):
     return np.uint16(result | sign)
 
 
+_OVERFLOWING = np.float32(1e30)
+
+
 @double
 def _half_to_single_in_hardware(bits):
     return _extended(bits)
@@ -70,7 +73,9 @@ def _half_to_single_in_hardware(bits):
 
 @double
 def _single_to_half_in_hardware(value):
-    return _truncated(value)
+    # Everything from 65520 up is inf. The bound keeps LLVM from rounding a float64 that has just been made a float32 in one
+    # step, for which x86 has neither an instruction nor we a function; it costs one instruction, a choice by nan two.
+    return _truncated(select(value > _OVERFLOWING, _OVERFLOWING, value))
 
 
 #: The float32 of the IEEE half in a uint16, and the uint16 of the half nearest to a float32.
@@ -88,8 +93,9 @@ def bfloat16_to_single(bits):
 def single_to_bfloat16(value):
     """The uint16 of the bfloat16 nearest to a float32."""
     bits = float_as_int(value)
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    return np.uint16(select(value == value, rounded, (bits >> 16) | 0x40))
+    rounded = np.int32(bits + 0x7FFF + ((bits >> 16) & 1))  # back to 32 bits at once: Numba adds in 64
+    kept = select(value == value, rounded, np.int32(0x7FC00000))
+    return np.uint16(np.uint32(kept) >> np.uint32(16))
 
 
 def _half_to_single_python(bits):
@@ -108,7 +114,7 @@ def _bfloat16_to_single_python(bits):
 def _single_to_bfloat16_python(value):
     bits = int(np.float32(value).view(np.uint32))
     rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    return np.uint16(rounded if value == value else bits >> 16 | 0x40)
+    return np.uint16(rounded & 0xFFFF if value == value else 0x7FC0)
 
 
 if numba.config.DISABLE_JIT:
