@@ -196,10 +196,9 @@ def _rolled(self, shifts, dims):
         if n == 0:
             continue
         shift %= n
-        if result._device is cpu and result._flat is None and prod(result._size) >= _WORTH_ROLLING_APART:
-            if result.flat() is None and result._stride[d] != 1:
-                result = _rolled_apart(result, shift, d)
-                continue
+        if _worth_rolling_apart(result, d):
+            result = _rolled_apart(result, shift, d)
+            continue
         source = contiguous(result)._flat if result._device is cpu else None
         if source is None or not source.size:
             result = cat([result.narrow(d, n - shift, shift), result.narrow(d, 0, n - shift)], d)
@@ -215,6 +214,11 @@ def _rolled(self, shifts, dims):
 
 # Elements from which a tensor with gaps is rolled where it lies: two copies of parts take longer to begin with than one.
 _WORTH_ROLLING_APART = 32768
+
+
+def _worth_rolling_apart(t: Tensor, dim: int) -> bool:
+    large = t._device is cpu and t._flat is None and prod(t._size) >= _WORTH_ROLLING_APART
+    return large and t.flat() is None and t._stride[dim] != 1
 
 
 def _rolled_apart(t: Tensor, shift: int, dim: int) -> Tensor:
