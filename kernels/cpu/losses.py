@@ -167,12 +167,28 @@ def soft_margin_slope(x, t, p):
     return -t * ((one if z >= 0 else e) / (one + e))
 
 
+@jit(inline=True, bare=True)
+def hinge_of_pair(x, t, margin):
+    """x but for t = -1, and max(0, margin - x) but for t = 1; nan stays nan."""
+    zero = np.float32(0)
+    z = margin - x
+    apart = zero if t == 1 else (zero if z < 0 else z)
+    return apart + (zero if t == -1 else x)
+
+
+@jit(inline=True, bare=True)
+def hinge_of_pair_slope(x, t, margin):
+    one, zero = np.float32(1), np.float32(0)
+    return (zero if t == -1 else one) - (one if t != 1 and margin - x >= 0 else zero)
+
+
 MSE = loss(squared, squared_slope)
 SMOOTH_L1 = loss(smooth_l1, smooth_l1_slope)
 HUBER = loss(huber, huber_slope)
 BCE = loss(cross_entropy_of_two, cross_entropy_of_two_slope)
 BCE_WITH_LOGITS = loss(cross_entropy_of_logit, cross_entropy_of_logit_slope)
 SOFT_MARGIN = loss(soft_margin, soft_margin_slope)
+HINGE_OF_PAIR = loss(hinge_of_pair, hinge_of_pair_slope)
 
 
 #: What becomes of the losses of the elements.

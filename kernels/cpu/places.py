@@ -112,23 +112,27 @@ def max_at_places_parallel(chunks, planes, x, out, index, table, plane, outputs,
         max_at_places(first, last, x, out, index, table, plane, outputs, group, width, terms)
 
 
-_NO_DIVISORS = {kind: np.empty(0, kind) for kind in DTYPES}
-
-
 @lru_cache(maxsize=8)
-def _serial(dtype):
-    """The compiled sum_at_places of a dtype."""
+def serial_sum(dtype):
+    """The compiled sum_at_places of a dtype, and its `divisors` where there are none."""
     array, table = np.empty(0, dtype), np.empty(0, np.int32 if dtype.itemsize == 4 else np.int64)
-    return entry_point(sum_at_places, tuple([typeof(a) for a in (0, 0, array, array, array, table, 0, 0, 0, 0, 0)]))
+    kinds = tuple([typeof(a) for a in (0, 0, array, array, array, table, 0, 0, 0, 0, 0)])
+    return entry_point(sum_at_places, kinds), array
+
+
+def is_serial(elements: int, planes: int) -> bool:
+    """Whether one thread sums so many elements, of the input and the output together."""
+    return elements < SERIAL_WORK or planes == 1
 
 
 def sum_planes(x, planes: int, places: Places, divisors=None, empty=np.empty):
     """(planes, outputs): the sums of x (planes, plane) at places, divided by `divisors`, of which there are `width`."""
     out = empty(planes * places.outputs, x.dtype)
+    serial, none = serial_sum(x.dtype)
     if divisors is None:
-        divisors = _NO_DIVISORS[x.dtype]
-    if x.size + out.size < SERIAL_WORK or planes == 1:
-        _serial(x.dtype)(0, planes, x, out, divisors, *places)
+        divisors = none
+    if is_serial(x.size + out.size, planes):
+        serial(0, planes, x, out, divisors, *places)
     else:
         sum_at_places_parallel(min(planes, CHUNKS), planes, x, out, divisors, *places)
     return out

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from numtorch.kernels.cpu import grid_coordinates as _coordinates
 from numtorch.kernels.cpu import grid_sample as _kernels
 
 from .. import _dtype
@@ -19,7 +20,7 @@ from .reducing import check_cpu
 from .spatial import compute_dtype, elements, integers, result, triple
 
 _MODES = {"bilinear": _kernels.BILINEAR, "nearest": _kernels.NEAREST, "bicubic": _kernels.BICUBIC}
-_PADDINGS = {"zeros": _kernels.ZEROS, "border": _kernels.BORDER, "reflection": _kernels.REFLECTION}
+_PADDINGS = {"zeros": _coordinates.ZEROS, "border": _coordinates.BORDER, "reflection": _coordinates.REFLECTION}
 
 
 @lru_cache(maxsize=1024)
@@ -35,10 +36,14 @@ def _sampler(dims: int):
     @primitive(name, node=f"GridSampler{dims}DBackward0", save=("input", "grid"), method=False)
     def sampler(input, grid, interpolation_mode: int, padding_mode: int, align_corners: bool):
         """input (N, C, *src) at the points grid (N, *dst, dims), coordinates in [-1, 1]: (N, C, *dst)."""
-        d = compute_dtype(input._dtype)
+        at, own = input._flat, input._dtype
+        if at is not None and grid._flat is not None and grid._dtype is own and own.np is own.compute:
+            points = grid._flat
+        else:
+            at, points = elements(input), elements(grid, compute_dtype(own))
         out = _kernels.grid_sample_forward(
-            elements(input),
-            elements(grid, d),
+            at,
+            points,
             *_geometry(input._size, grid._size),
             interpolation_mode,
             padding_mode,
@@ -162,14 +167,20 @@ def grid_sample(
 
 def _base_points(spatial, d: _dtype.dtype, align_corners: bool) -> Tensor:
     """(1, points, dims + 1): x, y, (z,) 1 of every point of a regular grid over [-1, 1]."""
-    lines = []
-    for n in spatial:
-        line = np.linspace(-1, 1, n) if n > 1 else np.zeros(1)
-        lines.append(line if align_corners or n == 1 else line * (n - 1) / n)
-    mesh = np.meshgrid(*lines, indexing="ij")[::-1]
-    points = np.stack([*mesh, np.ones(spatial)], -1).reshape(-1)
-    wide = _dtype.float64
-    return cast(wrap(points, (1, points.size // (len(spatial) + 1), len(spatial) + 1), wide), d)
+    rank = len(spatial)
+    points = np.empty((*spatial, rank + 1), np.float32 if d is _dtype.float32 else np.float64)
+    for i, n in enumerate(spatial):
+        points[..., rank - 1 - i] = _line(n, align_corners).reshape(n, *(1,) * (rank - 1 - i))
+    points[..., rank] = 1
+    wide = _dtype.FROM_NUMPY[points.dtype]
+    return cast(wrap(points.reshape(-1), (1, points.size // (rank + 1), rank + 1), wide), d)
+
+
+@lru_cache(maxsize=256)
+def _line(n: int, align_corners: bool) -> np.ndarray:
+    """n points over [-1, 1]: from its ends, or in the middle of n equal parts."""
+    line = np.linspace(-1, 1, n) if n > 1 else np.zeros(1)
+    return line if align_corners or n == 1 else line * (n - 1) / n
 
 
 @primitive(node="AffineGridGeneratorBackward0", method=False)

@@ -110,6 +110,10 @@ def _squared(x, t, p):
     return (x - t).square()
 
 
+def _hinge_slope(x, t, margin):
+    return (t != -1).to(x._dtype) - ((t != 1) & (margin - x >= 0)).to(x._dtype)
+
+
 _mse = _fused("mse_loss", "MseLossBackward0", _kernels.MSE, lambda x, t, p: (x - t) * 2, negated, _squared)
 _smooth_l1 = _fused("smooth_l1_loss", "SmoothL1LossBackward0", _kernels.SMOOTH_L1, _smooth_l1_slope, negated)
 _huber = _fused("huber_loss", "HuberLossBackward0", _kernels.HUBER, _huber_slope, negated)
@@ -441,10 +445,31 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 @op(**_FUNCTIONAL)
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """x where t = 1, max(0, margin - x) where t = -1."""
+    reduction = reduction_name(reduction, size_average, reduce)
+    d = input._dtype
+    if (
+        reduction != "none"
+        and input._size == target._size
+        and d.category == FLOATING
+        and input._device is target._device is cpu
+    ):
+        return _hinges[reduction](input, target.to(d), float(margin), reduction)
+    return reduced(_hinge_in_tensors(input, target, margin), reduction)
+
+
+def _hinge_in_tensors(input, target, margin):
     zero = input.new_zeros(())
     apart = (margin - input).clamp_min(0).where(target != 1, zero)
-    together = input.where(target != -1, zero)
-    return reduced(apart + together, reduction_name(reduction, size_average, reduce))
+    return apart + input.where(target != -1, zero)
+
+
+# Named as the last of torch's steps.
+_hinges = {
+    reduction: _fused(
+        f"hinge_embedding_{reduction}", node, _kernels.HINGE_OF_PAIR, _hinge_slope, None, _hinge_in_tensors
+    )
+    for reduction, node in (("mean", "MeanBackward0"), ("sum", "SumBackward0"))
+}
 
 
 @op(**_FUNCTIONAL)

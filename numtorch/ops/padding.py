@@ -8,17 +8,21 @@ the others        out = x at a table of positions; the gradient is added where i
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
+from numtorch.graph import mode as graph_mode
 from numtorch.kernels.cpu import padding as _kernels
+from numtorch.kernels.cpu.places import is_serial, serial_sum
 
 from .. import _dtype
 from .._copy import contiguous, copy_elements
+from .._device import cpu
 from .._dtype import FLOATING
 from .._primitive import primitive
-from .._size import Size
-from .._tensor import Tensor, strided, wrap
+from .._size import Size, dense
+from .._tensor import Tensor, _new, strided, wrap
 from .creation import filled, python_number
 from .reducing import check_cpu
 from .spatial import elements, integers, result, triple
@@ -54,8 +58,10 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
     flat, d = input._flat, input._dtype
     if flat is not None and flat.size <= _FEW and d.category == FLOATING and d.np is d.compute:
         size, window, source = _windows(input._size, pad)
-        out = np.zeros(size, flat.dtype)
-        if value != 0:
+        if value == 0:
+            out = np.zeros(size, flat.dtype)
+        else:
+            out = np.empty(size, flat.dtype)
             out.fill(python_number(value, d))
         out[window] = flat.reshape(input._size)[source]
         return wrap(out.reshape(-1), size, d)
@@ -116,6 +122,20 @@ def _small(mode: str, size, pad, dtype, back: bool):
     planes, src, *_ = _geometry(mode, size, pad)
     amounts = triple(pad[-2::-2], 0), triple(pad[::-2], 0)
     return planes, _kernels.small_padding(mode, src, *amounts, dtype, back)
+
+
+@lru_cache(maxsize=1024)
+def _direct(mode: str, size, pad, d: _dtype.dtype):
+    """Of a small padding that passes torch's checks: (planes, table, elements, size, strides, compiled kernel, no divisors);
+    None for others."""
+    _check(size, d, pad, mode)
+    planes, places = _small(mode, size, pad, d.np, False)
+    if places is None or d.np is not d.compute:
+        return None
+    padded, stride, count = dense(_geometry(mode, size, pad)[-1])
+    if not count or not is_serial(prod(size) + count, planes):
+        return None
+    return planes, places, count, padded, stride, *serial_sum(d.np)
 
 
 def _pad_primitive(name: str, node: str, mode: str):
@@ -216,6 +236,16 @@ def pad(input, pad, mode: str = "constant", value: float | None = None) -> Tenso
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in _PADDED:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    flat = input._flat
+    if flat is not None and input._device is cpu and not (input._requires_grad and graph_mode.enabled):
+        found = _direct(mode, input._size, amounts, input._dtype)
+        if found is not None:
+            planes, places, count, size, stride, kernel, none = found
+            result = _new(Tensor)
+            result._flat = out = np.empty(count, flat.dtype)
+            kernel(0, planes, flat, out, none, *places)
+            result._size, result._stride, result._dtype = size, stride, input._dtype
+            return result
     _check(input._size, input._dtype, amounts, mode)
     check_cpu(input, "pad")
     return _PADDED[mode][len(amounts) // 2](input, amounts)

@@ -239,6 +239,7 @@ OPS = [
         lambda make: [(make(3, 4), _signs(make, 3, 4))],
         lambda x, t: np.where(t == 1, x, np.maximum(0, 1 - x)).mean(),
         grad_of=(0,),
+        covers=("hinge_embedding_mean_", "hinge_embedding_sum_"),
         **BOTH,
     ),
     Op(
