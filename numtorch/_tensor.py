@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from sys import getrefcount
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,6 +50,25 @@ class Tensor:
     _construct = None  # what Tensor(...) means, set by _legacy.py
     __hash__ = object.__hash__
     __array_priority__ = 1000  # numpy's operators give way to ours
+
+    if TYPE_CHECKING:  # what the registry adds, for type checkers
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
+        def __int__(self) -> int: ...
+        def __float__(self) -> float: ...
+        def __eq__(self, other: Any) -> Any: ...
+        def __ne__(self, other: Any) -> Any: ...
+        def __neg__(self) -> Tensor: ...
+        def __add__(self, other: Any) -> Tensor: ...
+
+        __pos__ = __invert__ = __abs__ = __neg__
+        __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = __add__
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = __add__
+        __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = __add__
+        __and__ = __or__ = __xor__ = __lt__ = __le__ = __gt__ = __ge__ = __add__
 
     def __new__(cls, *args, device=None, **kwargs):
         return cls._construct(cls, args, device, kwargs)

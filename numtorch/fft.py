@@ -8,6 +8,7 @@ exists. Everything else is a composition: sizes by cutting and padding, Hermitia
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -301,3 +302,7 @@ def ifftshift(input, dim=None) -> Tensor:
 
 
 __all__ = [*FUNCTIONS["fft"]]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from . import ops as _ops  # noqa: F401 (fills the registry)
 from ._registry import FUNCTIONS as _FUNCTIONS
 
@@ -11,3 +14,7 @@ globals().update(_FUNCTIONS["special"])
 for _name in ("softmax", "log_softmax", "logsumexp"):
     if _name in _FUNCTIONS[""]:
         globals()[_name] = _FUNCTIONS[""][_name]
+
+if _TYPE_CHECKING:
+
+    def __getattr__(name: str) -> _Any: ...

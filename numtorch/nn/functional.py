@@ -5,6 +5,8 @@ Each family lives in `numtorch.ops`; here are its public names, and the few comp
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 # ruff: noqa: F401  what is imported here is what this module publishes
 from numtorch._registry import FUNCTIONS
 from numtorch.nn._bilinear import bilinear
@@ -85,3 +87,7 @@ native_channel_shuffle = channel_shuffle
 
 # Activations, losses, normalisations and softmaxes announce themselves to the registry under this module's name.
 globals().update(FUNCTIONS["nn.functional"])
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
