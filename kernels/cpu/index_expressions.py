@@ -43,15 +43,22 @@ def _base(plan, i, j, base):
     if any_outside(i, 0, i.size, n, plan[FIRST + LEAST]) or any_outside(j, 0, j.size, m, plan[SECOND + LEAST]):
         return True
     low = plan[LOW] if plan[LOW] >= 0 else i.size
-    i_stride, i_step, j_stride, j_step = (
-        plan[FIRST + STRIDE],
-        plan[FIRST + LOW_STEP],
-        plan[SECOND + STRIDE],
-        plan[SECOND + LOW_STEP],
-    )
+    i_stride, i_step = plan[FIRST + STRIDE], plan[FIRST + LOW_STEP]
+    j_stride, j_step = plan[SECOND + STRIDE], plan[SECOND + LOW_STEP]
     for high in range(plan[HIGH]):
         i_at, j_at = high * plan[FIRST + HIGH_STEP], high * plan[SECOND + HIGH_STEP]
         to = piece(base, high * low, low)
+        if i_step == 1 and j_step == 1:  # two vectors, or one twice
+            x, y = piece(i, i_at, low), piece(j, j_at, low)
+            for p in range(low):
+                to[p] = (x[p] + (n & (x[p] >> 63))) * i_stride + (y[p] + (m & (y[p] >> 63))) * j_stride
+            continue
+        if i_step == 0 and j_step == 1 and low > 0:  # a column and a row
+            a, y = i[np.uint64(i_at)], piece(j, j_at, low)
+            row = (a + (n & (a >> 63))) * i_stride
+            for p in range(low):
+                to[p] = row + (y[p] + (m & (y[p] >> 63))) * j_stride
+            continue
         for p in range(low):
             a, b = i[np.uint64(i_at)], j[np.uint64(j_at)]
             to[p] = (a + (n & (a >> 63))) * i_stride + (b + (m & (b >> 63))) * j_stride
@@ -143,8 +150,23 @@ def _write(target, start, plan, points, base, values):
         v_outer, v_points, v_across = points * width, width, 1
     for o in range(plan[OUTER]):
         first = start + (plan[plan[OUTER_PLACES] + o] if plan[OUTER_PLACES] else o * plan[OUTER_STEP])
+        if width == 1 and not adds:
+            for p in range(points):
+                target[np.uint64(first + base[p])] = values[np.uint64(o * v_outer + p * v_points)]
+            continue
         for p in range(points):
             at, given = first + base[p], o * v_outer + p * v_points
+            if across == 1 and not adds and not inner and v_across <= 1:
+                to = piece(target, at, width)
+                if v_across == 1:
+                    row = piece(values, given, width)
+                    for w in range(width):
+                        to[w] = row[w]
+                else:
+                    value = values[np.uint64(given)]
+                    for w in range(width):
+                        to[w] = value
+                continue
             for w in range(width):
                 place = np.uint64(at + (plan[np.uint64(inner + w)] if inner else w * across))
                 value = values[np.uint64(given + w * v_across)]

@@ -252,7 +252,8 @@ def put_into(self: Tensor, entries, values: Tensor, accumulate: bool) -> None:
         copy_into(self, _accumulated(contiguous(self), entries, values))
         return
     places = locate(self, entries)
-    if values._size.numel() == 1 and not accumulate and len(values._size) <= len(places.size):
+    by_mask = len(entries) == 1 and entries[0].source is None  # one value of any dimensions is a number then
+    if values._size.numel() == 1 and not accumulate and (by_mask or len(values._size) <= len(places.size)):
         flat = contiguous(values)._flat
     else:
         flat = contiguous(_expanded(values, places.size))._flat

@@ -1,4 +1,4 @@
-"""x[i, :, j] and x[i, :, j] = v, outside the graph, for few elements: one plan for the shapes, one call of a kernel.
+"""x[i, :, j] and x[i, :, j] = v, outside the graph: one plan for the shapes, one call of a kernel for few elements.
 
 What an expression means is worked out once for the sizes and strides that occur in it (`_plan`) and kept; a call looks
 the plan up, and hands it with the buffers to a kernel of kernels/cpu/index_expressions.py.
@@ -20,16 +20,18 @@ from .._copy import contiguous
 from .._device import cpu
 from .._dtype import FLOATING, bool_, int64
 from .._size import Size, broadcast_sizes, contiguous_strides, expanded_strides, may_overlap
-from .._tensor import Tensor, _new
+from .._tensor import Tensor, _new, wrap
 from .._views import shares_elements
 from .basic_views import basic_geometry, basic_view_at, slice_bounds
-from .positions import MOVED_ITSELF, NOTHING, PARALLEL_PICKS, merged, moved_as, positions
+from .positions import MOVED_ITSELF, NOTHING, PARALLEL_PICKS, merged, moved_as, positions, read_parts
 from .true_places import true_positions
 
 #: Elements read or written, and those of a mask, from which other kernels, which share the work among threads, serve.
 _MANY = PARALLEL_PICKS
 #: The same of what is read under a mask: room is made for all of it.
 _MANY_MASKED = 8192
+#: Elements that are written at more than one index: some milliseconds, in which no other thread of Python runs.
+_MOST_WRITTEN = 1 << 20
 #: Positions kept in a plan for dimensions around the indices that have more than one step.
 _MOST_PLACES = 1024
 #: The bound of places that were checked when they were joined.
@@ -297,7 +299,7 @@ def few_indexed(self: Tensor, key: tuple) -> Tensor | None:
         return None
     numbers, joints, start, size, stride, numel, parts, mask = plan
     if numel >= (_MANY if mask is None else _MANY_MASKED):
-        return None
+        return _many_indexed(self, plan, arrays)
     source = self._flat
     if source is None:
         source, start = self._buffer(), start + self._offset
@@ -324,6 +326,22 @@ def few_indexed(self: Tensor, key: tuple) -> Tensor | None:
     return result
 
 
+def _many_indexed(self: Tensor, plan: _Plan, arrays: list[np.ndarray]) -> Tensor | None:
+    """The same for many elements, by the kernel that shares its work among threads, from the places of all indices."""
+    numbers, joints, start, size, _, _, parts, mask = plan
+    outer, step, width, across, *tables = numbers[: _kernels.INNER_PLACES + 1].tolist()
+    if mask is not None or any(tables):
+        return None
+    i, n, low, stride = arrays[0], *numbers[FIRST + SIZE : FIRST + STRIDE + 1].tolist()
+    if len(arrays) > 1:
+        i = _joined((*joints, (numbers, prod(parts[1]))), arrays)
+        n, low, stride = _ANYWHERE, 0, 1
+    if i is None or not size.numel():
+        return None
+    found, bad = read_parts(self._buffer(), i, n, low, self._offset + start, outer, step, stride, width, across)
+    return wrap(found, size, self._dtype) if bad < 0 else None
+
+
 def few_put(self: Tensor, key: tuple, value, adds: bool = False) -> bool:
     """self[key] = value (or += value) for index arrays among integers and slices, and few elements.
 
@@ -334,7 +352,7 @@ def few_put(self: Tensor, key: tuple, value, adds: bool = False) -> bool:
         return False
     arrays, (numbers, joints, start, size, _, numel, parts, mask) = found[1], plan
     i, j = arrays[0], arrays[-1]
-    if numel >= _MANY or mask is not None and i.size >= _MANY:
+    if numel >= (_MANY if len(arrays) == 1 else _MOST_WRITTEN):
         return False
     target, d = self._flat, self._dtype
     if target is None:

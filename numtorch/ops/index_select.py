@@ -22,6 +22,7 @@ from .._views import shares_elements
 from . import positions as at
 from .advanced_indexing import write_recorded
 from .creation import filled
+from .few_places import fits
 from .gather_scatter import copied, dim_of, inplace, is_half, length, values_flat
 
 # --- parts --------------------------------------------------------------------------------------------------
@@ -282,8 +283,12 @@ def _rows_filled(self: Tensor, dim: int, index: Tensor, value, in_place: bool) -
     if not size or not -len(size) <= dim < len(size) or not held.size:
         return None
     _, outer, n, width = at.block_of(size, dim)
-    one = contiguous(filled((), value, self._dtype))._flat
-    values = one if width == 1 else np.full(width, one[0], one.dtype)
+    if fits(value, self._dtype):
+        values = np.empty(width, held.dtype)
+        values.fill(value)
+    else:
+        one = contiguous(filled((), value, self._dtype))._flat
+        values = one if width == 1 else np.full(width, one[0], one.dtype)
     target, before = (held, held[:0]) if in_place else (empty(held.size, held.dtype), held)
     if at.write_rows(before, False, flat, values, n, -n, -1, outer, width, SET, target) >= 0:
         return None
