@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from numtorch.graph import no_grad
+from numtorch.graph import mode, no_grad
 from numtorch.kernels.cpu import embedding as _kernels
 from numtorch.kernels.cpu.embedding import MAX, MEAN, SUM
 from numtorch.kernels.cpu.row_indexing import ADD
@@ -15,7 +17,7 @@ from .._device import cpu
 from .._dtype import float32, int32, int64
 from .._inplace import check_writable
 from .._loops import check_devices
-from .._primitive import primitive
+from .._primitive import Meta, primitive
 from .._registry import op
 from .._size import Size
 from .._tensor import Tensor, wrap
@@ -165,7 +167,12 @@ def embedding(
     if max_norm is not None:
         with no_grad():
             embedding_renorm_(weight, input, max_norm, norm_type)
-    return _embedding(weight, input, padding, scale_grad_by_freq, sparse)
+    result = _embedding.primitive.forward(weight, input, padding, scale_grad_by_freq, sparse)
+    if weight._requires_grad and mode.enabled:
+        table = Meta((weight._size, weight._dtype, weight._device, True))
+        values = [table, None, padding, scale_grad_by_freq, sparse]
+        _embedding.primitive.record_directly(values, (weight,), (input,), result)
+    return result
 
 
 # --- bags ---------------------------------------------------------------------------------------------------
@@ -332,6 +339,16 @@ def embedding_bag(
 # --- one_hot ------------------------------------------------------------------------------------------------
 
 
+#: Rows whose beginnings are kept.
+_FEW_ROWS = 1024
+
+
+@lru_cache(maxsize=64)
+def _row_starts(rows: int, columns: int) -> np.ndarray:
+    """Where the rows of a matrix begin."""
+    return np.arange(rows) * columns
+
+
 def one_hot(tensor, num_classes: int = -1) -> Tensor:
     """Rows of zeros with a one at each class number: (*tensor.shape, num_classes), int64."""
     if tensor._dtype is not int64:
@@ -340,15 +357,17 @@ def one_hot(tensor, num_classes: int = -1) -> Tensor:
     if not flat.size:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return wrap(np.zeros(0, np.int64), Size((*tensor._size, num_classes)), int64)
-    if flat.min() < 0:
+        return wrap(np.zeros(0, np.int64), (*tensor._size, num_classes), int64)
+    greatest = int(flat.view(np.uint64).max())  # (a negative number is beyond all others so: one look for both ends)
+    if greatest >> 63:
         raise RuntimeError("Class values must be non-negative.")
     if num_classes == -1:
-        num_classes = int(flat.max()) + 1
+        num_classes = greatest + 1
     elif num_classes < 1:
         raise RuntimeError("num_classes should be positive")
-    elif flat.max() >= num_classes:
+    elif greatest >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
-    out = np.zeros((flat.size, num_classes), np.int64)
-    out[np.arange(flat.size), flat] = 1
-    return wrap(out.reshape(-1), Size((*tensor._size, num_classes)), int64)
+    out = np.zeros(flat.size * num_classes, np.int64)
+    starts_of = _row_starts if flat.size <= _FEW_ROWS else _row_starts.__wrapped__
+    out[starts_of(flat.size, num_classes) + flat] = 1
+    return wrap(out, (*tensor._size, num_classes), int64)

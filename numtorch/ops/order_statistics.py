@@ -216,6 +216,8 @@ def mode(input, dim=-1, keepdim=False) -> tuple[Tensor, Tensor]:
 
 #: Elements of a row from which quantiles are selected; shorter rows are sorted sooner, once for both neighbours.
 _SELECTED_FROM = 512
+#: Elements up to which they are selected in any case: calls are what counts then.
+_SELECTED_UP_TO = 2048
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
@@ -227,27 +229,36 @@ def _quantile(input, q, dim, keepdim: bool, interpolation: str, skip_nan: bool) 
             "quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
             f"{interpolation}"
         )
+    ndim = len(input._size)
+    place = None  # of the only quantile, a number
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
             raise RuntimeError(f"quantile() q must be in the range [0, 1] but got {q}")
-        q = input.new_tensor(q)
-    if q.ndim > 1:
+        place = q
+    elif q.ndim > 1:
         raise RuntimeError("quantile() q must be a scalar or 1D tensor")
-    if q._dtype is not input._dtype:
+    elif q._dtype is not input._dtype:
         raise RuntimeError("quantile() q tensor must be same dtype as the input tensor")
-    if input.numel() == 0:
+    numel = input._size.numel()
+    if numel == 0:
         raise RuntimeError("quantile() input tensor must be non-empty")
-    if q.numel() and not ((q >= 0) & (q <= 1)).all().item():
-        raise RuntimeError("quantile() q values must be in the range [0, 1]")
-    given_dim, ndim = dim, input.ndim
+    if place is None:
+        if q.numel() and not ((q >= 0) & (q <= 1)).all().item():
+            raise RuntimeError("quantile() q values must be in the range [0, 1]")
+        if q.numel() == 1:
+            place = q.item()
+    given_dim = dim
     dim = wrap_dim(dim, ndim) if dim is not None else None
-    n = input.numel() if dim is None else input._size[dim] if ndim else 1
-    if q.numel() == 1 and n > _SELECTED_FROM and not skip_nan and not (grad_mode.enabled and _is_recorded(input, q)):
+    n = numel if dim is None else input._size[dim] if ndim else 1
+    is_selected = n > _SELECTED_FROM or numel <= _SELECTED_UP_TO
+    if place is not None and is_selected and not skip_nan and not (grad_mode.enabled and _is_recorded(input, q)):
         t = input.reshape(-1) if dim is None else input
-        result = _selected_quantile(t, float(q.item()), 0 if dim is None else dim, interpolation)
-        if keepdim:
+        result = _selected_quantile(t, float(place), 0 if dim is None else dim, interpolation)
+        if keepdim and ndim:
             result = result.reshape((1,) * ndim) if dim is None else result.unsqueeze(dim)
-        return result.unsqueeze(0) if q.ndim else result
+        return result.unsqueeze(0) if isinstance(q, Tensor) and q.ndim else result
+    if not isinstance(q, Tensor):
+        q = input.new_tensor(q)
     if dim is None:
         ordered = input.reshape(-1).sort()[0]
     else:
@@ -265,14 +276,14 @@ def _quantile(input, q, dim, keepdim: bool, interpolation: str, skip_nan: bool) 
     return result.squeeze(0) if q.ndim == 0 else result
 
 
-def _is_recorded(*tensors: Tensor) -> bool:
-    return any(t._requires_grad for t in tensors)
+def _is_recorded(*tensors: Tensor | float) -> bool:
+    return any(isinstance(t, Tensor) and t._requires_grad for t in tensors)
 
 
 def _selected_quantile(t: Tensor, q: float, dim: int, interpolation: str) -> Tensor:
     """One quantile along dim by finding the one or two elements that it lies between: a tenth of the time of sorting."""
     real = t._dtype.np.type
-    place = float(real(q) * real(t._size[dim] - 1))  # rounded as the tensors of `_places` are
+    place = float(real(q) * real((t._size[dim] if t._size else 1) - 1))  # rounded as the tensors of `_places` are
     if interpolation in ("lower", "higher", "nearest"):
         chosen = {"lower": floor, "higher": ceil, "nearest": round}[interpolation](place)
         result = _select(t, dim, False, chosen)[0]

@@ -10,7 +10,7 @@ from numtorch.kernels.cpu.row_selection import NETWORK_MAX
 from .._allocator import empty
 from .._copy import cast_array, contiguous
 from .._derivatives import record_undifferentiable, undifferentiable
-from .._dtype import BOOL, COMPLEX, INTEGRAL, bool_, float32, int32, int64, promote_types
+from .._dtype import BOOL, COMPLEX, INTEGRAL, bool_, float32, float64, int32, int64, promote_types
 from .._inplace import write_out
 from .._promotion import result_type
 from .._registry import op
@@ -186,6 +186,7 @@ def _common(a: Tensor, b: Tensor) -> tuple[np.ndarray, np.ndarray]:
 _NO_SORTER = np.empty(0, np.int64)
 _searchsorted = at.compiled_pair(_kernels.searchsorted_forward, "xxinnnbbi")
 _isin = at.compiled_pair(_kernels.isin_sorted, "xxm")
+_COMPARED_AS_THEY_ARE = frozenset({float32, float64, int64})
 #: Searches that several threads share: some 10 ns each.
 _PARALLEL_SEARCH = 1 << 14
 
@@ -221,8 +222,21 @@ def _sorter_flat(sorter: Tensor | None, boundaries: Tensor) -> np.ndarray:
 
 
 def _search(boundaries: Tensor, values: Tensor, right: bool, sorter: np.ndarray, out_int32: bool) -> Tensor:
-    n = boundaries._size[-1] if boundaries._size else 1
     shared = len(boundaries._size) <= 1
+    bounds, wanted = boundaries._flat, values._flat
+    if (
+        shared
+        and values._dtype is boundaries._dtype in _COMPARED_AS_THEY_ARE
+        and bounds.__class__ is wanted.__class__ is np.ndarray
+        and wanted.size
+        and sorter is _NO_SORTER
+        and not out_int32
+    ):
+        out = np.empty(wanted.size, np.int64)
+        kernel = _searchsorted[out.size >= _PARALLEL_SEARCH][bounds.dtype]
+        kernel(bounds, wanted, sorter, 1, bounds.size, wanted.size, True, right, out)
+        return wrap(out, values._size, int64)
+    n = boundaries._size[-1] if boundaries._size else 1
     bounds, wanted = _common(boundaries, values)
     count = values._size[-1] if values._size and not shared else wanted.size
     rows = 1 if shared else (wanted.size // count if count else 0)

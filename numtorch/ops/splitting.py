@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import accumulate
 
 from numtorch.graph import Node, mode, next_sequence
 
@@ -179,6 +180,13 @@ def unbind(input, dim: int = 0) -> tuple[Tensor, ...]:
     return _parts(input, geometries, UnbindBackward0, dim=d) if geometries else ()
 
 
+@lru_cache(maxsize=1024)
+def _nearly_equal(n: int, sections: int) -> tuple[int, ...]:
+    """n in so many sections of which the first may be longer by one."""
+    base, extra = divmod(n, sections)
+    return (base + 1,) * extra + (base,) * (sections - extra)
+
+
 @op()
 def tensor_split(input, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
     """Nearly equal parts, or parts that end at the indices given."""
@@ -196,12 +204,10 @@ def tensor_split(input, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]
         sections = indices_or_sections
         if sections <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
-        base, extra = divmod(length, sections)
-        ends, end = [], 0
-        for i in range(sections):
-            end += base + (i < extra)
-            ends.append(end)
-        indices = ends[:-1]
+        lengths = _nearly_equal(length, sections)
+        if not tracked(input):  # (of a tensor in the graph torch makes each part a slice)
+            return _split_at(input, lengths, d, SplitBackward0)
+        indices = list(accumulate(lengths[:-1]))
     else:
         indices = [int(i) for i in indices_or_sections]
     parts, start = [], 0
