@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from numtorch.kernels.compiler import jit
 from numtorch.kernels.cpu import conv
-from numtorch.kernels.cpu.conv_layout import REGION_BYTES
+from numtorch.kernels.cpu.conv_layout import LARGE_REGION_BYTES, REGION_BYTES
 from numtorch.kernels.cpu.conv_plan import REGION, plan
 from numtorch.kernels.cpu.conv_shuffle import SHUFFLES, load_shuffled, pieces
 from numtorch.kernels.cpu.conv_tile import conv_tile
@@ -256,9 +256,10 @@ def test_results_do_not_depend_on_the_number_of_threads(name):
         assert np.array_equal(a, b)
 
 
-def test_a_region_fits_the_second_level_cache():
-    made = plan("forward", 8, 1, 64, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
-    assert made.table[REGION] * 4 <= 1.1 * REGION_BYTES
+@pytest.mark.parametrize("channels, most", ((16, REGION_BYTES), (64, LARGE_REGION_BYTES), (4096, REGION_BYTES)))
+def test_a_region_stays_in_the_caches(channels, most):
+    made = plan("forward", 8, 1, channels, 64, (1, 56, 56), (1, 3, 3), ONE, (0, 1, 1), ONE, (1, 56, 56), 4)
+    assert made.table[REGION] * 4 <= 1.1 * most
     assert made.tasks >= 16
 
 
