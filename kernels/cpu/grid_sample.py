@@ -7,8 +7,8 @@ where the places and weights of a point follow from its coordinates in [-1, 1]: 
 points, dims) with x before y before z, out (images, channels, points); src is (depth, height, width), depth 1
 in two dimensions.
 
-Coordinates outside of the image: ZEROS reads zeros there, BORDER goes to the nearest edge, REFLECTION folds
-back at the edges (at the centres of the edge pixels with align_corners, else at their outer borders).
+Coordinates outside of the image go where the padding says (grid_coordinates.py); with ZEROS zeros are read there. Nearest
+and linear samples in two dimensions have a forward of their own (grid_pairs.py).
 
 The points are taken in blocks, those of small images together. First the taps of a block are found, by loops along its
 points that have no branches and become vectors; then they serve all channels. The elements at the taps are read one by
@@ -25,9 +25,10 @@ from numba import prange, typeof
 from ..compiler import entry_point, jit
 from ..pieces import piece
 from ..simd import broadcast, fma, lanes, load, load_part, pick, store, store_part
+from .grid_coordinates import fold_back, fold_slopes, grid_pixels
+from .grid_pairs import sample_pairs, serial_pairs
 
 BILINEAR, NEAREST, BICUBIC = 0, 1, 2
-ZEROS, BORDER, REFLECTION = 0, 1, 2
 MOST_TAPS = 16
 #: Points of a block: the tables of four taps take 6 KB, those of sixteen with their slopes 48.
 BLOCK = 128
@@ -47,37 +48,6 @@ _INDEX = {4: np.empty(0, np.int32), 8: np.empty(0, np.int64)}
 # --- the taps of a block ------------------------------------------------------------------------------------
 
 
-@jit(bare=True)
-def _fold_back(c, bend, size, padding, align):
-    """Coordinates after padding, in place, and their derivatives. Loops of few cases each become vectors."""
-    real = c.dtype.type
-    one, zero, half = real(1), real(0), real(0.5)
-    last = real(size - 1)
-    for p in range(c.size):
-        bend[p] = one
-    if padding == REFLECTION:
-        low = zero if align else -half
-        span = last if align else real(size)
-        if span <= zero:
-            for p in range(c.size):
-                c[p], bend[p] = zero, zero
-            return
-        for p in range(c.size):
-            away = c[p] - low
-            turned = away < zero
-            away = abs(away)
-            flips = np.floor(away / span)
-            extra = away - flips * span
-            odd = flips - real(2) * np.floor(flips * half) != zero
-            c[p] = span - extra + low if odd else extra + low
-            bend[p] = one if odd == turned else -one
-    if padding != ZEROS:
-        for p in range(c.size):
-            v = c[p]
-            bend[p] = zero if (v <= zero) | (v >= last) else bend[p]
-            c[p] = zero if v <= zero else last if v >= last else v
-
-
 @jit(inline=True, bare=True)
 def _whole(c):
     """A coordinate as an integer; nan and what no image reaches become -100, which is outside of every image."""
@@ -90,27 +60,20 @@ def _axis_taps(grid, at, dims, size, mode, padding, align, room, count, place, w
     """Taps of one dimension for the coordinates grid[at + p * dims]: tap k of point p stands at k * BLOCK + p. A place
     outside is -1. Returns how many taps there are. `room` is for three numbers a point."""
     real = grid.dtype.type
-    one, half = real(1), real(0.5)
+    one = real(1)
     c, bend, moved = piece(room, 0, count), piece(room, BLOCK, count), piece(room, 2 * BLOCK, count)
-    # From [-1, 1] to pixels.
-    length = real(size - 1) if align else real(size)
-    scale = half * length
-    if align:
-        for p in range(count):
-            c[p] = (grid[np.uint64(at + p * dims)] + one) * scale
-    else:
-        for p in range(count):
-            c[p] = ((grid[np.uint64(at + p * dims)] + one) * length - one) * half
+    scale = grid_pixels(grid, at, dims, size, align, c)
     size = np.int32(size)
     if mode == NEAREST:
-        _fold_back(c, bend, size, padding, align)
+        fold_back(c, size, padding, align)
         for p in range(count):
             i = _whole(np.rint(c[p]))
             place[p] = i if (i >= 0) & (i < size) else np.int32(-1)
             weight[p] = one
         return 1
     if mode == BILINEAR:
-        _fold_back(c, bend, size, padding, align)
+        fold_slopes(c, bend, size, padding, align)
+        fold_back(c, size, padding, align)
         above, other = piece(place, BLOCK, count), piece(weight, BLOCK, count)
         for p in range(count):
             i = _whole(np.floor(c[p]))
@@ -139,7 +102,7 @@ def _axis_taps(grid, at, dims, size, mode, padding, align, room, count, place, w
             change[p] = (inner if near else outer) * scale * sign
         for p in range(count):
             moved[p] = np.floor(c[p]) + shift
-        _fold_back(moved, bend, size, padding, align)
+        fold_back(moved, size, padding, align)
         for p in range(count):
             i = _whole(moved[p])
             to[p] = i if (i >= 0) & (i < size) else np.int32(-1)
@@ -356,9 +319,14 @@ def grid_sample_forward(
         wide = x.astype(np.float64), grid.astype(np.float64)
         return grid_sample_forward(*wide, images, channels, points, dims, src, mode, padding, align).astype(x.dtype)
     out = np.empty(images * channels * points, x.dtype)
-    kernel = _serial_sample(x.dtype) if out.size < SERIAL_WORK else _sample
-    task = max(1, min(TASK, -(-images * points // WANTED)) if out.size >= SERIAL_WORK else TASK)
+    serial = out.size < SERIAL_WORK
+    task = max(1, TASK if serial else min(TASK, -(-images * points // WANTED)))
     index = _INDEX[x.itemsize]
+    if dims == 2 and mode != BICUBIC and src[2] > 1:
+        kernel = serial_pairs(x, index) if serial else sample_pairs
+        kernel(images, task, x, grid, out, index, channels, points, *src[1:], mode == NEAREST, padding, align)
+        return out
+    kernel = _serial_sample(x.dtype) if serial else _sample
     kernel(images, task, x, grid, out, index, channels, points, dims, src, mode, padding, align)
     return out
 
