@@ -88,7 +88,7 @@ def _describe(value, out: list[bytes], refs: list | None, names: tuple[str, ...]
     elif isinstance(value, functools.partial):
         _describe((value.func, value.args, value.keywords), out, refs, names)
     elif isinstance(value, type):
-        _describe_class(value, out, refs, names)
+        _describe_class(value, out, refs)
     elif isinstance(value, (np.generic, np.dtype)):
         content = value.tobytes() if isinstance(value, np.generic) else b""
         out.append(f"{kind.__name__}:{value!s}:".encode() + content)
@@ -114,7 +114,7 @@ def _describe(value, out: list[bytes], refs: list | None, names: tuple[str, ...]
     elif is_external(kind.__module__):
         out.append(f"{kind.__module__}.{kind.__qualname__}:{_stable_text(value)}".encode())
     else:
-        _describe_class(kind, out, refs, names)
+        _describe_class(kind, out, refs)
         _describe(getattr(value, "__dict__", None) or _stable_text(value), out, refs, names)
 
 
@@ -139,7 +139,7 @@ def _describe_module(module, out: list[bytes], refs: list | None, names: tuple[s
             _describe(found, out, refs, () if isinstance(found, python_types.ModuleType) else names)
 
 
-def _describe_class(cls: type, out: list[bytes], refs: list | None, names: tuple[str, ...]) -> None:
+def _describe_class(cls: type, out: list[bytes], refs: list | None) -> None:
     out.append(f"class:{cls.__module__}.{cls.__qualname__}".encode())
     if not is_external(cls.__module__):
         refs.append(cls)

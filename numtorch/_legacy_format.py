@@ -26,6 +26,7 @@ _PROTOCOL = 1001
 
 
 def legacy_save(obj: object, file, pickle_module, protocol: int) -> None:
+    """Write `obj` in the format that torch had before 1.6: five pickles, then the bytes of the storages."""
     table = _torch_pickle.StorageTable()
 
     def persistent_id(value: Any) -> tuple | None:

@@ -63,6 +63,35 @@ def test_readme():
     run("-c", "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
 
 
+def test_adding_an_operator():
+    text = (ROOT / "docs" / "adding_an_operator.md").read_text(encoding="utf-8")
+    pointwise, _, kernel, _ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    run("-c", "\n".join((_IMPORTS, pointwise, kernel, _WHAT_FOLLOWS)))
+
+
+_IMPORTS = """
+import numpy as np
+import numtorch as torch
+from numtorch.extend import unary
+from numtorch.kernels.compiler import jit
+from numtorch.kernels.math import exp, log1p, sigmoid
+"""
+_WHAT_FOLLOWS = """
+x = torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64, requires_grad=True)
+y = softplus2(x, 2.0)
+assert y.grad_fn.name() == "Softplus2Backward0"
+assert torch.allclose(y, torch.nn.functional.softplus(x, 2.0))
+out = torch.empty(3, dtype=torch.float64)
+with torch.no_grad():
+    assert softplus2(x, 2.0, out=out) is out and torch.equal(out, y)
+    assert torch.equal(x.clone().softplus2_(2.0), y)
+assert torch.autograd.gradgradcheck(lambda x: x.softplus2(2.0), (x,))
+total = np.empty(3, np.float32)
+cumsum_forward(np.float32([1, 2, 3]), total)
+assert total.tolist() == [1, 3, 6]
+"""
+
+
 def test_the_line_to_break_at_is_a_kernels_loop():
     path, line = re.search(r"break /path/to/the/checkout/(\S+):(\d+)", (ROOT / "README.md").read_text()).groups()
     assert (ROOT / path).read_text().splitlines()[int(line) - 1].strip() == "out[i] = f(x[i], *params)"

@@ -30,6 +30,8 @@ SERIAL_WORK = 1_000_000
 
 
 class Plan(NamedTuple):
+    """How a convolution is cut for Winograd's algorithm: tables of places, and the sizes of its units of work."""
+
     geometry: np.ndarray  # int64
     place_in: np.ndarray  # pixel of a unit's rows -> its place in the padded region
     place_out: np.ndarray  # output pixel of a unit -> its place in the region of its tiles

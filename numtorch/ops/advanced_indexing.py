@@ -88,6 +88,7 @@ def entry_of(index: Tensor, dim: int, size) -> Index:
 
 
 def common_shape(entries: tuple[Index, ...]) -> tuple[int, ...]:
+    """The shape that the index tensors of an expression broadcast to; IndexError where they do not."""
     shape = entries[0].shape
     for entry in entries[1:]:
         if entry.shape != shape:

@@ -64,6 +64,7 @@ def filled(size, value, d: dtype) -> Tensor:
 
 
 def python_number(value, d: dtype) -> bool | int | float | complex:
+    """`value` (a number or a tensor of one) as a number that dtype `d` holds; RuntimeError where it does not."""
     if isinstance(value, Tensor):
         value = value.item()
     if d.category < FLOATING and isinstance(value, float) and not math.isfinite(value):

@@ -434,6 +434,7 @@ def _laid_out_scattered(self: Tensor, d: int, flat: np.ndarray, size: Size, src,
 
 
 def scatter_into(self: Tensor, dim: int, index: Tensor, src) -> None:
+    """self[..., index[i], ...] = src[i] along dim, in the memory of self; src may be a number."""
     if _block_scattered(self, dim, index, src, SET, True) is not None:
         return
     d = dim_of(self, dim)
@@ -462,6 +463,7 @@ def _reduce_buffer(self: Tensor, dim: int, flat: np.ndarray, index_size, values:
 
 
 def reduce_into(self: Tensor, dim: int, index: Tensor, src, mode: int, name: str) -> None:
+    """As scatter_into, with what stands there and src combined by `mode`, in the order of index; `name` is for errors."""
     if _block_scattered(self, dim, index, src, mode, True) is not None:
         return
     d = dim_of(self, dim)

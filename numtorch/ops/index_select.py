@@ -155,6 +155,7 @@ def _rows_written(self: Tensor, dim: int, index: Tensor, source: Tensor, mode: i
 
 
 def index_add_into(self: Tensor, dim: int, index: Tensor, source: Tensor, alpha=1) -> None:
+    """self[index[i]] += alpha * source[i] along dim, in the memory of self: as often as an index occurs."""
     if alpha == 1 and _rows_written(self, dim, index, source, ADD, True) is not None:
         return
     d = dim_of(self, dim)
@@ -210,6 +211,7 @@ inplace("index_add_", index_add, index_add_into)
 
 
 def index_copy_into(self: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    """self[index[i]] = source[i] along dim, in the memory of self: the last one where an index occurs twice."""
     if _rows_written(self, dim, index, source, SET, True) is not None:
         return
     d = dim_of(self, dim)
@@ -296,6 +298,7 @@ def _rows_filled(self: Tensor, dim: int, index: Tensor, value, in_place: bool) -
 
 
 def index_fill_into(self: Tensor, dim: int, index: Tensor, value) -> None:
+    """self[index[i]] = value along dim, in the memory of self; an index may count from the end."""
     if _rows_filled(self, dim, index, value, True) is not None:
         return
     d = dim_of(self, dim)
@@ -394,6 +397,7 @@ take.derivative(input=lambda ctx, grad: grad.new_zeros(ctx.input.shape).put(ctx.
 
 
 def put_into(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> None:
+    """Element index[i] of self, as if flat, = (or, with `accumulate`, +=) source[i], in the memory of self."""
     if self._dtype is not source._dtype:
         raise RuntimeError(
             "put_(): self and source expected to have the same dtype, but got self.dtype = "

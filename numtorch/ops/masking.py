@@ -57,6 +57,7 @@ def _check_fill(self: Tensor, mask: Tensor, value) -> object:
 
 
 def masked_fill_into(self: Tensor, mask: Tensor, value) -> None:
+    """self[mask] = value in the memory of self; the mask is broadcast to self."""
     held, flat = self._flat, mask._flat
     laid = held is not None and flat is not None and self._device is cpu and mask._device is cpu
     if laid and mask._dtype is bool_ and mask._size == self._size and fits(value, self._dtype):
@@ -176,6 +177,7 @@ masked_select.derivative(input=_unselected)
 
 
 def masked_scatter_into(self: Tensor, mask: Tensor, source: Tensor) -> None:
+    """self[mask] = the first elements of source, in order, in the memory of self; the mask is broadcast to self."""
     if mask._dtype is not bool_:
         raise RuntimeError(
             f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask._dtype.type_name}"

@@ -57,6 +57,7 @@ EDGES = {2: ("H", "W"), 3: ("T", "H", "W")}
 
 
 def check_pool(size, dims: int, kernel, stride, padding, dilation) -> None:
+    """RuntimeError, in the words of torch, for windows that no input of this size has."""
     given = len(size)
     batch = f"{dims + 1}D or {dims + 2}D (batch mode) tensor"
     if given not in (dims + 1, dims + 2):

@@ -413,6 +413,7 @@ def _random_(self, *args, generator: Generator | None = None, **kwargs) -> None:
 
 
 def size_argument(name: str, args: tuple, size) -> Size:
+    """The size that a call rand(2, 3), rand((2, 3)) or rand(size=(2, 3)) of `name` asks for; an error where it is none."""
     if size is not None:
         args = args or (size,)
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
