@@ -468,7 +468,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     n = input._size[dim]
     if n % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {n}")
-    return _glu(input, dim)
+    result = _glu.__wrapped__(input, dim)
+    if input._requires_grad and mode.enabled:
+        _glu.primitive.record_directly([None, dim], (input,), (input,), result)
+    return result
 
 
 @lru_cache(maxsize=1024)

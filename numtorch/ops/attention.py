@@ -24,7 +24,7 @@ from .._primitive import primitive
 from .._registry import FUNCTIONS
 from .._size import broadcast_size, dense, expanded_strides
 from .._storage import Storage
-from .._tensor import Tensor, _new, wrap
+from .._tensor import Tensor, _new, alias
 from .creation import ones
 
 
@@ -59,7 +59,9 @@ def fused_attention(
         if mask._size != (scores := (*query._size[:-1], sizes[3])) and broadcast_size(mask._size, scores) != scores:
             return None
     if mode.enabled and (query._requires_grad or key._requires_grad or value._requires_grad):
-        return _attention(query, key, value, mask, kind, scale)[0]
+        result, log_sum = _forward(query, key, value, mask, kind, scale)
+        values, saved = [None, None, None, None, kind, scale, log_sum], (query, key, value, mask, alias(result))
+        return _attention.primitive.record_directly(values, (query, key, value), saved, result)
     return _forward(query, key, value, mask, kind, scale)[0]
 
 
@@ -144,15 +146,14 @@ def _forward(query, key, value, mask, kind, scale):
 
 @primitive(
     node="ScaledDotProductFlashAttentionForCpuBackward0",
-    save=("query", "key", "value", "mask", "result0", "result1"),
+    save=("query", "key", "value", "mask", "result"),
     differentiable=("query", "key", "value"),
-    nondifferentiable=(1,),
+    keeps=("log_sum",),
     public=False,
 )
 def _attention(query, key, value, mask, kind, scale):
     """`_forward` as an operator of the graph."""
-    out, log_sum = _forward(query, key, value, mask, kind, scale)
-    return out, wrap(log_sum, query._size[:-1], query._dtype)
+    return _forward(query, key, value, mask, kind, scale)
 
 
 @_attention.backward
@@ -171,7 +172,7 @@ def _(ctx, grad):
     to_query, to_key, to_value = _like(query), _like(key), _like(value)
     attention_backward(
         _operand(grad), _operand(query), _operand(key), _operand(value), kind,
-        None if mask is None else _mask_operand(mask, (*q[:-1], k[-2])), scale, _operand(ctx.result0), ctx.result1.flat(),
+        None if mask is None else _mask_operand(mask, (*q[:-1], k[-2])), scale, _operand(ctx.result), ctx.log_sum,
         *[(t._buffer(), _three(t._stride)) for t in (to_query, to_key, to_value)], _sizes(q, k, v),
     )  # fmt: skip
     return {"query": to_query, "key": to_key, "value": to_value}

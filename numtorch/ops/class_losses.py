@@ -196,7 +196,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
         node = _new(NllLossBackward if len(input._size) < 3 else NllLoss2DBackward)
         node.shape, node.dtype, node.reduction = input._size, input._dtype, reduction
         node.ignore_index, node.weights = ignore_index, weights
-        connect(node, loss, input, (target, weight))
+        connect(node, loss, (input,), (target, weight))
     return loss
 
 
@@ -290,7 +290,8 @@ def cross_entropy(
         _check_nll(input, target, weight)
         loss, kept = _cross_entropy_found(input, target, weight, reduction, ignore_index)
         if input._requires_grad and mode.enabled:
-            _cross_entropy.primitive.record((input, target, weight, reduction, ignore_index), {}, loss, (kept,))
+            values, saved = [None, None, None, reduction, ignore_index, kept], (input, target, weight)
+            _cross_entropy.primitive.record_directly(values, (input,), saved, loss)
         return loss
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
@@ -522,7 +523,11 @@ def multi_margin_loss(
         raise RuntimeError(f"inconsistent weight size, expected {c} but got {list(weight._size)}")
     if target._dtype is not int64:
         raise RuntimeError(f"expected scalar type Long but found {target._dtype.type_name}")
-    return _multi_margin(input, target, int(p), margin, weight, reduction)
+    loss = _multi_margin.__wrapped__(input, target, int(p), margin, weight, reduction)
+    if input._requires_grad and mode.enabled:
+        values, saved = [None, None, int(p), margin, None, reduction], (input, target, weight)
+        _multi_margin.primitive.record_directly(values, (input,), saved, loss)
+    return loss
 
 
 @primitive(

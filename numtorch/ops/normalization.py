@@ -103,6 +103,14 @@ def _with_statistics(norm: Callable, args: tuple, found: tuple, size) -> tuple[T
 # -- batch norm ----------------------------------------------------------------------------------------------
 
 
+def _in_graph(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> bool:
+    return mode.enabled and (
+        input._requires_grad
+        or (weight is not None and weight._requires_grad)
+        or (bias is not None and bias._requires_grad)
+    )
+
+
 def _geometry(t: Tensor) -> tuple[int, int, int]:
     """(N, C, L) of a batch."""
     n, c = t._size[0], t._size[1]
@@ -255,7 +263,13 @@ def native_order_batch_norm(
         return y if bias is None else y + bias[0]
     if _is_plain(input, weight, bias, running_mean, running_var):
         return _batch_norm_alone(input, weight, bias, running_mean, running_var, training, momentum, float(eps))
-    return _batch_norm(input, weight, bias, running_mean, running_var, bool(training), momentum, float(eps))
+    training, eps = bool(training), float(eps)
+    found = _batch_norm_found(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    y, mean, rstd = found
+    if _in_graph(input, weight, bias):
+        values, saved = [None] * 5 + [training, momentum, eps, mean, rstd], (input, weight, running_mean, running_var)
+        _batch_norm.primitive.record_directly(values, (input, weight, bias), saved, y)
+    return y
 
 
 def _batch_norm_alone(input, weight, bias, running_mean, running_var, training, momentum, eps) -> Tensor:
@@ -505,7 +519,11 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
     shape = _normalized_shape(input, normalized_shape, weight, bias, "LayerNormKernelImpl")
     if _is_plain(input, weight, bias):
         return _row_norm_alone(input, weight, bias, shape, True, float(eps))
-    return _layer_norm(input, weight, bias, shape, float(eps))
+    y, mean, rstd = _row_norm(input, weight, bias, shape, True, float(eps))
+    if _in_graph(input, weight, bias):
+        values = [None, None, None, shape, float(eps), mean, rstd]
+        _layer_norm.primitive.record_directly(values, (input, weight, bias), (input, weight), y)
+    return y
 
 
 register("layer_norm", layer_norm, namespace="nn.functional", method=False)

@@ -24,7 +24,7 @@ from .._primitive import primitive
 from .._promotion import result_type
 from .._registry import FUNCTIONS, op
 from .._size import Size, wrap_dim
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, alias, wrap
 from .reducing import (
     PLAIN_DIMS,
     check_cpu,
@@ -110,9 +110,9 @@ _SMALL = 65536
 
 
 def _small_norm(t: Tensor, p, dim, keepdim: bool) -> Tensor | None:
-    """The norm of a small contiguous tensor of float32 or float64 over neighbouring dims, without a graph; None for others."""
+    """The norm of a small contiguous tensor of float32 or float64 over neighbouring dims; None for others."""
     flat = t._flat
-    if flat is None or t._requires_grad or not 0 < flat.size < _SMALL or type(dim) not in PLAIN_DIMS:
+    if flat is None or not 0 < flat.size < _SMALL or type(dim) not in PLAIN_DIMS:
         return None
     d = t._dtype
     entries = _norm_entries.get((d, p))
@@ -124,7 +124,13 @@ def _small_norm(t: Tensor, p, dim, keepdim: bool) -> Tensor | None:
             return None
         entries = _norm_entries[d, p] = direct_entries(kernels, d)
     layout = direct_layout(t._size, dim, keepdim)
-    return None if layout is None else reduced_directly(entries, flat, layout, d)
+    if layout is None:
+        return None
+    result = reduced_directly(entries, flat, layout, d)
+    if t._requires_grad and mode.enabled:
+        values, saved = [None, float(p), layout.dims, keepdim], (t, alias(result))
+        _vector_norm.primitive.record_directly(values, (t,), saved, result)
+    return result
 
 
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> Tensor:

@@ -143,7 +143,7 @@ def _record(node_class, result: Tensor, t: Tensor, dim: int) -> None:
     """Make `result` the softmax of t along dim in the graph."""
     node = _new(node_class)
     node.dim = dim
-    connect(node, result, t, (alias(result),))  # saved is not itself, which holds the node
+    connect(node, result, (t,), (alias(result),))  # saved is not itself, which holds the node
 
 
 @op("softmax")
