@@ -14,7 +14,7 @@ from .._device import cpu, parse_device
 from .._dtype import COMPLEX, FLOATING, bool_, dtype, int64, scalar_dtype
 from .._inplace import resize_out, write_out
 from .._registry import op, register
-from .._size import Size, dense, flatten_sizes
+from .._size import EMPTY, Size, dense, flatten_sizes
 from .._storage import Storage
 from .._tensor import Tensor, _new, strided, wrap
 
@@ -40,6 +40,8 @@ def _check_size(size: tuple[int, ...]) -> Size:
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(size)}")
     return Size(size)
 
+
+_PLAIN_FLOATS = frozenset({_dtype.float32, _dtype.float64})
 
 # Elements below which numpy's fill is called at once.
 _FEW = 16384
@@ -311,9 +313,9 @@ def written(t: Tensor, out: Tensor | None, name: str) -> Tensor:
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False) -> Tensor:
     """A matrix with ones on its diagonal."""
     m = n if m is None else m
-    for value, name in ((n, "n"), (m, "m")):
-        if value < 0:
-            raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
+    if n < 0 or m < 0:
+        name, value = ("n", n) if n < 0 else ("m", m)
+        raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
     d = dtype or (out._dtype if out is not None else _dtype.get_default_dtype())
     result = direct((n, m), 0, d)
     if result is None:
@@ -329,4 +331,10 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
 @op(method=False)
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False) -> Tensor:
     """A 0-d tensor of a Python number, in the default dtype unless given."""
-    return full((), s, dtype=dtype or _dtype.get_default_dtype(), device=device, requires_grad=requires_grad)
+    d = dtype or _dtype.get_default_dtype()
+    plain = s.__class__ is float and (-3e38 < s < 3e38 or s - s != 0)  # what a float32 holds for certain; inf and nan
+    if plain and d in _PLAIN_FLOATS and device is None and not requires_grad and not mode.inference:
+        flat = np.empty(1, d.np)
+        flat[0] = s
+        return wrap(flat, EMPTY, d)
+    return full((), s, dtype=d, device=device, requires_grad=requires_grad)

@@ -77,10 +77,10 @@ def _shared_rule(ctx, grad):
 def _median_of_all(t: Tensor, skip_nan: bool) -> Tensor:
     held = t._flat
     if held is not None and held.size and t._dtype in _ORDERED_AS_THEY_ARE:
-        bits, floating, last = bits_to_order(held)
-        out, place = np.empty(1, bits.dtype), np.empty(1, np.int64)
-        _select_rows[False][bits.dtype](bits, floating, last, 1, held.size, 0, True, skip_nan, out, place)
-        return wrap(values_of_bits(out, held.dtype), EMPTY, t._dtype)
+        bits, floating, last = DIRECT[t._dtype]
+        out, place = np.empty(1, bits), np.empty(1, np.int64)
+        _select_rows[False][bits](held.view(bits), floating, last, 1, held.size, 0, True, skip_nan, out, place)
+        return wrap(out.view(held.dtype), EMPTY, t._dtype)
     flat = t if len(t._size) == 1 else t.detach().reshape(-1)
     if flat._size == (0,):
         return t.new_full((), float("nan") if t._dtype.category == FLOATING else np.iinfo(t._dtype.np).min)
@@ -97,12 +97,12 @@ def _nanmedian_all(self):
     return _median_of_all(self, True)
 
 
-@primitive("median_dim", node="MedianBackward1", save=("result1",), public=False)
+@primitive("median_dim", node="MedianBackward1", save=("result1",), nondifferentiable=(1,), public=False)
 def _median_dim(self, dim, keepdim):
     return _select(self, dim, keepdim, 0, True)
 
 
-@primitive("nanmedian_dim", node="NanmedianBackward1", save=("result1",), public=False)
+@primitive("nanmedian_dim", node="NanmedianBackward1", save=("result1",), nondifferentiable=(1,), public=False)
 def _nanmedian_dim(self, dim, keepdim):
     return _select(self, dim, keepdim, 0, True, True)
 
@@ -150,12 +150,12 @@ nanmedian = _median(
 # -- kthvalue and mode ---------------------------------------------------------------------------------------
 
 
-@primitive("kthvalue_", node="KthvalueBackward0", save=("result1",), public=False)
+@primitive("kthvalue_", node="KthvalueBackward0", save=("result1",), nondifferentiable=(1,), public=False)
 def _kthvalue(self, k, dim, keepdim):
     return _select(self, dim, keepdim, k - 1)
 
 
-@primitive("mode_", node="ModeBackward0", save=("result1",), public=False)
+@primitive("mode_", node="ModeBackward0", save=("result1",), nondifferentiable=(1,), public=False)
 def _mode(self, dim, keepdim):
     if not self._size:
         return self.detach().clone(), wrap(np.zeros(1, np.int64), self._size, int64)
@@ -195,9 +195,8 @@ def kthvalue(input, k, dim=-1, keepdim=False) -> tuple[Tensor, Tensor]:
         raise IndexError(f"kthvalue(): Expected reduction dim {d} to have non-zero size.")
     if not 1 <= k <= n:
         raise RuntimeError("kthvalue(): selected number k out of range for dimension " + str(d))
-    if input._requires_grad:
-        return return_types.kthvalue(*_kthvalue(input, k, d, keepdim))
-    return _new_tuple(return_types.kthvalue, _select(input, d, keepdim, k - 1))
+    found = _kthvalue(input, k, d, keepdim) if input._requires_grad else _select(input, d, keepdim, k - 1)
+    return _new_tuple(return_types.kthvalue, found)
 
 
 @publish(out=True)

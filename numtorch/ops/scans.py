@@ -243,12 +243,12 @@ def _running_rule(ctx, grad):
     return grad.new_zeros(ctx.self.shape).scatter_add(ctx.dim, ctx.result1, grad)
 
 
-@primitive("cummax_", node="CummaxBackward0", save=("result1",), public=False)
+@primitive("cummax_", node="CummaxBackward0", save=("result1",), nondifferentiable=(1,), public=False)
 def _cummax(self, dim):
     return _running_extreme(self, dim, _kernels.CUMMAX)
 
 
-@primitive("cummin_", node="CumminBackward0", save=("result1",), public=False)
+@primitive("cummin_", node="CumminBackward0", save=("result1",), nondifferentiable=(1,), public=False)
 def _cummin(self, dim):
     return _running_extreme(self, dim, _kernels.CUMMIN)
 
@@ -262,7 +262,7 @@ def cummax(input, dim) -> tuple[Tensor, Tensor]:
     """(values, indices): the greatest so far along dim and where it was last met."""
     check_cpu(input, "cummax")
     if input._requires_grad:
-        return return_types.cummax(*_cummax(input, wrap_dim(dim, input.ndim)))
+        return _new_tuple(return_types.cummax, _cummax(input, wrap_dim(dim, input.ndim)))
     return _new_tuple(return_types.cummax, _running_extreme(input, dim, _kernels.CUMMAX))
 
 
@@ -271,7 +271,7 @@ def cummin(input, dim) -> tuple[Tensor, Tensor]:
     """(values, indices): the least so far along dim and where it was last met."""
     check_cpu(input, "cummin")
     if input._requires_grad:
-        return return_types.cummin(*_cummin(input, wrap_dim(dim, input.ndim)))
+        return _new_tuple(return_types.cummin, _cummin(input, wrap_dim(dim, input.ndim)))
     return _new_tuple(return_types.cummin, _running_extreme(input, dim, _kernels.CUMMIN))
 
 

@@ -225,9 +225,11 @@ def sort_along(input, dim: int, descending: bool) -> return_types.sort:
 
 
 # One computation under torch's two names: its node tells whether `stable` was given.
-_sort = primitive("sort", node="SortBackward0", save=("result1",), public=False)(sort_along)
+_sort = primitive("sort", node="SortBackward0", save=("result1",), nondifferentiable=(1,), public=False)(sort_along)
 _sort.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
-_sort_stable = primitive("sort", node="SortBackward1", save=("result1",), public=False)(sort_along)
+_sort_stable = primitive("sort", node="SortBackward1", save=("result1",), nondifferentiable=(1,), public=False)(
+    sort_along
+)
 _sort_stable.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
 
 
@@ -306,7 +308,7 @@ def _largest(input, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     return return_types.topk(rows.back(rows.values(order, k), input._dtype, k), rows.back(order, int64, k))
 
 
-_topk = primitive("topk", node="TopkBackward0", save=("result1",), public=False)(_largest)
+_topk = primitive("topk", node="TopkBackward0", save=("result1",), nondifferentiable=(1,), public=False)(_largest)
 _topk.derivative(input=lambda ctx, grad: _values_back(ctx, grad, ctx.result1, ctx.dim))
 
 

@@ -14,7 +14,7 @@ from .._dtype import float32, float64, int64
 from .._primitive import primitive
 from .._registry import op, register
 from .._size import wrap_dim
-from .._tensor import Tensor, wrap
+from .._tensor import Tensor, wrap, wrap_as
 from .._views import tracked
 from .creation import eye, finish
 from .few_places import fits
@@ -22,7 +22,7 @@ from .positions import PARALLEL_ELEMENTS, as_vectors
 
 _trace = Compiled(_kernels.trace_forward, "xnnx")
 #: Dtypes of small triangles that need no thought.
-_SMALL = frozenset({np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)})
+_SMALL = frozenset({float32, float64, int64})
 _keep_triangle = compiled_pair(_kernels.keep_triangle, "xnnnbx")
 
 
@@ -133,16 +133,16 @@ trace.derivative(input=lambda ctx, grad: grad * eye(*ctx.input.shape, dtype=grad
 
 
 def _triangle(self: Tensor, diagonal: int, upper: bool) -> Tensor:
-    if len(self._size) < 2:
+    source, size = self._flat, self._size
+    if len(size) < 2:
         raise RuntimeError(f"{'triu' if upper else 'tril'}: input tensor must have at least 2 dimensions")
-    source = self._flat
+    if source.__class__ is np.ndarray and source.size < PARALLEL_ELEMENTS and self._dtype in _SMALL:
+        held = source.dtype
+        out = np.empty(source.size, held)
+        _keep_triangle[False][held](source, size[-2], size[-1], diagonal, upper, out)
+        return wrap_as(out, self)
     if source is None:
         source = contiguous(self)._flat
-    elif source.__class__ is np.ndarray and source.size < PARALLEL_ELEMENTS and source.dtype in _SMALL:
-        rows, columns = self._size[-2:]
-        out = np.empty(source.size, source.dtype)
-        _keep_triangle[False][source.dtype](source, rows, columns, diagonal, upper, out)
-        return wrap(out, self._size, self._dtype)
     rows, columns = self._size[-2:]
     out = empty(source.size, source.dtype)
     if out.size:
