@@ -12,7 +12,7 @@ from numtorch.kernels.cpu.pointwise import PARALLEL_THRESHOLD
 from . import _dtype
 from ._derivatives import argument_names, record, record_beside_number, record_broadcast, record_pair
 from ._device import cpu
-from ._dtype import COMPLEX, FLOATING, bool_, dtype
+from ._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL, bool_, dtype
 from ._inplace import check_apart, check_writable, inplace_form, old_values, write_out
 from ._layout import broadcast
 from ._loops import run, run_apart, run_broadcast, run_over
@@ -69,7 +69,7 @@ class Binary(Pointwise):
         found = (self.number_right.entry("contiguous", d.np, 1 + self.n_params), out_np, out_dtype)
         if d.category == FLOATING:
             self.fast_float[d] = self.fast_int[d] = found
-        elif d is _dtype.int64:
+        elif d.category == INTEGRAL and d.is_signed:  # (an entry takes a negative number for no unsigned parameter)
             self.fast_int[d] = found
 
     def general(self, a, b, params, out) -> Tensor:
@@ -96,6 +96,8 @@ class Binary(Pointwise):
                 )
         if self.check is not None:
             self.check(a, b)
+        if out is not None and len(params) == self.n_params and self.into((a, b), params, out):
+            return out
         y = self.compute((a, b), params)
         if (
             self.differentiable
@@ -122,6 +124,8 @@ class Binary(Pointwise):
     def written(self, a, b, out) -> Tensor:
         """Into `out` directly where nothing has to be converted, broadcast or recorded."""
         if isinstance(a, Tensor) and isinstance(b, Tensor) and isinstance(out, Tensor):
+            if out._flat is None:
+                laid_flat(out)
             x, y, z, d = a._flat, b._flat, out._flat, a._dtype
             if (
                 x is not None
@@ -281,9 +285,11 @@ class Binary(Pointwise):
     def over_view(self, input, other, params) -> bool:
         """Views, and operands that are broadcast, outside the graph: one loop over them; whether that was done."""
         d = input._dtype
-        if d.category != FLOATING or len(params) != self.n_params or input._device is not cpu or tracked(input):
+        if d.category == BOOL or len(params) != self.n_params or input._device is not cpu or tracked(input):
             return False
         number_beside = other.__class__ is float or other.__class__ is int
+        if d.category != FLOATING and (number_beside or params):
+            return False
         found = (self.fast_float if number_beside else self.fast).get(d)
         if found is None or found[2] is not d:
             return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from ._size import Size, broadcast_sizes, contiguous_strides, expanded_strides
+from ._size import Size, broadcast_sizes, contiguous_strides, expanded_strides, may_overlap
 
 
 def _order(size, strides) -> list[int]:
@@ -76,6 +77,10 @@ def plan(size: tuple[int, ...], *strides: tuple[int, ...]) -> np.ndarray:
 NEAR = 4
 
 
+# Elements up to which any walk takes less than a second one over what it has computed.
+FEW = 2048
+
+
 class Broadcast(NamedTuple):
     """How two or three operands are walked together: the result's size and strides, and the loop's `meta`."""
 
@@ -103,6 +108,23 @@ def broadcast(*sizes_and_strides: tuple[int, ...]) -> Broadcast:
     lies_flat = stride == contiguous_strides(size)
     by_row = lies_flat and len(sizes) == 2 and sizes[0] == size and strides[0] == stride and sizes[1] == size[-1:]
     return Broadcast(size, stride, size.numel(), meta, vectorises, turned, lies_flat, by_row and strides[1] == (1,))
+
+
+@lru_cache(maxsize=4096)
+def walk_into(size: tuple[int, ...], stride: tuple[int, ...], *sizes_and_strides: tuple[int, ...]) -> np.ndarray | None:
+    """The `meta` of a loop over operands given as size, stride, size, stride, ... that writes a tensor of this layout.
+
+    None where that tensor has another size than the result, holds an element twice or none, or the loop would not run along
+    memory in short steps: then the result is sooner computed by itself and copied."""
+    if 0 in size or may_overlap(size, stride):
+        return None
+    sizes, strides = sizes_and_strides[::2], sizes_and_strides[1::2]
+    if any(len(n) > len(size) for n in sizes) or broadcast_sizes(*sizes) != size:
+        return None
+    meta = plan(size, *[expanded_strides(n, s, size) for n, s in zip(sizes, strides)], stride)
+    steps = meta[2 * meta[0] :: meta[0]].tolist()
+    near = steps[-1] == 1 and all(step <= NEAR for step in steps)
+    return meta if near or prod(size) <= FEW else None
 
 
 def _lies_turned(meta: list[int]) -> bool:

@@ -108,7 +108,12 @@ class Loops:
             if self.swapped:
                 f = jit(_swapped(f))
             if half:
-                f = of_halfs(f, self.arity, np_dtype is _dtype.bfloat16.np, self.mask, self.result == "bool")
+                bfloat, truth, names = (
+                    np_dtype is _dtype.bfloat16.np,
+                    self.result == "bool",
+                    self.text.__code__.co_names,
+                )
+                f = of_halfs(f, self.arity, bfloat, self.mask, truth, names)
             self.functions[np_dtype] = f
         return f
 

@@ -18,17 +18,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from numtorch.graph import mode
+
 from . import _dtype
 from ._allocator import empty as _empty
 from ._copy import cast
 from ._derivatives import PointwiseNode, _keeps, rule
 from ._device import cpu
 from ._dtype import FLOATING, dtype
-from ._loops import Loops, check_devices, run
+from ._loops import Loops, check_devices, run, run_into
 from ._operands import is_number_beside, number, scalar_tensor
 from ._promotion import result_type, to_floating
 from ._registry import FUNCTIONS, OPERATORS, register
 from ._tensor import Tensor
+from ._views import tracked
 
 
 class Pointwise:
@@ -110,6 +113,33 @@ class Pointwise:
         if inner is not d and self.result != "bool":
             result = cast(result, d)
         return result
+
+    def into(self, operands: tuple, params: tuple, out) -> bool:
+        """Write the result straight into `out`, whatever the layouts, where nothing is cast, moved or recorded; whether that
+        was done."""
+        tensors = tuple([t for t in operands if t.__class__ is Tensor])
+        if out.__class__ is not Tensor or out._device is not cpu or tracked(out) or not tensors:
+            return False
+        d = tensors[0]._dtype
+        for t in tensors:
+            if t._dtype is not d or t._device is not cpu or not t._size or t._requires_grad and mode.enabled:
+                return False
+        loops = self.loops
+        if self.dtype_of(operands) is not d or params and d.category != FLOATING:
+            return False
+        if self.arity == 2 and len(tensors) == 1 and not isinstance(operands[operands[0] is tensors[0]], Tensor):
+            left = operands[0] is not tensors[0]
+            loops = self.number_left if left else self.number_right
+            params = (number(operands[0] if left else operands[1], d), *params)
+        elif len(tensors) < self.arity:
+            return False
+        out_np = loops.output(d.np)
+        if out._dtype is not (d if out_np is d.np else _dtype.FROM_NUMPY[out_np]):
+            return False
+        if not run_into(loops, tensors, params, out):
+            return False
+        out._bump_version()
+        return True
 
 
 def large(loops: Loops, d: dtype, n_params: int, n: int, out_np) -> tuple[Callable, np.ndarray]:

@@ -49,6 +49,8 @@ class Unary(Pointwise):
         """The result for anything that an operand may be, recorded; or what is wrong with it."""
         if not isinstance(x, Tensor):
             raise TypeError(f"{self.name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
+        if out is not None and len(params) == self.n_params and self.into((x,), params, out):
+            return out
         d = x._dtype
         if (
             d in self.fast
@@ -79,6 +81,8 @@ class Unary(Pointwise):
     def written(self, input, out) -> Tensor:
         """Into `out` directly where nothing has to be converted or recorded."""
         if isinstance(input, Tensor) and isinstance(out, Tensor):
+            if out._flat is None:
+                laid_flat(out)
             x, z, d = input._flat, out._flat, input._dtype
             if (
                 x is not None

@@ -84,3 +84,45 @@ def test_every_second_element_is_copied(dtype, n):
     values = (np.arange(6 * n) % 251).astype(dtype).reshape(3, 2 * n)
     assert np.array_equal(torch.from_numpy(values)[:, ::2].contiguous().numpy(), values[:, ::2])
     assert np.array_equal(torch.from_numpy(values)[:, 1::2].contiguous().numpy(), values[:, 1::2])
+
+
+WRITTEN = [
+    (lambda x, y, **out: torch.exp(x, **out), lambda x, y: np.exp(x)),
+    (lambda x, y, **out: torch.add(x, y, **out), lambda x, y: x + y),
+    (lambda x, y, **out: torch.sub(x, 2, **out), lambda x, y: x - 2),
+    (lambda x, y, **out: torch.lt(x, y, **out), lambda x, y: x < y),
+]
+VIEWS = [
+    ((40, 60), lambda t: t[:, 3:33]),
+    ((80, 30), lambda t: t[::2]),
+    ((40, 60), lambda t: t[:, ::2]),
+    ((30, 40), lambda t: t.t()),
+    ((43, 30), lambda t: t[3:]),
+]
+
+
+@pytest.mark.parametrize("ours, reference", WRITTEN)
+@pytest.mark.parametrize("base, view", VIEWS)
+@pytest.mark.parametrize("factor", [1, 9])
+def test_results_are_written_into_views_and_nowhere_else(ours, reference, base, view, factor):
+    x, y = (RNG.standard_normal((40 * factor, 30 * factor)).astype("float32") for _ in range(2))
+    expected = reference(x, y)
+    size = tuple(n * factor if n != 43 else 40 * factor + 3 for n in base)
+    if factor > 1 and base == (40, 60):
+        size, view = (40 * factor, 30 * factor + 5), (lambda t: t[:, 2:-3])
+    out = torch.full(size, 7, dtype=torch.bool if expected.dtype == bool else torch.float32)
+    before, target = out.clone(), view(out)
+    version = out._version
+    ours(torch.from_numpy(x), torch.from_numpy(y), out=target)
+    assert np.allclose(target.numpy(), expected, rtol=1e-6) and out._version > version
+    target.copy_(view(before))
+    assert torch.equal(out, before)
+
+
+def test_an_operand_that_shares_memory_with_the_output_is_read_before():
+    a = torch.arange(40.0)
+    torch.mul(a[:20], 2, out=a[20:])
+    assert a[20:].tolist() == [2.0 * i for i in range(20)]
+    b = torch.arange(40.0).reshape(4, 10)
+    torch.exp(b[:, ::2], out=b[:, 1::2])
+    assert torch.equal(b[:, 1::2], b[:, ::2].exp())
