@@ -44,6 +44,7 @@ _masked_read = Compiled(_kernels.masked_read, "xnimix")
 _masked_write = Compiled(_kernels.masked_write, "xnimix")
 _INT64 = np.dtype(np.int64)
 _np_empty = np.empty
+_WHOLE = (None, None, None)
 
 
 def fits(value, d) -> bool:
@@ -220,10 +221,14 @@ def _items(key: tuple):
     for each in key:
         kind = each.__class__
         if kind is slice:  # slices have no hash before Python 3.12
-            each = each.start, each.stop, each.step
-            for bound in each:
-                if bound is not None and bound.__class__ is not int:
-                    return None
+            start, stop, step = each.start, each.stop, each.step
+            if start is None and stop is None and step is None:
+                each = _WHOLE
+            else:
+                each = start, stop, step
+                for bound in each:
+                    if bound is not None and bound.__class__ is not int:
+                        return None
         elif kind is Tensor:
             if each._device is not cpu:
                 return None

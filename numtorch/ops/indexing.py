@@ -170,8 +170,13 @@ def _getitem(self: Tensor, key):
             result = few_indexed(self, (key,))
         if result is not None:
             return result
-    elif kind is list and key and set(map(type, key)) == {int} and self._device is cpu:
-        result = _indexed_by_one(self, tensor(key))
+    elif kind is list or kind is range:
+        if _plain(self):
+            result = few_indexed(self, (key,))
+        elif key and set(map(type, key)) == {int} and self._device is cpu:
+            result = _indexed_by_one(self, tensor(list(key)))
+        else:
+            result = None
         if result is not None:
             return result
     view, entries = _take_apart(self, key)

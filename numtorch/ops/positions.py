@@ -79,7 +79,7 @@ PARALLEL_PICKS = 1 << 15
 
 # Elements are moved as numbers of their own dtype where that is common, so that the small calls need no view of their
 # buffers (0.25 us each), and as others of their size where it is not, so that kernels compile for few dtypes.
-_MOVED_AS = {1: np.uint8, 2: np.uint16, 4: np.float32, 8: np.float64, 16: np.complex128}
+_MOVED_AS = {n: np.dtype(f"{kind}{n}") for n, kind in ((1, "u"), (2, "u"), (4, "f"), (8, "f"), (16, "c"))}
 MOVED_ITSELF = (np.uint8, np.float32, np.float64, np.int64)
 
 
@@ -87,7 +87,7 @@ def moved_as(np_dtype: np.dtype) -> np.dtype:
     """The numpy dtype whose kernel moves elements of `np_dtype`."""
     if np_dtype.type in MOVED_ITSELF:
         return np_dtype
-    return np.dtype(_MOVED_AS[np_dtype.itemsize])
+    return _MOVED_AS[np_dtype.itemsize]
 
 
 def as_moved(flat: np.ndarray) -> np.ndarray:
@@ -194,12 +194,17 @@ def pick(t: Tensor, index: np.ndarray, low: int, plan: tuple, start: int = 0) ->
     if source is None:
         source, start = t._buffer(), start + t._offset
     d = source.dtype
-    kernel = _read_rows[False].get(d) if numel < PARALLEL_PICKS else None
-    if kernel is None or d.type not in MOVED_ITSELF:
+    moved = d if d.type in MOVED_ITSELF else moved_as(d)
+    kernel = _read_rows[False].get(moved) if numel < PARALLEL_PICKS and moved.itemsize <= 8 else None
+    if kernel is None:
         out, bad = read_parts(source, index, n, low, start, *numbers)
-    else:
+    elif moved is d:
         out = np.empty(numel, d)
         bad = kernel(source, index, n, low, start, *numbers, out)
+    else:
+        to = np.empty(numel, moved)
+        bad = kernel(source.view(moved), index, n, low, start, *numbers, to)
+        out = to.view(d)
     result = _new(Tensor)
     result._flat, result._size, result._stride, result._dtype = out, size, stride, t._dtype
     return result, bad
