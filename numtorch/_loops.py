@@ -25,10 +25,11 @@ from ._allocator import empty as _empty
 from ._copy import contiguous
 from ._device import cpu
 from ._dtype import dtype
-from ._layout import broadcast, plan
+from ._layout import broadcast, plan, walk_into
 from ._size import broadcast_sizes, contiguous_strides, expanded_strides, is_contiguous, is_dense
 from ._storage import Storage
 from ._tensor import Tensor, _new, alias, wrap
+from ._views import shares_elements
 
 _np_empty = np.empty
 # Elements from which a transposed operand is worth a copy: below, everything is in the first-level cache anyway.
@@ -317,6 +318,33 @@ def run_over(loops: Loops, target: Tensor, others: tuple, params: tuple) -> bool
     elif n:
         kind = "inplace strided" if n < PARALLEL_THRESHOLD else "inplace strided parallel"
         loops.entry_for(kind, d, len(params))(*arguments, plan(size, *strides, stride), params)
+    return True
+
+
+def run_into(loops: Loops, operands: tuple, params: tuple, out: Tensor) -> bool:
+    """Write the result into `out`, a tensor of the result's dtype in any layout; operands of one dtype, on the CPU as it is.
+
+    False, and nothing has happened, where that is not a matter of one loop, or `out` and an operand may share memory.
+    """
+    size, stride, d = out._size, out._stride, operands[-1]._dtype
+    z, n, arguments, parts, dense = out._buffer(), prod(size), [], [], is_dense(size, stride)
+    for t in operands:
+        buffer = t._buffer()
+        if shares_elements(z, buffer):
+            return False
+        arguments += (buffer, t._offset)
+        parts += (t._size, t._stride)
+        dense = dense and t._size == size and t._stride == stride
+    if dense and n:
+        kind = "contiguous" if n < PARALLEL_THRESHOLD or loops.arity not in _loops.parallel else "parallel"
+        buffers = [_dense_buffer(t, n) for t in (*operands, out)]
+        loops.entry_for(kind, d, len(params))(*buffers, params)
+        return True
+    meta = walk_into(size, stride, *parts)
+    if meta is None:
+        return False
+    kind = "strided" if n < PARALLEL_THRESHOLD else "strided parallel"
+    loops.entry_for(kind, d, len(params))(*arguments, z, out._offset, meta, params)
     return True
 
 
