@@ -142,7 +142,7 @@ def multiplied_into(out, a: Tensor, b: Tensor, rank: int) -> bool:
         found = batch_sizes(a._size, b._size, d is float32)
         if found is None or out._size != found[1]:
             return False
-        _multiply_batches(kernels, a, b, found, kernels.none, flat)
+        multiply_batches(kernels, a, b, found, kernels.none, flat)
     storage = out._storage
     if storage is None:
         out._bump_version()
@@ -151,7 +151,7 @@ def multiplied_into(out, a: Tensor, b: Tensor, rank: int) -> bool:
     return True
 
 
-def _multiply_batches(kernels, a: Tensor, b: Tensor, found, start, flat) -> None:
+def multiply_batches(kernels, a: Tensor, b: Tensor, found, start, flat) -> None:
     """flat = a b for batches of matrices, of which `batch_sizes` has found something to compute."""
     (batch, n, k, m), _, _, _, small = found
     x, y, x0, y0 = a._flat, b._flat, 0, 0
@@ -180,7 +180,7 @@ def multiplied_batches(a: Tensor, b: Tensor) -> Tensor | None:
     result._size, result._stride, result._dtype = size, stride, d
     kernels = singles if d is float32 else doubles
     result._flat = flat = np.empty(count, d.np)
-    _multiply_batches(kernels, a, b, found, kernels.none, flat)
+    multiply_batches(kernels, a, b, found, kernels.none, flat)
     return result
 
 

@@ -13,11 +13,13 @@ from .._inplace import inplace_form, write_out
 from .._primitive import primitive
 from .._products import (
     are_apart,
+    batch_sizes,
     dense_matrix,
     doubles,
     is_plain,
     matrix_sizes,
     multiplied_and_added,
+    multiply_batches,
     singles,
 )
 from .._registry import register
@@ -269,30 +271,41 @@ def _outer_added(input: Tensor, vec1: Tensor, vec2: Tensor, beta, alpha, out=Non
 
 def _batches_added(input: Tensor, batch1: Tensor, batch2: Tensor, beta, alpha, out=None) -> Tensor | None:
     """beta * input + alpha * batch1 @ batch2 as `_dense_added`, for batches of matrices in any layout."""
-    a, b, d, start = batch1._size, batch2._size, input._dtype, input._flat
+    d, start = input._dtype, input._flat
     if (
         start is None
-        or not len(a) == len(b) == 3
-        or a[0] != b[0]
-        or a[2] != b[1]
-        or input._size != (a[0], a[1], b[2])
-        or input._device is not cpu
-        or not is_plain(batch1, batch2)
+        or (d is not float32 and d is not float64)
         or batch1._dtype is not d
+        or batch2._dtype is not d
+        or not (input._device is batch1._device is batch2._device is cpu)
         or type(alpha) not in _NUMBERS
         or type(beta) not in _NUMBERS
     ):
         return None
+    found = batch_sizes(batch1._size, batch2._size, d is float32)
+    if found is None or found[1] != input._size:
+        return None
+    sizes, size, stride, count, small = found
     flat = None
     if out is not None:
-        flat = _target(out, input, input._size, d, batch1, batch2)
+        flat = _target(out, input, size, d, batch1, batch2)
         if flat is None:
             return None
-    flat = _kernels.bmm_added(
-        batch1._buffer(), batch1._offset, batch1._stride, batch2._buffer(), batch2._offset, batch2._stride, start,
-        *a, b[2], float(alpha), float(beta), flat,
-    )  # fmt: skip
-    return _finished(out, flat, input._size, d)
+    if small and alpha == beta == 1:
+        if flat is None:
+            flat = np.empty(count, d.np)
+        multiply_batches(singles if d is float32 else doubles, batch1, batch2, found, start, flat)
+    else:
+        flat = _kernels.bmm_added(
+            batch1._buffer(), batch1._offset, batch1._stride, batch2._buffer(), batch2._offset, batch2._stride, start,
+            *sizes, float(alpha), float(beta), flat,
+        )  # fmt: skip
+    if out is not None:
+        out._bump_version()
+        return out
+    result = _new(Tensor)
+    result._flat, result._size, result._stride, result._dtype = flat, size, stride, d
+    return result
 
 
 def _added_in_one_pass(input: Tensor, first: Tensor, second: Tensor, beta, alpha) -> Tensor | None:

@@ -52,6 +52,8 @@ def _embedding(
     if len(weight._size) != 2:
         raise RuntimeError("'weight' must be 2-D")
     table, flat = weight._flat, indices._flat
+    if flat is None and indices._device is cpu:
+        flat = indices.flat()
     if table is not None and flat is not None and indices._dtype is int64 and weight._device is indices._device is cpu:
         rows, dim = weight._size
         out, bad = at.read_rows(table, flat, rows, 0, 1, dim)

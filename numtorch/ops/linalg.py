@@ -7,7 +7,8 @@ Also what the modules of this family share: the checks that name the argument, t
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import pairwise
 
 import numpy as np
 
@@ -306,7 +307,10 @@ def multi_dot(tensors) -> Tensor:
                 f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {tensors[0]._dtype} and "
                 f"tensor {position} {t._dtype}"
             )
-    first_vector, last_vector = tensors[0].dim() == 1, tensors[-1].dim() == 1
+    first_vector, last_vector = len(tensors[0]._size) == 1, len(tensors[-1]._size) == 1
+    if first_vector and _fits(tensors) and not (grad_mode.enabled and any(t._requires_grad for t in tensors)):
+        # From the vector on is the order of fewest multiplications.
+        return reduce(Tensor.matmul, tensors)
     if first_vector:
         tensors[0] = tensors[0].unsqueeze(0)
     if last_vector:
@@ -322,6 +326,11 @@ def multi_dot(tensors) -> Tensor:
     if first_vector:
         result = result.squeeze(0)
     return result.squeeze(-1) if last_vector else result
+
+
+def _fits(tensors) -> bool:
+    """Whether each of the tensors can be multiplied by the next one."""
+    return all(a._size[-1] == b._size[0] for a, b in pairwise(tensors))
 
 
 @lru_cache(maxsize=256)

@@ -56,7 +56,9 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
     check_cpu(input, "pad")
     pad = _amounts(input, pad)
     flat, d = input._flat, input._dtype
-    if flat is not None and flat.size <= _FEW and d.category == FLOATING and d.np is d.compute:
+    # (Other dtypes than these may not hold the value.)
+    plain = d.np is d.compute and (d.category == FLOATING or value.__class__ is int and value == 0)
+    if flat is not None and flat.size <= _FEW and plain:
         size, window, source = _windows(input._size, pad)
         if value == 0:
             out = np.zeros(size, flat.dtype)
