@@ -19,12 +19,11 @@ from numtorch.kernels.cpu import conv as _kernels
 from numtorch.kernels.cpu.conv_integers import conv_integers_forward
 
 from .. import _dtype
-from .._dtype import COMPLEX, FLOATING
+from .._dtype import C_NAMES, COMPLEX, FLOATING
 from .._primitive import primitive
 from .._registry import op
 from .._tensor import Tensor
 from .complex_ops import complex_
-from .matmul import _c_name
 from .spatial import compute_dtype, elements, integers, result, triple
 
 # -- the three linear maps -----------------------------------------------------------------------------------
@@ -202,7 +201,8 @@ def _check(input_size, weight_size, bias_size, stride, padding, output_padding, 
 
 def _check_dtypes(input, weight, bias) -> None:
     if bias is not None and input._dtype is not bias._dtype:
-        raise RuntimeError(f"Input type ({_c_name(input)}) and bias type ({_c_name(bias)}) should be the same")
+        kinds = [C_NAMES[t._dtype.name] for t in (input, bias)]
+        raise RuntimeError(f"Input type ({kinds[0]}) and bias type ({kinds[1]}) should be the same")
     if input._dtype is not weight._dtype:
         raise RuntimeError(f"expected scalar type {input._dtype.type_name} but found {weight._dtype.type_name}")
     if input._dtype is _dtype.bool_:

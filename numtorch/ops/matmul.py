@@ -50,22 +50,19 @@ def _compute_dtype(d: _dtype.dtype) -> _dtype.dtype:
     return d if d.np is d.compute else _dtype.float32
 
 
-def _check_same(*tensors: Tensor) -> None:
-    """RuntimeError where the operands' dtypes or devices differ."""
-    first = tensors[0]
-    for t in tensors[1:]:
-        if t._dtype is not first._dtype:
-            raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {_c_name(first)} != {_c_name(t)}")
-        if t._device is not first._device:
-            check_devices(tensors)
+# What mm, bmm and mv say of operands of two dtypes: {0} and {1} are those as torch names them, {2} and {3} as C++ does.
+_MM_DTYPES = "expected m1 and m2 to have the same dtype, but got: {2} != {3}"
+_BMM_DTYPES = "expected scalar type {0} but found {1}"
+_MV_DTYPES = "addmv input tensors must have the same dtype, but got {1}, {0}, and {1}"
 
 
-# The products say it in other words.
-_C_NAMES = {**C_NAMES, "int64": "long long", "int16": "short"}
-
-
-def _c_name(t: Tensor) -> str:
-    return _C_NAMES[t._dtype.name]
+def _check_same(first: Tensor, second: Tensor, message: str) -> None:
+    """RuntimeError where the operands' dtypes (in the words of `message`) or devices differ."""
+    a, b = first._dtype, second._dtype
+    if a is not b:
+        raise RuntimeError(message.format(a.type_name, b.type_name, C_NAMES[a.name], C_NAMES[b.name]))
+    if first._device is not second._device:
+        check_devices((first, second))
 
 
 def _product(a: Tensor, b: Tensor, out_size: Size) -> Tensor:
@@ -235,7 +232,7 @@ def _mm(self, mat2):
     if a[1] != b[0]:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a[0]}x{a[1]} and {b[0]}x{b[1]})")
     if self._dtype is not mat2._dtype or self._device is not mat2._device:
-        _check_same(self, mat2)
+        _check_same(self, mat2, _MM_DTYPES)
     return _product(self, mat2, Size((a[0], b[1])))
 
 
@@ -275,7 +272,7 @@ def _bmm(self, mat2):
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: [{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
         )
-    _check_same(self, mat2)
+    _check_same(self, mat2, _BMM_DTYPES)
     return _product(self, mat2, Size((a[0], a[1], b[2])))
 
 
@@ -318,7 +315,7 @@ def _mv(self, vec):
         raise RuntimeError(
             f"size mismatch, got input ({self._size[0]}), mat ({self._size[0]}x{self._size[1]}), vec ({vec._size[0]})"
         )
-    _check_same(self, vec)
+    _check_same(self, vec, _MV_DTYPES)
     if is_plain(self, vec):
         return multiplied_by_vector(self, vec)
     column = vec.detach().unsqueeze(1)

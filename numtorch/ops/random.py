@@ -182,7 +182,7 @@ def fill_uniform(t: Tensor, low: float, high: float, generator: Generator | None
     limit = _MAX.get(t._dtype, math.inf)
     for name, value in (("from", low), ("to", high)):
         if not -limit <= value <= limit:
-            raise RuntimeError(f"{name} is out of bounds for {_c_name(t._dtype)}")
+            raise RuntimeError(f"{name} is out of bounds for {C_NAMES[t._dtype.name]}")
     if not low <= high:
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={number_text(low)} > to={number_text(high)}"
@@ -258,7 +258,7 @@ def _rare_filler(name: str, node: str, kernel, title: str | None, check):
         if title is not None and d not in _FLOATS:
             raise RuntimeError(
                 f"{title} distribution is a continuous probability distribution. dtype must be a floating "
-                f"point but you specified {d.type_name if title == 'Exponential' else _c_name(d)}"
+                f"point but you specified {d.type_name if title == 'Exponential' else C_NAMES[d.name]}"
             )
         if d.category in (BOOL, COMPLEX):
             raise no_kernel(name.rstrip("_") + "_cpu", d)
@@ -307,10 +307,6 @@ _rare_filler("geometric_", "GeometricBackward0", _kernels.geometric, None, _geom
 _DIGITS = {float16: 11, bfloat16: 8, float32: 24, float64: 53}
 
 
-def _c_name(d: dtype) -> str:
-    return C_NAMES[d.name]
-
-
 def _round(value: int, d: dtype) -> int:
     """An integer as the nearest value of a floating dtype."""
     rounded = cast_array(np.array([value], np.float64), float64, d)
@@ -335,12 +331,12 @@ def _check_integer_bounds(low: int, last: int, d: dtype) -> None:
         if d.category == FLOATING:
             limit = _MAX.get(d, math.inf)
             if not -limit <= value <= limit:
-                raise RuntimeError(f"{name} is out of bounds for {_c_name(d)}")
+                raise RuntimeError(f"{name} is out of bounds for {C_NAMES[d.name]}")
             digits = _DIGITS[d]
             if not -(1 << digits) <= value <= 1 << digits:
                 warnings.warn(
                     f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations "
-                    f"{_c_name(d)} can support discrete uniform distribution only within this range. This "
+                    f"{C_NAMES[d.name]} can support discrete uniform distribution only within this range. This "
                     "warning will become an error in version 1.7 release, please fix the code in advance",
                     UserWarning,
                     stacklevel=5,
@@ -348,7 +344,7 @@ def _check_integer_bounds(low: int, last: int, d: dtype) -> None:
         else:
             lowest, highest = (0, 1) if d.category == BOOL else (np.iinfo(d.np).min, np.iinfo(d.np).max)
             if not lowest <= value <= highest:
-                raise RuntimeError(f"{name} is out of bounds for {_c_name(d)}")
+                raise RuntimeError(f"{name} is out of bounds for {C_NAMES[d.name]}")
 
 
 def fill_integers(t: Tensor, low: int, high: int | None, generator: Generator | None) -> None:
@@ -593,7 +589,7 @@ def randperm(
 
 
 def _overflowing(d: dtype) -> str:
-    return d.name + "_t" if d.category == _dtype.INTEGRAL else _c_name(d)
+    return d.name + "_t" if d.category == _dtype.INTEGRAL else C_NAMES[d.name]
 
 
 # --- like another tensor ------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ def choose(condition: Tensor, a, b) -> Tensor:
     if condition._dtype is not _dtype.bool_:
         if condition._dtype is not _dtype.uint8:
             raise RuntimeError(
-                f"where expected condition to be a boolean tensor, but got a tensor with dtype {_c_name(condition)}"
+                f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition._dtype.type_name}"
             )
         condition = condition.to(_dtype.bool_)
     y = _chosen_directly(condition, a, b)
@@ -330,12 +330,6 @@ def _record_choice(condition: Tensor, a, b, y: Tensor) -> None:
 
 
 OPERATORS["where"] = choose
-
-
-def _c_name(t: Tensor) -> str:
-    from .matmul import _C_NAMES
-
-    return _C_NAMES[t._dtype.name]
 
 
 @op(method=False, name="where")

@@ -210,3 +210,16 @@ def test_addr_alone_promotes_its_operands():
     assert torch.addr(x, u, v).equal(torch.full((2, 3), 1.5))
     with pytest.raises(RuntimeError, match="must have the same dtype"):
         torch.addmv(torch.ones(2, dtype=torch.int64), torch.ones(2, 3), v)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: torch.ones(2, 2) @ torch.ones(2, 2).long(), "to have the same dtype, but got: float != long int$"),
+        (lambda: torch.ones(1, 2, 2) @ torch.ones(1, 2, 2).double(), "^expected scalar type Float but found Double$"),
+        (lambda: torch.ones(2, 2) @ torch.ones(2).double(), "dtype, but got Double, Float, and Double$"),
+    ],
+)
+def test_products_of_two_dtypes_are_refused_in_the_words_of_torch(call, message):
+    with pytest.raises(RuntimeError, match=message):
+        call()
