@@ -336,6 +336,63 @@ def cross_entropy_backward(grad, x, target, n, classes, weight, ignore_index, to
     _cross_entropy_backward_parts(x.size, count, grad, x, target, n, classes, *rest)
 
 
+@jit(nogil=True, bare=True)
+def smoothed_forward(x, target, n, classes, weight, ignore_index, smoothing, out):
+    """out[i] = -(1 - s) w[t] x[i, t] - s / C sum_j w[j] x[i, j] with t = target[i], 0 where ignored; s: the smoothing.
+
+    x: (n, classes) of log-probabilities, weight: (classes,) or empty. Returns the position of the first bad target or -1,
+    the sum of out, and the sum of w[t].
+    """
+    bad = first_out_of_range(target, classes, ignore_index)
+    total, weights = 0.0, 0.0
+    if bad >= 0:
+        return bad, total, weights
+    for i in range(n):
+        t = target[i]
+        if t == ignore_index:
+            out[i] = 0
+            continue
+        row_sum = 0.0
+        for first in range(0, classes, BLOCK):
+            count = min(BLOCK, classes - first)
+            row, some = piece(x, i * classes + first, count), x.dtype.type(0)
+            if len(weight) > 0:
+                of = piece(weight, first, count)
+                for j in range(count):
+                    some = lane_add(some, row[j] * of[j])
+            else:
+                for j in range(count):
+                    some = lane_add(some, row[j])
+            row_sum += some
+        w = np.float64(weight[t]) if len(weight) > 0 else 1.0
+        value = (smoothing - 1.0) * w * x[i * classes + t] - smoothing / classes * row_sum
+        out[i] = value
+        total += value
+        weights += w
+    return bad, total, weights
+
+
+@jit(nogil=True, bare=True)
+def smoothed_slope(target, n, classes, weight, ignore_index, smoothing, scale, out):
+    """out[i, j] = -scale w[j] s / C, and scale w[t] (1 - s) less at j = t = target[i]; 0 where ignored."""
+    everywhere = out.dtype.type(-smoothing / classes * scale)
+    there = out.dtype.type((1.0 - smoothing) * scale)
+    one, nothing = out.dtype.type(1), out.dtype.type(0)
+    for i in range(n):
+        t, row = target[i], piece(out, i * classes, classes)
+        if t == ignore_index:
+            for j in range(classes):
+                row[j] = nothing
+            continue
+        if len(weight) > 0:
+            for j in range(classes):
+                row[j] = weight[j] * everywhere
+        else:
+            for j in range(classes):
+                row[j] = everywhere
+        row[t] -= (weight[t] if len(weight) > 0 else one) * there
+
+
 @jit(bare=True)
 def hinge_sum(v, limit, p):
     """sum over j of max(0, limit + v[j])**p; nan counts as nothing."""

@@ -312,6 +312,10 @@ def cross_entropy(
     return _smoothed(loss, logp, target, weight, ignore_index, reduction, label_smoothing, dim)
 
 
+_smoothed_losses = Compiled(_kernels.smoothed_forward, "xinnxndx")
+_smoothed_slopes = Compiled(_kernels.smoothed_slope, "innxnddx")
+
+
 @primitive("smoothed_", node="AddBackward0", save=("result1",), nondifferentiable=(1,), public=False)
 def _smoothed_of_rows(self, target, weight, reduction, ignore_index, label_smoothing):
     """(loss, its derivative if that is wanted) for log-probabilities (C,) or (N, C), of which the loss is linear.
@@ -319,35 +323,21 @@ def _smoothed_of_rows(self, target, weight, reduction, ignore_index, label_smoot
     A row's derivative is -w / C * s everywhere and -w[t] (1 - s) more at its target; 0 where the target is ignored.
     """
     n, c, _ = _geometry(self)
-    x, t, s = elements(self).reshape(n, c), _targets(target), label_smoothing
-    bad = _first_out_of_range[t.dtype](t, c, ignore_index)
+    x, t = elements(self), _targets(target)
+    weights = x[:0] if weight is None else elements(weight)
+    each = np.empty(n, x.dtype)
+    bad, total, among = _smoothed_losses[x.dtype](x, t, n, c, weights, ignore_index, label_smoothing, each)
     if bad >= 0:
         raise IndexError(f"Target {t[bad]} is out of bounds.")
-    number = x.dtype.type
-    ignored = (t == ignore_index).nonzero()[0]
-    place = t
-    if ignored.size:
-        place = t.copy()
-        place[ignored] = 0
-    rows = np.arange(n)
-    if weight is None:
-        weights, at_target, sums = number(1), np.ones(n, x.dtype), x.sum(1)
-    else:
-        weights = elements(weight)
-        at_target, sums = weights[place], (x * weights).sum(1)
-    each = at_target * x[rows, place] * number(s - 1) - sums * number(s / c)
-    at_target[ignored] = each[ignored] = 0
-    among = float(at_target.sum()) if reduction == "mean" else 1.0
-    total = 0.0 if reduction == "none" else float(each.sum()) / among if among else math.nan
-    loss = summary(each, total, 1, reduction, target._size, self._dtype, self._dtype)
+    if reduction != "mean":
+        among = 1.0
+    loss = summary(each, total / among if among else math.nan, 1, reduction, target._size, self._dtype, self._dtype)
     if not (mode.enabled and self._requires_grad):
         return loss, None
+    slope = empty(n * c, x.dtype)
     scale = 1 / among if among else 0.0
-    slope = np.empty((n, c), x.dtype)
-    slope[:] = weights * number(-s / c * scale)
-    slope[rows, place] -= at_target * number((1 - s) * scale)
-    slope[ignored] = 0
-    return loss, wrap(slope.reshape(-1), self._size, self._dtype)
+    _smoothed_slopes[x.dtype](t, n, c, weights, ignore_index, label_smoothing, scale, slope)
+    return loss, wrap(slope, self._size, self._dtype)
 
 
 _smoothed_of_rows.derivative(
