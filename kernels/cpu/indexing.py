@@ -20,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..compiler import jit
+from ..math.choice import less
 
 SUM, PROD, AMIN, AMAX = 0, 1, 2, 3
 
@@ -145,8 +146,8 @@ def combine(held, value, mode):
     if mode == PROD:
         return held * value
     if mode == AMIN:
-        return value if value < held or value != value else held
-    return value if value > held or value != value else held
+        return value if less(value, held) or value != value else held
+    return value if less(held, value) or value != value else held
 
 
 @jit(nogil=True)

@@ -47,6 +47,27 @@ def minimum(a, b):
 
 
 @any_type
+def less_any(a, b):
+    return a < b
+
+
+@any_type
+def less_complex(a, b):
+    return a.real < b.real
+
+
+@formulas(
+    less_any,
+    less_any,
+    complex=less_complex,
+    integer=less_any,
+    python=lambda a, b: a.real < b.real,
+)
+def less(a, b):
+    """a < b; of complex numbers, which kernels for every dtype never have to order, the real parts."""
+
+
+@any_type
 def conj_real(x):
     return x
 

@@ -11,7 +11,7 @@ from numtorch.kernels.cpu import indexing as _kernels
 from numtorch.kernels.cpu.indexing import AMAX, AMIN, PROD, SUM
 
 from .._copy import cast, cast_array, contiguous, copy_into
-from .._dtype import FLOATING, INTEGRAL, float32
+from .._dtype import BOOL, COMPLEX, FLOATING, INTEGRAL, float32
 from .._primitive import primitive
 from .._tensor import Tensor
 from . import positions as at
@@ -50,7 +50,7 @@ def _identity(reduce: str, t: Tensor):
 
 def _divide_by(t: Tensor, counts: Tensor) -> None:
     """t /= counts, rounded down for integers."""
-    counts = counts.clamp(min=1)
+    counts = counts.masked_fill(counts == 0, 1)
     mean = t / counts if t._dtype.category >= FLOATING else t.div(counts, rounding_mode="floor")
     copy_into(t, mean)
 
@@ -137,6 +137,10 @@ def _scatter_reduce_into(
     check_cpu(self, "scatter_reduce")
     if reduce not in _MODES:
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    category = self._dtype.category
+    if category == COMPLEX and reduce in ("amax", "amin") or category == BOOL and reduce == "mean":
+        name = f"scatter_gather_tensor_cpu_reduce_{reduce}"
+        raise NotImplementedError(f"\"{name}\" not implemented for '{self._dtype.type_name}'")
     d = dim_of(self, dim)
     if not check_scatter(self, d, index, src, "scatter").size:
         return
@@ -180,6 +184,8 @@ def _index_reduce_into(
     check_cpu(self, "index_reduce")
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+    if self._dtype.category in (BOOL, COMPLEX):
+        raise NotImplementedError(f"\"index_func_\" not implemented for '{self._dtype.type_name}'")
     d = dim_of(self, dim)
     flat = at.check_vector(index, "index_reduce")
     check_source(self, d, flat, source, "index_reduce")

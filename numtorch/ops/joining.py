@@ -401,7 +401,7 @@ def _cat_backward(ctx, grad):
     grads, start = [], 0
     for meta, need in zip(metas, needed):
         if meta.ndim != ndim:
-            grads.append(grad.new_zeros(meta.shape) if need else None)
+            grads.append(grad.new_zeros(meta.shape, dtype=meta.dtype) if need else None)
             continue
         n = meta.shape[d]
         part = None

@@ -283,7 +283,7 @@ def _dist_rule(sign: int):
         if found is None:
             return None
         target = ctx.self if sign > 0 else ctx.other
-        return (found if sign > 0 else -found).sum_to_size(target.shape)
+        return (found if sign > 0 else -found).sum_to_size(target.shape).to(target.dtype)
 
     return rule
 

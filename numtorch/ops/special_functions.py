@@ -17,7 +17,7 @@ _XLOGY = {"promote": "float", "category": FLOATING}
 xlogy = binary(
     "xlogy",
     lambda a, b: where(isnan(b), b, where(a == 0, 0.0, a * log(b))),
-    lambda g, a, b: g * where((a == 0) & (b <= 0), 0.0, log(b)),
+    lambda g, a, b: g * where(((a == 0) | (g == 0)) & (b <= 0), 0.0, log(b)),  # 0 log(0) = 0 for the gradient too
     lambda g, a, b: g * a / b,
     node_number="XlogyBackward2",
     **_XLOGY,
@@ -25,7 +25,7 @@ xlogy = binary(
 xlog1py = binary(
     "xlog1py",
     lambda a, b: where(isnan(b), b, where(a == 0, 0.0, a * log1p(b))),
-    lambda g, a, b: g * where((a == 0) & (b <= -1), 0.0, log1p(b)),
+    lambda g, a, b: g * where(((a == 0) | (g == 0)) & (b <= -1), 0.0, log1p(b)),
     lambda g, a, b: g * a / (b + 1),
     node="SpecialXlog1PyBackward0",
     node_number="SpecialXlog1PyBackward2",

@@ -63,6 +63,19 @@ def test_a_distance_of_order_0_has_no_gradient():
     assert x.grad is None
 
 
+@pytest.mark.parametrize("fn", [torch.dist, lambda a, b: torch.cat([torch.ones(0), a, b]).sum()])
+def test_gradients_have_the_dtypes_of_their_tensors(fn):
+    a, b = torch.ones(2, requires_grad=True), torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    fn(a, b).backward()
+    assert a.grad.dtype == torch.float32 and b.grad.dtype == torch.float64
+
+
+def test_a_gradient_of_zero_stays_zero_before_the_logarithm_of_zero():
+    q = torch.tensor([1.0, 1.0], requires_grad=True)
+    torch.xlogy(q, torch.tensor([0.0, 1.0])).backward(torch.tensor([0.0, 1.0]))
+    assert q.grad.tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("size", [(2, 2, 2), (3, 40, 7), (300, 2), (5000, 3, 1)])
 @pytest.mark.parametrize("affine", [False, True])
 def test_evaluated_batch_norm_keeps_nan_out_of_the_inputs_gradient(size, affine):

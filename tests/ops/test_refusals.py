@@ -44,6 +44,14 @@ REFUSED = {
     "ormqr: rows that do not fit": (RuntimeError, lambda: torch.ormqr(ones(4, 0), ones(0), ones(4, 3), left=False)),
     "ormqr: two dtypes": (RuntimeError, lambda: torch.ormqr(torch.eye(3), ones(3).double(), ones(3, 2))),
     "ormqr: other batches": (RuntimeError, lambda: torch.ormqr(ones(2, 3, 3), ones(2, 3), ones(3, 3, 2))),
+    "scatter_reduce: the largest complex number": (
+        NotImplementedError,
+        lambda: ones(3).to(torch.complex64).scatter_reduce(0, torch.tensor([0]), ones(1).to(torch.complex64), "amax"),
+    ),
+    "index_reduce: complex numbers": (
+        NotImplementedError,
+        lambda: ones(3).to(torch.complex64).index_reduce(0, torch.tensor([0]), ones(1).to(torch.complex64), "prod"),
+    ),
     "householder_product: two dtypes": (
         RuntimeError,
         lambda: linalg.householder_product(torch.eye(3), ones(3).double()),
@@ -135,6 +143,13 @@ def test_mT_of_a_tensor_without_dimensions_is_the_tensor():
     assert ones(()).mT.item() == ones(()).T.item() == ones(()).mH.item() == 1.0
     with pytest.raises(RuntimeError):
         ones(3).mT  # noqa: B018
+
+
+@pytest.mark.parametrize(("reduce", "expected"), [("sum", [8j, 2j]), ("prod", [-12j, 2j]), ("mean", [8j / 3, 2j])])
+def test_complex_numbers_are_reduced_at_an_index(reduce, expected):
+    x, src = torch.tensor([1j, 2j], dtype=torch.complex128), torch.tensor([3j, 4j], dtype=torch.complex128)
+    result = x.scatter_reduce(0, torch.tensor([0, 0]), src, reduce)
+    assert [abs(r - e) < 1e-12 for r, e in zip(result.tolist(), expected, strict=True)] == [True, True]
 
 
 def test_tensors_without_dimensions_are_scattered_and_moved():
