@@ -167,19 +167,16 @@ _float32, _uint16 = np.dtype("float32"), np.dtype("uint16")
 
 
 @cache
-def _of_half(half: _dtype.dtype, to_float: bool):
-    """The compiled cast of a half to float32, or back."""
+def _of_half(half: _dtype.dtype, to_float: bool, large: bool):
+    """The compiled cast of a half to float32, or back, serial or on all threads."""
     if to_float:
-        kernel, kinds = (
-            (_half.half_to_float if half is float16 else _half.bfloat16_to_float),
-            (types.uint16, types.float32),
-        )
+        kernel = _half.half_to_float if half is float16 else _half.bfloat16_to_float
     else:
-        kernel, kinds = (
-            (_half.float_to_half if half is float16 else _half.float_to_bfloat16),
-            (types.float32, types.uint16),
-        )
-    return entry_point(kernel, tuple(types.Array(kind, 1, "C") for kind in kinds))
+        kernel = _half.float_to_half if half is float16 else _half.float_to_bfloat16
+    if not large:
+        kernel = getattr(kernel, "serial", kernel)
+    kinds = (types.uint16, types.float32) if to_float else (types.float32, types.uint16)
+    return entry_point(kernel, tuple([types.Array(kind, 1, "C") for kind in kinds]))
 
 
 _casts: dict = {}  # (from, to) -> the compiled cast
@@ -190,17 +187,17 @@ def cast_array(x: np.ndarray, source: _dtype.dtype, target: _dtype.dtype) -> np.
     if source is target:
         return x
     if source is float16 or source is bfloat16:
-        wide = np.empty(x.size, _float32)
+        wide = empty(x.size, _float32)
         if not x.flags.c_contiguous:
             x = x.copy()
-        _of_half(source, True)(x if source is bfloat16 else x.view(_uint16), wide)
+        _of_half(source, True, x.size >= PARALLEL_THRESHOLD)(x if source is bfloat16 else x.view(_uint16), wide)
         return wide if target is float32 else cast_array(wide, float32, target)
     if target is float16 or target is bfloat16:
         wide = cast_array(x, source, float32)
-        out = np.empty(x.size, _uint16)
+        out = empty(x.size, _uint16)
         if not wide.flags.c_contiguous:
             wide = wide.copy()
-        _of_half(target, False)(wide, out)
+        _of_half(target, False, x.size >= PARALLEL_THRESHOLD)(wide, out)
         return out if target is bfloat16 else out.view(target.np)
     out = empty(x.size, target.np)
     if source.category == COMPLEX and target.category == BOOL:

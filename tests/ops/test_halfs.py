@@ -99,3 +99,16 @@ def test_gradients_are_rounded_once(dtype):
             f(*wide).backward(grad.float())
             _same(y.grad, wide[1].grad, dtype)
         _same(x.grad, wide[0].grad, dtype)
+
+
+@pytest.mark.parametrize("f", (torch.round, torch.floor, torch.ceil, torch.trunc, torch.frac), ids=lambda f: f.__name__)
+def test_every_float16_is_rounded_to_a_whole_number(f):
+    every = torch.from_numpy(np.arange(65536, dtype=np.uint16).view(np.float16).copy())
+    _same(f(every), f(every.float()), torch.float16)
+
+
+@pytest.mark.parametrize("dtype", HALFS, ids=str)
+@pytest.mark.parametrize("n", (1, 100, 70001))
+def test_casts_there_and_back(dtype, n):
+    a = _data((n,), dtype, 4)
+    np.testing.assert_array_equal(a.float().to(dtype).float().numpy(), a.float().numpy())
