@@ -539,6 +539,8 @@ def resize_(self, *sizes, memory_format=None) -> Tensor:
     if self._requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     size = flatten_sizes(sizes)
+    if size == self._size:  # as it lies
+        return self
     if any(n < 0 for n in size):
         raise RuntimeError(f"Trying to resize a tensor to a negative dimension: {list(size)}")
     resize(self, size)

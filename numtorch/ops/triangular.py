@@ -73,11 +73,13 @@ def diag_embed(input, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor
 def _diagonal_matrix(input, offset, d1, d2):
     side = input._size[-1] + abs(offset)
     flat = input.flat() if input._device is cpu else None
-    if flat is not None and len(input._size) == 1 and d1 < d2:
-        out = np.zeros(side * side, flat.dtype)
+    n = len(input._size) + 1
+    if flat is not None and flat.size and (d1, d2) == (n - 2, n - 1):
+        count = input._size[-1]
+        out = np.zeros((flat.size // count, side * side), flat.dtype)
         first = offset if offset >= 0 else -offset * side
-        out[first : first + flat.size * (side + 1) : side + 1][: flat.size] = flat
-        return wrap(out, (side, side), input._dtype)
+        out[:, first : first + count * (side + 1) : side + 1][:, :count] = flat.reshape(-1, count)
+        return wrap(out.reshape(-1), (*input._size[:-1], side, side), input._dtype)
     size = list(input._size[:-1])
     size.insert(min(d1, d2), side)
     size.insert(max(d1, d2), side)
