@@ -571,7 +571,7 @@ def record_broadcast(node_class, a: Tensor, b: Tensor, result: Tensor) -> None:
     node.metas = ((a._size, a._dtype), (b._size, b._dtype))
 
 
-def _keeps(rules) -> tuple:
+def keeps_of(rules) -> tuple:
     """For each subset of operands that need gradients: which operands, and whether the result, must be saved."""
     table = []
     for subset in range(1 << len(rules)):

@@ -23,7 +23,7 @@ from numtorch.graph import mode
 from . import _dtype
 from ._allocator import empty as _empty
 from ._copy import cast
-from ._derivatives import PointwiseNode, _keeps, rule
+from ._derivatives import PointwiseNode, keeps_of, rule
 from ._device import cpu
 from ._dtype import FLOATING, dtype
 from ._loops import Loops, check_devices, run, run_into
@@ -58,10 +58,10 @@ class Pointwise:
         self.common: dict = {}  # what the operands are -> the dtype to compute in (see in_one_dtype)
         self.differentiable = any(d is not None for d in derivatives)
         rules = tuple(rule(d, operand_names, param_names) for d in derivatives)
-        self.node_class = type(node or _node_name(name), (PointwiseNode,), {"rules": rules, "keeps": _keeps(rules)})
+        self.node_class = type(node or _node_name(name), (PointwiseNode,), {"rules": rules, "keeps": keeps_of(rules)})
         # torch names some nodes differently where an operand is a Python number.
         self.node_class_number = (
-            type(node_number, (PointwiseNode,), {"rules": rules, "keeps": _keeps(rules)})
+            type(node_number, (PointwiseNode,), {"rules": rules, "keeps": keeps_of(rules)})
             if node_number
             else self.node_class
         )

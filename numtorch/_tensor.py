@@ -27,6 +27,7 @@ from ._ownership import ARGUMENT, ATTRIBUTE, alone
 from ._size import EMPTY, Size, byte_strides, contiguous_numel, geometry, public_size
 from ._storage import Storage
 
+# A Tensor (or a node) with nothing set, for the modules that fill one in: calling the class would go by __new__ below.
 _new = object.__new__
 
 

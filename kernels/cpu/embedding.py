@@ -66,8 +66,8 @@ def embedding_renorm(table, index, dim, max_norm, norm_type):
 
 
 @jit
-def bag_ends(offsets, total, has_end, ends):
-    """ends[b] = where bag b begins, and behind the last its end, total; with has_end the last offset is left out.
+def bag_ends(offsets, total, ends):
+    """ends[b] = where bag b begins, and behind the last its end, total; what offsets has beyond the bags is left out.
 
     0, or what is wrong: 1 the first offset is not 0, 2 the last one is above total, 3 they decrease.
     """

@@ -25,7 +25,7 @@ from .._products import (
 from .._registry import register
 from .._size import dense
 from .._tensor import Tensor, _new
-from .matmul import _addmm_bias, _adjoint, bmm, mm, mv, outer
+from .matmul import _addmm_bias, adjoint_of, bmm, mm, mv, outer
 
 _NUMBERS = (int, float)
 _BLAS = frozenset({"addmm", "addmv", "addbmm"})
@@ -344,8 +344,8 @@ def _addmm_product(mat1: Tensor, mat2: Tensor) -> Tensor:
 _addmm = _scaled(
     "addmm",
     _addmm_product,
-    lambda ctx, grad: mm(grad, _adjoint(ctx.second)),
-    lambda ctx, grad: mm(_adjoint(ctx.first), grad),
+    lambda ctx, grad: mm(grad, adjoint_of(ctx.second)),
+    lambda ctx, grad: mm(adjoint_of(ctx.first), grad),
     "beta * input + alpha * (mat1 @ mat2).",
     _dense_added,
 )
@@ -353,7 +353,7 @@ addmv = _scaled(
     "addmv",
     mv,
     lambda ctx, grad: outer(grad, ctx.second.conj()),
-    lambda ctx, grad: mv(_adjoint(ctx.first), grad),
+    lambda ctx, grad: mv(adjoint_of(ctx.first), grad),
     "beta * input + alpha * (mat @ vec).",
     _dense_added,
 )
@@ -368,8 +368,8 @@ addr = _scaled(
 baddbmm = _scaled(
     "baddbmm",
     bmm,
-    lambda ctx, grad: bmm(grad, _adjoint(ctx.second)),
-    lambda ctx, grad: bmm(_adjoint(ctx.first), grad),
+    lambda ctx, grad: bmm(grad, adjoint_of(ctx.second)),
+    lambda ctx, grad: bmm(adjoint_of(ctx.first), grad),
     "beta * input + alpha * (batch1 @ batch2).",
     _batches_added,
 )
@@ -383,8 +383,8 @@ def _each(ctx, grad: Tensor) -> Tensor:
 addbmm = _scaled(
     "addbmm",
     lambda a, b: bmm(a, b).sum(0),
-    lambda ctx, grad: bmm(_each(ctx, grad), _adjoint(ctx.second)),
-    lambda ctx, grad: bmm(_adjoint(ctx.first), _each(ctx, grad)),
+    lambda ctx, grad: bmm(_each(ctx, grad), adjoint_of(ctx.second)),
+    lambda ctx, grad: bmm(adjoint_of(ctx.first), _each(ctx, grad)),
     "beta * input + alpha * sum over the batch of batch1 @ batch2.",
 )
 _register("addmv", addmv, _dense_added)

@@ -179,7 +179,7 @@ def embedding(
 
 # --- bags ---------------------------------------------------------------------------------------------------
 
-_bag_ends = Compiled(_kernels.bag_ends, "inbi")
+_bag_ends = Compiled(_kernels.bag_ends, "ini")
 _MODES = {"sum": SUM, "mean": MEAN, "max": MAX}
 
 
@@ -277,7 +277,7 @@ def _offsets_of(input: Tensor, offsets: Tensor | None, include_last_offset: bool
     # (torch lets the last bag reach to the end of the input also where include_last_offset gives another
     # end.)
     ends = np.empty(flat.size + (not include_last_offset), np.int64)
-    wrong = _bag_ends[ends.dtype](flat, total, include_last_offset, ends)
+    wrong = _bag_ends[ends.dtype](flat, total, ends)
     if wrong == 1:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, "

@@ -38,7 +38,8 @@ _multiply, _empty = _kernels.mm, np.empty
 _uint16 = np.dtype("uint16")
 # 16 KiB to 32 KiB, which stay in the first-level cache.
 _FEW_TO_COPY = 4096
-# Between these lengths a product of two vectors is the loop DOT in one piece, as `mm` finds too.
+# Between these lengths a product of two vectors is the loop DOT in one piece, as `mm` finds too; up to the second so many
+# multiply-adds of a matrix and a vector run in one piece.
 _SHORTEST_DOT, _LONGEST_DOT = 65, min(_kernels.LONG, _kernels.PARALLEL_VECTOR_WORK)
 # Elements up to which an outer product is one of small matrices over a dimension of one (those sums start from the bias,
 # others add it at the end), and what its sums start from: -0, so that a product of -0 stays one.
@@ -236,15 +237,15 @@ def _mm(self, mat2):
     return _product(self, mat2, Size((a[0], b[1])))
 
 
-def _adjoint(t: Tensor) -> Tensor:
+def adjoint_of(t: Tensor) -> Tensor:
     """The conjugate transpose of the last two dimensions (the transpose, for real numbers)."""
     t = t.transpose(-2, -1)
     return t.conj() if t._dtype.category == COMPLEX else t
 
 
 _mm.derivative(
-    self=lambda ctx, grad: mm(grad, _adjoint(ctx.mat2)),
-    mat2=lambda ctx, grad: mm(_adjoint(ctx.self), grad),
+    self=lambda ctx, grad: mm(grad, adjoint_of(ctx.mat2)),
+    mat2=lambda ctx, grad: mm(adjoint_of(ctx.self), grad),
 )
 
 
@@ -277,8 +278,8 @@ def _bmm(self, mat2):
 
 
 _bmm.derivative(
-    self=lambda ctx, grad: bmm(grad, _adjoint(ctx.mat2)),
-    mat2=lambda ctx, grad: bmm(_adjoint(ctx.self), grad),
+    self=lambda ctx, grad: bmm(grad, adjoint_of(ctx.mat2)),
+    mat2=lambda ctx, grad: bmm(adjoint_of(ctx.self), grad),
 )
 
 
@@ -296,9 +297,19 @@ def mv(input, vec, *, out=None) -> Tensor:
             flat = _turned(input)
         if flat is not None and x is not None and d is vec._dtype and (d is float32 or d is float64):
             result = _new(Tensor)
-            (n, k, _), result._size, result._stride, *_ = found
-            result._flat = _multiply(flat, x, n, k, 1, None, None, is_turned)
+            (n, k, _), result._size, result._stride, count, small, _ = found
             result._dtype = d
+            kernels = singles if d is float32 else doubles
+            # The first two are what `mm` finds for these sizes.
+            if small:
+                result._flat = y = _empty(count, d.np)
+                kernels.small(flat, is_turned, x, False, kernels.none, y, n, k, 1)
+            elif n > 1 and n * k < _LONGEST_DOT:
+                result._flat = y = _empty(count, d.np)
+                form = _kernels.TRANSPOSED_TIMES_COLUMN if is_turned else _kernels.MATRIX_TIMES_COLUMN
+                kernels.vectors_dense(flat, is_turned, x, False, kernels.none, y, n, k, 1, form)
+            else:
+                result._flat = _multiply(flat, x, n, k, 1, None, None, is_turned)
             if in_graph:
                 recorded(MvBackward, result, input, vec)
             return result
@@ -327,7 +338,7 @@ def _mv(self, vec):
 
 _mv.derivative(
     self=lambda ctx, grad: outer(grad, ctx.vec.conj()),
-    vec=lambda ctx, grad: mv(_adjoint(ctx.self), grad),
+    vec=lambda ctx, grad: mv(adjoint_of(ctx.self), grad),
 )
 
 
@@ -577,8 +588,8 @@ def _addmm_bias(bias, mat1, mat2):
 
 _addmm_bias.derivative(
     bias=lambda ctx, grad: grad.sum_to_size(ctx.bias.shape),
-    mat1=lambda ctx, grad: mm(grad, _adjoint(ctx.mat2)),
-    mat2=lambda ctx, grad: mm(_adjoint(ctx.mat1), grad),
+    mat1=lambda ctx, grad: mm(grad, adjoint_of(ctx.mat2)),
+    mat2=lambda ctx, grad: mm(adjoint_of(ctx.mat1), grad),
 )
 
 
