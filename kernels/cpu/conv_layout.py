@@ -54,7 +54,7 @@ IN_PLACE, DENSE, DEALT, MAPPED, SHUFFLED = range(5)
 # Cycles, measured on Zen 4: to copy a vector (or a piece of one, or a hand of two), each way; to write a vector of
 # outputs; for a task; to load and store a vector of sums.
 COPY_COSTS = {IN_PLACE: 0, DENSE: 4, DEALT: 8, MAPPED: 26, SHUFFLED: 8}
-STORE_COST, TASK_COST, SUMS_COST = 4, 600, 2
+STORE_COST, TASK_COST, SUMS_COST = 4, 600, 4
 # Bytes of the weight, and of a large region, that arrive in a cycle from beyond the second-level cache. A region is asked for
 # while it is read, and costs next to nothing there: of 300 random shapes whose blocks are others with 32 than with 10, which
 # counts every wait, the mean gains 7 %, for the region is filled once and not for each cut of the outputs.
