@@ -20,6 +20,9 @@ from .spread import spread
 PART = 1024
 # Columns from which they are followed side by side.
 FEW = 8
+# Columns up to which sums are carried in registers: 130,000 x 3 in 160 us, in memory 430, each step waiting for the store
+# of the one before it.
+FOUR = 4
 
 
 @jit(bare=True)
@@ -98,9 +101,28 @@ def scan(widen, step, light: bool = False) -> Callable:
             four_rows(q, x, outer, n, reverse, out)
 
     @jit(bare=True)
+    def few_columns(x, first, by, n, inner, out):
+        """One to FOUR columns, carried in registers; of fewer than four the last is followed more than once."""
+        second, third, last = min(1, inner - 1), min(2, inner - 1), inner - 1
+        a, b, c, d = widen(x[first]), widen(x[first + second]), widen(x[first + third]), widen(x[first + last])
+        out[first], out[first + second], out[first + third], out[first + last] = a, b, c, d
+        for r in range(1, n):
+            at = first + r * by
+            i, j, k, m = np.uint64(at), np.uint64(at + second), np.uint64(at + third), np.uint64(at + last)
+            a, b, c, d = step(a, widen(x[i])), step(b, widen(x[j])), step(c, widen(x[k])), step(d, widen(x[m]))
+            out[i], out[j], out[k], out[m] = a, b, c, d
+
+    @jit(bare=True)
     def tile(p, x, n, inner, carried, reverse, out):
+        by = -inner if reverse else inner
+        if light and inner <= FOUR:  # as many planes as make a PART
+            plane = n * inner
+            many, ahead = max(PART // plane, 1), (n - 1) * inner if reverse else 0
+            for o in range(p * many, min(p * many + many, x.size // plane)):
+                few_columns(x, o * plane + ahead, by, n, inner, out)
+            return
         lo, width = tile_bounds(p, n, inner, TILE)
-        first, by = (lo + (n - 1) * inner, -inner) if reverse else (lo, inner)
+        first = lo + (n - 1) * inner if reverse else lo
         run = piece(carried, p * TILE, width)
         for j in range(width):
             run[j] = widen(x[first + j])
@@ -118,10 +140,12 @@ def scan(widen, step, light: bool = False) -> Callable:
         if inner == 1:
             rows(x.size, parts_of_rows(outer, n), x, outer, n, reverse, out)
         else:
-            count = outer * tiles_of_columns(inner)
+            few = light and inner <= FOUR
+            many = max(PART // (n * inner), 1) if few else 1
+            count = (outer + many - 1) // many * tiles_of_columns(inner)
             kind = x.dtype.kind
             wide = np.float64 if kind == "f" else np.complex128 if kind == "c" else x.dtype
-            tiles(x.size, count, x, n, inner, np.empty(count * TILE, wide), reverse, out)
+            tiles(x.size, count, x, n, inner, np.empty(0 if few else count * TILE, wide), reverse, out)
 
     run.rows, run.tiles = rows, tiles  # for calls that know how many parts there are: one, of a small tensor
     return run

@@ -126,3 +126,13 @@ def test_an_operand_that_shares_memory_with_the_output_is_read_before():
     b = torch.arange(40.0).reshape(4, 10)
     torch.exp(b[:, ::2], out=b[:, 1::2])
     assert torch.equal(b[:, 1::2], b[:, ::2].exp())
+
+
+@pytest.mark.parametrize(
+    "size", [(2000, 1), (2000, 2), (2000, 3), (2000, 4), (2000, 5), (900, 5, 3), (3, 1, 4), (20, 3, 3)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_running_sums_of_few_columns(size, dtype):
+    values = RNG.integers(-3, 4, size).astype(dtype)
+    for dim in range(len(size)):
+        assert np.array_equal(torch.from_numpy(values).cumsum(dim).numpy(), values.cumsum(dim, dtype="int64"))
