@@ -190,8 +190,8 @@ def _join_views(base: Tensor) -> None:
 def in_dense(distance: int, base: Tensor, dense: tuple[int, ...]) -> int:
     """A distance in the base's memory as one in a contiguous tensor of its shape."""
     result = 0
-    for s, c in sorted(zip(base._stride, dense), reverse=True):
-        if s:
+    for s, c, n in sorted(zip(base._stride, dense, base._size), reverse=True):
+        if s and n > 1:  # (the stride of a dimension of size 1 leads nowhere, and may be that of another)
             result += distance // s * c
             distance %= s
     return result

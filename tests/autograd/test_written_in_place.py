@@ -132,3 +132,14 @@ def test_what_shares_memory_but_not_history_does_not_join_the_graph():
     apart, counted = h.detach(), h.view(torch.int32)
     h.add_(x)
     assert not apart.requires_grad and not counted.requires_grad
+
+
+def test_a_dimension_of_size_one_does_not_lead_the_gradient_astray():
+    x = torch.arange(175.0, dtype=torch.float64).as_strided((5, 7, 1, 5), (1, 5, 35, 35)).requires_grad_()
+    factor = torch.arange(175.0, dtype=torch.float64).view(x.shape)
+    y = x.clone()  # strides (1, 5, 35, 35): that of the third dimension is the last one's too
+    y[1:, -3, 0, 2].mul_(3.0)
+    (y * factor).sum().backward()
+    expected = factor.clone()
+    expected[1:, -3, 0, 2] *= 3.0
+    assert torch.equal(x.grad, expected)
