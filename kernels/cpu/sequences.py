@@ -5,6 +5,8 @@ Products are stored before anything is added to them: a multiply-add, which roun
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..compiler import jit
 
 
@@ -30,3 +32,23 @@ def linspace_forward(start, end, step, out):
         out[i] = start + out[i]
     for i in range(half, n):
         out[i] = end - out[i]
+
+
+@jit(bare=True)
+def repeats_in_all(counts):
+    """The sum of the counts; -1 if one of them is negative."""
+    total, signs = np.int64(0), np.int64(0)
+    for i in range(counts.size):
+        total += counts[i]
+        signs |= counts[i]
+    return total if signs >= 0 else np.int64(-1)
+
+
+@jit(nogil=True, bare=True)
+def repeat_places(counts, out):
+    """out = counts[0] times 0, counts[1] times 1, ..."""
+    k = np.int64(0)
+    for i in range(counts.size):
+        for _ in range(counts[i]):
+            out[np.uint64(k)] = i
+            k += 1

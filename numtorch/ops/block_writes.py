@@ -1,4 +1,4 @@
-"""Parts of a tensor that have few elements written in one call: x[1:3, ::2] = v, and the gradients of such views."""
+"""Few elements copied in one call: x[1:3, ::2] = v, the gradients of such views, repeated rows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .positions import MOVED_ITSELF, PARALLEL_PICKS, moved_as
 
 _block_fill = Compiled(_kernels.block_fill, "xnnnnnnnv")
 _block_copy = Compiled(_kernels.block_copy, "xnnnnnnnxnnnn")
+#: Elements from which rows are repeated by the copy that shares its work among threads.
+_MOST_REPEATED = 1 << 18
 
 
 @lru_cache(maxsize=4096)
@@ -58,3 +60,21 @@ def block_copied(target: np.ndarray, start: int, size, stride, value: Tensor) ->
         target, source = target.view(d), source.view(d)
     _block_copy[d](target, start, *levels[0], source, at, *levels[1])
     return True
+
+
+def rows_repeated(source: np.ndarray, width: int, repeats: int) -> np.ndarray | None:
+    """Each row of `width` elements of a flat array as often as that; None for many elements."""
+    numel = source.size * repeats
+    if numel >= _MOST_REPEATED:
+        return None
+    out = to = np.empty(numel, source.dtype)
+    d = source.dtype
+    if d.type not in MOVED_ITSELF:
+        d = moved_as(d)
+        source, to = source.view(d), out.view(d)
+    rows = source.size // width
+    if width == 1:  # the inner loop runs over the rows, of which there are more than repeats
+        _block_copy[d](to, 0, 1, 0, repeats, 1, rows, repeats, source, 0, 0, 0, 1)
+    else:
+        _block_copy[d](to, 0, rows, repeats * width, repeats, width, width, 1, source, 0, width, 0, 1)
+    return out

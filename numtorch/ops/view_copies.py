@@ -9,7 +9,9 @@ from math import comb, prod
 import numpy as np
 
 from numtorch.graph import mode
+from numtorch.kernels.cpu import sequences as _kernels
 
+from .._compiled import Compiled
 from .._copy import contiguous
 from .._device import cpu
 from .._dtype import int64
@@ -17,9 +19,13 @@ from .._registry import op, register
 from .._size import wrap_dim
 from .._tensor import Tensor, wrap
 from . import shape, splitting
+from .block_writes import rows_repeated
 from .joining import meshgrid, stack
 from .sequences import arange
 from .triangular import triangle_flat
+
+_repeats_in_all = Compiled(_kernels.repeats_in_all, "i")
+_repeat_places = Compiled(_kernels.repeat_places, "ii")
 
 
 def _copied(result):
@@ -87,8 +93,9 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_siz
         flat = input._flat
         plain = repeats.__class__ is int and not input._requires_grad and input._device is cpu
         if plain and flat is not None and flat.size:
-            rows = np.repeat(flat.reshape(prod(input._size[: d + 1]), -1), repeats, 0)
-            return wrap(rows.reshape(-1), (*input._size[:d], n * repeats, *input._size[d + 1 :]), input._dtype)
+            rows = rows_repeated(flat, prod(input._size[d + 1 :]), repeats)
+            if rows is not None:
+                return wrap(rows, (*input._size[:d], n * repeats, *input._size[d + 1 :]), input._dtype)
         expanded = input.unsqueeze(d + 1).expand((*input._size[: d + 1], repeats, *input._size[d + 1 :]))
         return expanded.clone().reshape((*input._size[:d], n * repeats, *input._size[d + 1 :]))
     if len(repeats._size) != 1:
@@ -99,10 +106,12 @@ def repeat_interleave(input, repeats=None, dim: int | None = None, *, output_siz
             f"input.size({d}) = {n}"
         )
     counts = contiguous(repeats.long())._flat
-    if counts.size and counts.min() < 0:
+    total = _repeats_in_all[counts.dtype](counts)
+    if total < 0:
         raise RuntimeError("repeats can not be negative")
-    index = np.repeat(np.arange(n), counts)
-    index = wrap(index, (index.size,), int64)
+    index = np.empty(total, np.int64)
+    _repeat_places[index.dtype](counts, index)
+    index = wrap(index, (total,), int64)
     return input.index_select(d, index)
 
 
