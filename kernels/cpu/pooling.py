@@ -134,6 +134,7 @@ def _max_lines(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_
     tail = ws + 3 * dw
     kernel, stride, front = table[tail], table[tail + 2], table[tail + 3]
     low, high = table[tail + 4], table[tail + 5]
+    end = last * dd * dh * dw
     for plane in range(first, last):
         image = plane * sd * sh * sw
         at = plane * dd * dh * dw
@@ -143,9 +144,9 @@ def _max_lines(first, last, x, out, index, sd, sh, sw, dd, dh, dw, step_d, step_
                 if low > 0:
                     _max_outputs(x, image, at, *rows, step_w, table, ws, dw, 0, low, out, index)
                 if index.size > 0:
-                    max_line(x, image, *rows, kernel, step_w, stride, front, low, high, ramp, at, out, index)
+                    max_line(x, image, *rows, kernel, step_w, stride, front, low, high, ramp, at, end, out, index)
                 else:
-                    max_line_alone(x, image, *rows, kernel, step_w, stride, front, low, high, at, out)
+                    max_line_alone(x, image, *rows, kernel, step_w, stride, front, low, high, at, end, out)
                 if high < dw:
                     _max_outputs(x, image, at, *rows, step_w, table, ws, dw, high, dw, out, index)
                 at += dw
@@ -290,6 +291,7 @@ def _average_lines(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor):
     hs, ws = 3 * dd, 3 * dd + 3 * dh
     tail = ws + 3 * dw
     kernel, stride, front = table[tail], table[tail + 2], table[tail + 3]
+    end = last * dd * dh * dw
     for plane in range(first, last):
         image = plane * sd * sh * sw
         at = plane * dd * dh * dw
@@ -301,7 +303,7 @@ def _average_lines(first, last, x, out, sd, sh, sw, dd, dh, dw, table, divisor):
                 low, high = (table[tail + 4], table[tail + 5]) if count != 0 else (0, 0)
                 if low > 0:
                     _average_outputs(x, image, at, *rows, table, ws, dw, 0, low, outer, divisor, out)
-                average_line(x, image, *rows, kernel, stride, front, low, high, count, at, out)
+                average_line(x, image, *rows, kernel, stride, front, low, high, count, at, end, out)
                 if high < dw:
                     _average_outputs(x, image, at, *rows, table, ws, dw, high, dw, outer, divisor, out)
                 at += dw

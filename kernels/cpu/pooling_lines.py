@@ -34,19 +34,21 @@ from ..simd import (
 
 @jit(inline=True, bare=True)
 def strided(x, at, stride, count):
-    """x[at], x[at + stride], ...: `count` elements, stride 1 or 2; nothing behind the last of them is read."""
+    """x[at], x[at + stride], ...: `count` elements, stride 1 or 2; nothing behind the array is read. Whole vectors are read
+    wherever it does not end (2x2 on 28x28, 14 windows a line, 37 to 30 ns a line with their places)."""
     width = lanes(x)
     if stride == 1:
-        return load(x, at) if count == width else load_part(x, at, count)
-    if count == width and at + 2 * width <= x.size:
+        return load(x, at) if at + width <= x.size else load_part(x, at, count)
+    if at + 2 * width <= x.size:
         return evens(load(x, at), load(x, at + width))
     return evens(load_part(x, at, 2 * count - 1), load_part(x, at + width, 2 * count - 1 - width))
 
 
 @jit(inline=True, bare=True)
-def _put(out, at, count, value):
-    """store_part, without a mask where the vector is full."""
-    if count == lanes(out):
+def _put(out, at, count, end, value):
+    """store_part, without a mask where the vector ends before out[end]: behind its `count` elements are those of windows that
+    are still to come."""
+    if at + lanes(out) <= end:
         store(out, at, value)
     else:
         store_part(out, at, count, value)
@@ -58,9 +60,12 @@ def _max(best, value):
     return pick((value > best) | (value != value), value, best)
 
 
-@jit(bare=True)
-def max_line_alone(x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, kernel, step, stride, front, low, high, at, out):
-    """max_line without the places. Of windows two apart, two taps come from the same two vectors."""
+@jit(inline=True, bare=True)
+def max_line_alone(
+    x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, kernel, step, stride, front, low, high, at, end, out
+):
+    """max_line without the places. Of windows two apart, two taps come from the same two vectors. Called for each line
+    instead of being part of its loop, it took a quarter longer."""
     width = lanes(x)
     for i in range(low, high, width):
         count = min(width, high - i)
@@ -70,7 +75,7 @@ def max_line_alone(x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, kernel, ste
             y = h0
             while y < h1:
                 place, k = plane + (z * sh + y) * sw + i * stride - front, 0
-                if stride == 2 and step == 1 and count == width:
+                if stride == 2 and step == 1:
                     while k + 1 < kernel and place + k + 2 * width <= x.size:
                         one, two = load(x, place + k), load(x, place + k + width)
                         best = _max(_max(best, evens(one, two)), odds(one, two))
@@ -80,12 +85,12 @@ def max_line_alone(x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, kernel, ste
                     k += 1
                 y += step_h
             z += step_d
-        _put(out, at + i, count, best)
+        _put(out, at + i, count, end, best)
 
 
 @jit(inline=True, bare=True)
 def max_line(
-    x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, kernel, step, stride, front, low, high, ramp, at, out, index
+    x, plane, z0, z1, step_d, h0, h1, step_h, sh, sw, kernel, step, stride, front, low, high, ramp, at, end, out, index
 ):
     """out, index[at + i] = the maximum of window i of one line, and its place in the plane, for low <= i < high.
 
@@ -110,7 +115,7 @@ def max_line(
                     where = pick(wins, broadcast(ramp, ramp.dtype.type(place + k * step)), where)
                 y += step_h
             z += step_d
-        _put(out, at + i, count, best)
+        _put(out, at + i, count, end, best)
         store_part(index, at + i, count, places(where + load(ramp, 0)))
 
 
@@ -178,7 +183,7 @@ def place_of_greatest(best, where, ramp, at, out, index):
 
 
 @jit(inline=True, bare=True)
-def average_line(x, plane, z0, z1, h0, h1, sh, sw, kernel, stride, front, low, high, count_of, at, out):
+def average_line(x, plane, z0, z1, h0, h1, sh, sw, kernel, stride, front, low, high, count_of, at, end, out):
     """out[at + i] = the sum of window i / count_of for low <= i < high; windows as in max_line, without steps."""
     width = lanes(x)
     divisor = broadcast(x, x.dtype.type(count_of))
@@ -190,7 +195,7 @@ def average_line(x, plane, z0, z1, h0, h1, sh, sw, kernel, stride, front, low, h
                 place = plane + (z * sh + y) * sw + i * stride - front
                 for k in range(kernel):
                     total = total + strided(x, place + k, stride, count)
-        _put(out, at + i, count, total / divisor)
+        _put(out, at + i, count, end, total / divisor)
 
 
 @jit(bare=True)
