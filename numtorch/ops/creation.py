@@ -75,6 +75,8 @@ def python_number(value, d: dtype) -> bool | int | float | complex:
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
     if d.category == _dtype.INTEGRAL:
         low, high = np.iinfo(d.np).min, np.iinfo(d.np).max
+        if low == 0 and not isinstance(value, float) and -high <= value < 0:
+            return int(value) + high + 1  # -1 is 255, as torch has it
         value = int(value)
         if not low <= value <= high:
             raise RuntimeError(f"value cannot be converted to type {d.name}_t without overflow")

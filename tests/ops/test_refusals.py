@@ -152,6 +152,15 @@ def test_complex_numbers_are_reduced_at_an_index(reduce, expected):
     assert [abs(r - e) < 1e-12 for r, e in zip(result.tolist(), expected, strict=True)] == [True, True]
 
 
+def test_negative_integers_wrap_in_bytes_and_no_further():
+    bytes_ = torch.zeros(3, dtype=torch.uint8)
+    bytes_[1:] = -1
+    assert bytes_.tolist() == [0, 255, 255] and torch.full((2,), -255, dtype=torch.uint8).tolist() == [1, 1]
+    for value in (-256, -1.0, 256):
+        with pytest.raises(RuntimeError):
+            bytes_.fill_(value)
+
+
 def test_tensors_without_dimensions_are_scattered_and_moved():
     one, zero = torch.tensor(1.0), torch.tensor([0])
     assert one.scatter_add(0, zero, torch.tensor(5.0)).item() == 6.0
