@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numtorch.kernels.cpu import grid_sample, padding, unfold, upsample
+from numtorch.kernels.cpu import grid_coordinates, grid_sample, padding, unfold, upsample
 from numtorch.kernels.cpu.log_sums import SPAN, log_cumulative
 
 MODES = ("constant", "reflect", "replicate", "circular")
@@ -86,7 +86,7 @@ def bilinear_by_hand(image, x, y):
 def test_points_are_sampled_across_blocks_and_tasks(points):
     rng = np.random.default_rng(0)
     x, grid = rng.standard_normal((2, 3, 5, 7)), rng.uniform(-1.3, 1.3, (2, points, 2))
-    geometry = (2, 3, points, 2, (1, 5, 7), grid_sample.BILINEAR, grid_sample.ZEROS, False)
+    geometry = (2, 3, points, 2, (1, 5, 7), grid_sample.BILINEAR, grid_coordinates.ZEROS, False)
     found = grid_sample.grid_sample_forward(x.reshape(-1), grid.reshape(-1), *geometry).reshape(2, 3, points)
     want = [[[bilinear_by_hand(x[n, c], *p) for p in grid[n]] for c in range(3)] for n in range(2)]
     np.testing.assert_allclose(found, want, rtol=1e-11, atol=1e-13)
@@ -100,7 +100,7 @@ def test_an_infinite_first_element_does_not_reach_points_outside():
     x[0] = np.inf
     grid = np.array([5.0, 5.0, 0.0, 0.0, -1.0, -1.0])
     out = grid_sample.grid_sample_forward(
-        x, grid, 1, 1, 3, 2, (1, 4, 5), grid_sample.BILINEAR, grid_sample.ZEROS, False
+        x, grid, 1, 1, 3, 2, (1, 4, 5), grid_sample.BILINEAR, grid_coordinates.ZEROS, False
     )
     assert out.tolist() == [0, 1, np.inf]
 
