@@ -98,9 +98,7 @@ def track_view(result: Tensor, t: Tensor, node_class, arguments) -> Tensor:
             setattr(node, name, value)  # (an update of its __dict__ would cost the node its inline attributes)
         result._grad_fn = node
         result._requires_grad = True
-    elif (
-        mode.task is None
-    ):  # under no_grad the view needs gradients too, as a leaf (for rules of a backward it is no matter)
+    elif mode.task is None:  # under no_grad a view needs gradients too; a backward's rules do not ask
         result._requires_grad = True
     version = result._storage.version
     if version:
