@@ -228,6 +228,8 @@ def jit(
 
     def decorate(f):
         if numba.config.DISABLE_JIT:
+            if parallel:
+                f.serial = f  # which a ParallelKernel has, and callers ask for
             return f
         options = {
             "nopython": True,
