@@ -69,6 +69,11 @@ def sign(x):
     return 1.0 if x > 0 else (-1.0 if x < 0 else 0.0)
 
 
+def sgn_complex(z):
+    size = abs(z)
+    return z if size == 0.0 else z / size
+
+
 def rsqrt(x):
     return 1.0 / math.sqrt(x)
 
@@ -161,6 +166,7 @@ _REAL = {
     "remainder": remainder,
     "round": round_half_even,
     "rsqrt": rsqrt,
+    "sgn": sign,
     "sigmoid": sigmoid,
     "sign": sign,
     "trunc": trunc,
@@ -177,10 +183,11 @@ _INTEGER = {
     "pow": integer_pow,
     "remainder": integer_remainder,
     "round": conj_real,
+    "sgn": integer_sign,
     "sign": integer_sign,
     "trunc": conj_real,
 }
-_COMPLEX = {"conj": conj_complex, "isnan": isnan, "where": where}
+_COMPLEX = {"conj": conj_complex, "isnan": isnan, "sgn": sgn_complex, "where": where}
 
 
 # libdevice's functions, under the names that kernels.math shares with the math module.
