@@ -14,9 +14,8 @@ needs no im2col matrix, and its weights are read where they are.
 
 The lists come from conv_plan.py. A span is two integers: the far place, and the near place + mask * 2**32, where the mask
 has a bit for each element between the vector's first and its last: `step` bits for a lane, of which the lowest counts.
-Every load of a list also asks for what lies `ahead` elements further on, in the next channel: no hardware prefetcher
-follows from one row of a plane to the next.
-A mapped vector is its near place, then the place of each lane.
+A mapped vector is its near place, then the place of each lane. load_spans also asks for what lies `ahead` elements further
+on, in the next channel: no hardware prefetcher follows from one row of a plane to the next.
 
 Tile sizes: with 32 vector registers 8 x 3 vectors of sums leave room for 3 vectors of b and keep 24 independent chains
 in flight (one AVX-512 FMA a cycle at a latency of four needs 4); with 16 registers 4 x 3.
